@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file init.h - starting the library.
+ */
+#ifndef VMEM_INIT_H
+#define VMEM_INIT_H
+
+#include <vmem/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A range of RAM, bytes; ends are rounded inward to pages. */
+struct vmem_ram {
+	vmem_paddr_t start;
+	uint64_t length;
+};
+
+/** What the host tells about its machine. Zero what does not apply. */
+struct vmem_config {
+	const struct vmem_ram *ram; /**< free RAM: nothing in it is used by anybody; ranges may touch but not overlap */
+	unsigned ram_count;	    /**< at most 32 */
+	uint64_t direct_map;	    /**< all RAM is mapped, write-back, at physical address + this */
+	vmem_vaddr_t kernel_start;  /**< the part of the kernel half that the library manages (kernel.h); page aligned */
+	uint64_t kernel_length;	    /**< 0: none; kernel.h must then not be used */
+	uint64_t seed;		    /**< for random placement; from a real source of entropy where there is one */
+};
+
+/**
+ * Starts the library: probes the MMU, takes over the RAM, adopts the page tables that the CPU runs on (their entries stay as they are;
+ * top-level entries of the managed kernel range are made now, so that every space can share them).
+ * Context: once, on the boot CPU, before any other call. Errors: INVALID, NO_MEMORY (too little RAM for the records).
+ */
+vmem_status_t vmem_init(const struct vmem_config *config);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.h - the frame allocator as the rest of the library sees it.
+ */
+#ifndef VMEM_FRAME_PRIVATE_H
+#define VMEM_FRAME_PRIVATE_H
+
+#include "page.h"
+
+/* Takes over a range of RAM (page aligned) and lays its records at its start. All ranges are known before the first allocation. */
+vmem_status_t vmem_frames_init(const struct vmem_ram *ranges, unsigned count);
+
+/* One frame of a kind; refs is 1 for DATA and 0 else; content as it comes. NULL: none left, reserved ones apart. The hot path. */
+struct vmem_page *vmem_frame_take(enum page_kind kind);
+/* 2^order frames of a kind, aligned to their size: the record of the first; each record is set up as by vmem_frame_take(). */
+struct vmem_page *vmem_frame_take_block(enum page_kind kind, unsigned order, vmem_paddr_t limit);
+/* Gives one frame back, whatever its kind. No CPU can reach it any more. Poisoned when VMEM_DEBUG. */
+void vmem_frame_give(struct vmem_page *page);
+
+/* The promise to snapshots (contract 5.1 b): `frames` more frames stay available to vmem_frame_take_reserved(). NO_MEMORY if they are not there. */
+vmem_status_t vmem_frame_reserve(uint64_t frames);
+void vmem_frame_unreserve(uint64_t frames);
+/* As vmem_frame_take(), out of the promise if there is no other; the caller lowers the promise by vmem_frame_unreserve(). */
+struct vmem_page *vmem_frame_take_reserved(enum page_kind kind);
+
+/* Moves every cached frame back to the buddy lists. */
+void vmem_frame_drain(void);
+/* Panics unless lists, records and counters agree. */
+void vmem_frame_check(void);
+
+#endif
