@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define VMEM_ORDER_MAX 18u /**< 2^18 frames: 1 GiB */
 
@@ -54,6 +55,7 @@ struct vmem_frame_stats {
 };
 void vmem_frame_stats(struct vmem_frame_stats *out);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -16,6 +16,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /**
  * The host broke a rule of this library, or memory is corrupt. @p rule is one sentence that says which rule.
@@ -47,6 +48,7 @@ bool vmem_host_frame_alloc(unsigned order, vmem_paddr_t limit, vmem_paddr_t *out
 void vmem_host_frame_free(vmem_paddr_t frame, unsigned order);
 #endif
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** A range of RAM, bytes; ends are rounded inward to pages. */
 struct vmem_ram {
@@ -34,6 +35,7 @@ struct vmem_config {
  */
 vmem_status_t vmem_init(const struct vmem_config *config);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

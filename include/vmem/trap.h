@@ -10,6 +10,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** A decoded page fault. */
 struct vmem_trap {
@@ -28,6 +29,7 @@ struct vmem_trap {
  */
 struct vmem_trap vmem_trap_decode(uint64_t cause, uint64_t detail);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

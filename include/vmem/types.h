@@ -17,6 +17,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef uint64_t vmem_paddr_t; /**< a physical address, in bytes */
 typedef uint64_t vmem_vaddr_t; /**< a virtual address, in bytes */
@@ -81,6 +82,7 @@ static inline bool vmem_page_aligned(uint64_t x)
 	return (x & VMEM_PAGE_MASK) == 0;
 }
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
