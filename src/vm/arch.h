@@ -75,12 +75,12 @@ enum {
  *   bool arch_pte_present(arch_pte_t e)				hardware may translate through it
  *   bool arch_pte_is_leaf(arch_pte_t e, unsigned level)		present, and maps memory at this level
  *   arch_pte_t arch_pte_make_table(vmem_paddr_t table, bool user)	an entry that points to a lower table
- *   arch_pte_t arch_pte_make_leaf(vmem_paddr_t pa, unsigned level, uint32_t leaf)
- *   vmem_paddr_t arch_pte_pa(arch_pte_t e, unsigned level)		of a leaf or a table entry
+ *   arch_pte_t arch_pte_make_leaf(vmem_paddr_t pa, unsigned level, uint32_t leaf)	0, not present, for a leaf without permissions
+ *   vmem_paddr_t arch_pte_pa(arch_pte_t e, unsigned level)		of a leaf or a table entry (LEAF_CONTIG: see arch_pte_pa_at)
  *   uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)		LEAF_* of a leaf: what make_leaf was given, accessed and dirty as now
  *   arch_pte_t arch_pte_restrict(arch_pte_t e, unsigned level, uint32_t keep)
  *	the same leaf with permissions (and LEAF_DIRTY / LEAF_ACCESSED) cut down to the LEAF_* bits in `keep`; dirty is never lost
- *	by it unless LEAF_DIRTY is absent from keep (the caller has harvested it)
+ *	by it unless LEAF_DIRTY is absent from keep (the caller has harvested it), or no permission is left: then the result is 0
  *   enum arch_duty arch_pte_duty(arch_pte_t from, arch_pte_t to, unsigned level)
  *   vmem_cache_t arch_leaf_cache(vmem_cache_t wanted)			what this CPU really gives for an attribute (never weaker ordered)
  *   bool arch_leaf_grants(uint32_t leaf, unsigned access)		the hardware lets `access` (VMEM_READ..) through (x86: W and X imply R;
@@ -91,8 +91,13 @@ enum {
 
 /* Effects, in src/arch/<isa>/mmu.c; none fails, none sleeps. */
 
-/* Fills vmem_mmu from what this CPU is and how it runs now (paging mode, NXE, PCIDE, TCR, satp ...); probing leaves no trace. */
-void vmem_arch_probe(struct vmem_mmu *out);
+/*
+ * Fills vmem_mmu from what this CPU is and how it runs now (paging mode, NXE, TCR, satp ...) and from `isa_features`, what the
+ * CPU does not tell (struct vmem_config); probing leaves no trace. Once, on the boot CPU, before every other effect.
+ */
+void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features);
+/* Makes this CPU run as vmem_mmu says (PAT, MAIR, global pages, address-space ids, hardware dirty); once on every CPU, after probe. */
+void vmem_arch_cpu_init(void);
 /* The root table the CPU now walks for the kernel half (x86-64, RISC-V: the only one). */
 vmem_paddr_t vmem_arch_kernel_root(void);
 /* Makes `root` the user root of this CPU under `asid`; flush: first forget what `asid` may have here. root 0: no user mappings. */
@@ -120,6 +125,19 @@ static inline unsigned arch_level_shift(unsigned level)
 static inline uint64_t arch_level_size(unsigned level)
 {
 	return UINT64_C(1) << arch_level_shift(level);
+}
+
+/*
+ * The physical address of the page (of the level's size) at `va` that leaf `e` maps. For a LEAF_CONTIG leaf arch_pte_pa() only
+ * promises an address inside the run: where all entries of a run are the same word (Svnapot), the place comes from `va`.
+ */
+static inline vmem_paddr_t arch_pte_pa_at(arch_pte_t e, unsigned level, vmem_vaddr_t va)
+{
+	vmem_paddr_t pa = arch_pte_pa(e, level);
+	uint64_t run = arch_level_size(level) * ARCH_CONTIG_PAGES - 1;
+	uint64_t page = arch_level_size(level) - 1;
+
+	return (arch_pte_leaf(e, level) & LEAF_CONTIG) != 0 ? (pa & ~run) | (va & run & ~page) : pa;
 }
 
 #endif
