@@ -43,6 +43,7 @@ struct kernel_boot {
 	uint64_t direct_map;	    /* what a physical address is added to */
 	vmem_vaddr_t managed_start; /* the part of the kernel half that the library shall manage */
 	uint64_t managed_length;
+	uint32_t isa_features;	  /* for struct vmem_config: VMEM_RISCV_*; elsewhere 0 */
 	const char *command_line; /* in the direct map, "" if none */
 	const void *archive;	  /* the initial archive, in the direct map, NULL if none */
 	size_t archive_length;
@@ -66,9 +67,8 @@ enum port_channel {
 	PORT_LOG, /* the kernel's log */
 };
 void port_write(enum port_channel channel, const void *bytes, size_t length); /* all of it; byte-exact */
-/* Ends the machine with a status for the runner: 0 to 255, or KERNEL_EXIT_PANIC. */
-_Noreturn void port_exit(unsigned status);
-#define KERNEL_EXIT_PANIC 125u
+/* Ends the machine. The common code has logged how it ended. */
+_Noreturn void port_exit(void);
 
 /* ---- Time and entropy. ---- */
 
@@ -92,6 +92,9 @@ void port_thread_switch(struct port_thread *from, struct port_thread *to);
 /* Drops to user mode at pc with the stack pointer sp and every other register zero, FP state as at reset, interrupts on. The kernel
  * stack is empty from here on: the next trap starts at its top. */
 _Noreturn void port_user_enter(uint64_t pc, uint64_t sp);
+
+/* The running thread, for a port's own system calls (the user's TLS register). */
+struct port_thread *kernel_port_thread(void);
 
 /* ---- Traps: the port calls these. ---- */
 
@@ -133,7 +136,7 @@ bool port_is_return_address(uint64_t address);
 /* ---- What programs are told. ---- */
 
 uint64_t port_hwcap(unsigned which); /* 1: AT_HWCAP, 2: AT_HWCAP2 */
-/* A line for the log: CPU features the port uses, paging mode forced by the arguments, and so on. Writes with kernel_log(). */
+/* A line for the log: paging mode, CPU features in use. Writes with kernel_log(). */
 void port_describe(void);
 
 /* From the linker script, page aligned: the image is [kernel_text, kernel_end); data goes from kernel_data to kernel_end. */
@@ -144,7 +147,7 @@ extern char kernel_text[], kernel_rodata[], kernel_data[], kernel_end[];
 /* Formats: %s %c %d %u %x %lu %ld %lx %zu %p %% with width and 0 and -. To the log; never fails, allocates nothing. */
 void kernel_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void kernel_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The value of NAME=VALUE on the command line (up to the next space), copied; false if absent. NAME alone gives "". */
+/* The value of the word NAME=VALUE of the command line (CHANNELS.md), copied; false if absent. NAME alone gives "". */
 bool kernel_argument(const char *command_line, const char *name, char *out, size_t room);
 
 #endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernel.h - the nouns of the common kernel, which no port needs to know.
+ */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include <stdarg.h>
+
+#include <vmem/aspace.h>
+#include <vmem/posix.h>
+
+#include "port.h"
+
+/* Linux's numbers, the same on all ISAs. */
+enum {
+	EPERM = 1,
+	ENOENT = 2,
+	ESRCH = 3,
+	EBADF = 9,
+	ECHILD = 10,
+	ENOMEM = 12,
+	EACCES = 13,
+	EFAULT = 14,
+	ENOTDIR = 20,
+	EISDIR = 21,
+	EINVAL = 22,
+	EMFILE = 24,
+	ENOTTY = 25,
+	ESPIPE = 29,
+	EROFS = 30,
+	ERANGE = 34,
+	ENAMETOOLONG = 36,
+	ENOSYS = 38,
+	ELOOP = 40,
+};
+enum { SIGNAL_ILL = 4, SIGNAL_ABRT = 6, SIGNAL_BUS = 7, SIGNAL_FPE = 8, SIGNAL_KILL = 9, SIGNAL_SEGV = 11 };
+
+/* ---- Options: the command line, read once (main.c). ---- */
+
+struct kernel_options {
+	bool run;	  /* one program; else the demonstration */
+	bool wx;	  /* W^X in every space */
+	bool verbose;
+	bool seeded;	  /* seed= was given */
+	uint64_t regions; /* limit on the regions of a space */
+};
+extern struct kernel_options kernel_options;
+
+/* ---- Messages (print.c). ---- */
+
+/* Formats as kernel_log() does, cut to what fits and terminated; answers the length. */
+size_t kernel_format(char *out, size_t room, const char *format, va_list arguments);
+/* To the user of the machine: part of the demonstration's output, or a line of the log that examples/run shows. One line each, without its end. */
+void kernel_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Only with `verbose`. */
+void kernel_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The program's name of a permission: "rw-". One of eight constant strings. */
+const char *kernel_permission(unsigned permission);
+
+/* ---- Randomness (main.c): from port_entropy(), or from seed=. ---- */
+uint64_t kernel_random(void);
+
+/* ---- The initial archive (archive.c): files that never change. ---- */
+
+struct archive_entry {
+	const char *name; /* no leading or trailing slash; "" is the root */
+	const char *data; /* content, or a symbolic link's target (not terminated) */
+	uint64_t size;
+	uint32_t mode;		    /* Linux's st_mode */
+	uint32_t links;
+	struct vmem_object *object; /* content as memory, made when first wanted */
+};
+void archive_open(const void *start, size_t length);
+/* By path, relative to the root if it does not start there; links are followed unless `keep_link` (then the last one is not). NULL with
+ * *out_error ENOENT, ENOTDIR, ELOOP. out_error may be NULL. */
+struct archive_entry *archive_find(const char *path, bool keep_link, int *out_error);
+/* The n-th entry, NULL beyond the last. */
+struct archive_entry *archive_entry(unsigned n);
+/* The content as an object, to be mapped privately. Errors: INVALID (empty), NO_MEMORY. */
+vmem_status_t archive_object(struct archive_entry *entry, struct vmem_object **out);
+bool archive_is_directory(const struct archive_entry *entry);
+
+/* ---- Open files (files.c). ---- */
+
+struct open_file;
+#define FILES_MAX 32
+
+/* ---- Processes (process.c): one thread each. ---- */
+
+enum process_state { PROCESS_FREE, PROCESS_READY, PROCESS_ENDED };
+
+struct process {
+	enum process_state state;
+	unsigned pid;
+	struct port_thread thread;
+	struct vmem_aspace *aspace;
+	struct vmem_posix posix;
+	void *stack;		/* kernel stack, lowest byte */
+	vmem_paddr_t fp_frame;	/* vector state */
+	uint64_t entry, sp;	/* where user mode begins */
+	struct archive_entry *file;
+	char name[48];
+	struct open_file *files[FILES_MAX];
+	uint64_t signals_ignored; /* bit n - 1: signal n */
+	uint64_t start_ns;
+	unsigned signal;	  /* what it died of; 0: exited */
+	unsigned status;
+	struct vmem_aspace_stats statistics; /* as they were at the end */
+};
+
+/* Strings for the new stack: each ended by a NUL, one after the other. */
+struct strings {
+	const char *bytes;
+	size_t length;
+};
+
+extern struct process *process_current;
+
+/* Makes a ready process of a file; argv[0] names it. NULL when it cannot be loaded, which has been said. */
+struct process *process_create(struct archive_entry *file, struct strings argv, struct strings env);
+/* Lets the ready processes run, by turns, until all have ended. Boot context only. */
+void process_run_all(void);
+/* Frees an ended process. */
+void process_free(struct process *process);
+/* Ends the running one. */
+_Noreturn void process_exit(unsigned status);
+_Noreturn void process_kill(unsigned signal);
+/* Gives the CPU to the next ready process, if there is another. */
+void process_yield(void);
+
+/* ---- Programs (elf.c, stack.c). ---- */
+
+struct program {
+	uint64_t entry, headers, header_count, end; /* end: of the highest segment, page aligned */
+};
+/* Maps a static ELF file into the process's space. False when it is not one or does not fit: that has been said. */
+bool elf_load(struct process *process, struct archive_entry *file, struct program *out);
+/* Maps the stack and its guard, and lays out what Linux's ABI puts on it. Sets process->sp. */
+bool stack_build(struct process *process, const struct program *program, struct strings argv, struct strings env);
+
+/* ---- Reports (report.c). ---- */
+
+void report_map(struct process *process);
+void report_statistics(const struct process *process);
+void report_memory(void);
+
+/* ---- The demonstration (demo.c), and the built-in tests (test.c). ---- */
+
+_Noreturn void demo_run(void);
+_Noreturn void test_run(const char *name);
+/* Logs the end line and ends the machine. */
+_Noreturn void kernel_end_exit(unsigned status);
+_Noreturn void kernel_end_signal(unsigned signal);
+
+/* ---- string.c: also what the compiler and the library call. ---- */
+
+void *memcpy(void *restrict to, const void *restrict from, size_t length);
+void *memmove(void *to, const void *from, size_t length);
+void *memset(void *to, int byte, size_t length);
+int memcmp(const void *a, const void *b, size_t length);
+size_t string_length(const char *s);
+bool string_equal(const char *a, const char *b);
+
+#endif

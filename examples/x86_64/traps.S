@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * traps.S - every way into the kernel and out of it.
+ *
+ * T1. The kernel runs with interrupts off, so its own stack is in use only between an entry and the matching exit: a trap from user mode
+ *     always starts at the thread's stack_top, by TSS.RSP0 or, for SYSCALL, by traps_stack_top.
+ * T2. One CPU: traps_stack_top and traps_user_sp are plain variables at absolute addresses; there is no SWAPGS, and GS is the user's.
+ * T3. A fast entry saves the nine registers that a C function may destroy; C keeps the other six. When the C function wants them
+ *     all it says so, and the slow path stores the six below the nine: struct port_frame.
+ */
+
+	.text
+
+	.macro SAVE_CALLER
+	push %rax
+	push %rcx
+	push %rdx
+	push %rsi
+	push %rdi
+	push %r8
+	push %r9
+	push %r10
+	push %r11
+	sub $48, %rsp			/* T3: room for rbx rbp r12..r15 */
+	cld
+	.endm
+
+	.macro RESTORE_CALLER
+	add $48, %rsp
+	pop %r11
+	pop %r10
+	pop %r9
+	pop %r8
+	pop %rdi
+	pop %rsi
+	pop %rdx
+	pop %rcx
+	pop %rax
+	add $16, %rsp			/* vector and error code */
+	.endm
+
+/* Page faults. The CPU has pushed the error code: 16 words with the rest, so the stack is aligned for C. */
+	.globl entry_page_fault
+	.balign 64
+entry_page_fault:
+	pushq $14
+	SAVE_CALLER
+	mov %cr2, %rdi
+	mov $14, %esi
+	mov 128(%rsp), %rdx
+	call kernel_fault
+	test %al, %al
+	jz entry_slow
+	RESTORE_CALLER
+	iretq
+
+/* The timer, from user mode or from port_idle(). */
+	.globl entry_timer
+	.balign 16
+entry_timer:
+	pushq $0
+	pushq $32
+	SAVE_CALLER
+	call timer_interrupt
+	RESTORE_CALLER
+	iretq
+
+/* Every other vector: all registers, then C. traps_exception() returns only for traps that the kernel ignores. */
+entry_common:
+	SAVE_CALLER
+entry_slow:
+	mov %r15, 0(%rsp)
+	mov %r14, 8(%rsp)
+	mov %r13, 16(%rsp)
+	mov %r12, 24(%rsp)
+	mov %rbp, 32(%rsp)
+	mov %rbx, 40(%rsp)
+	mov %rsp, %rdi
+	xor %ebp, %ebp
+	call traps_exception
+	RESTORE_CALLER
+	iretq
+
+	.macro ENTRY number, has_error
+	.balign 16
+entry_\number:
+	.if !\has_error
+	pushq $0
+	.endif
+	pushq $\number
+	jmp entry_common
+	.endm
+
+	.altmacro
+	.set vector, 0
+	.macro ENTRY_NEXT n
+	.if (\n == 8) || (\n == 10) || (\n == 11) || (\n == 12) || (\n == 13) || (\n == 14) || (\n == 17) || (\n == 21) || (\n == 29) || (\n == 30)
+	ENTRY \n, 1
+	.else
+	ENTRY \n, 0
+	.endif
+	.endm
+	.rept 32
+	ENTRY_NEXT %vector
+	.set vector, vector + 1
+	.endr
+
+/*
+ * SYSCALL: RCX is the return address, R11 the flags, RSP still the user's. Linux keeps all registers but RAX, RCX and R11; C keeps six,
+ * and the six arguments, in memory, are what the function is called with. SYSRET with a non-canonical RCX would fault in the kernel on
+ * the user's stack; the last page of the user half is never mapped, so RCX is canonical.
+ */
+	.globl entry_syscall
+	.balign 64
+entry_syscall:
+	mov %rsp, traps_user_sp
+	mov traps_stack_top, %rsp
+	pushq traps_user_sp
+	push %r11
+	push %rcx
+	push %rax			/* keeps the stack aligned, too */
+	push %r9
+	push %r8
+	push %r10
+	push %rdx
+	push %rsi
+	push %rdi
+	cmp port_calls_count, %rax
+	jae 2f
+	mov port_calls(, %rax, 8), %rcx
+	test %rcx, %rcx
+	jz 2f
+	mov %rsp, %rdi
+	call *%rcx
+1:	pop %rdi
+	pop %rsi
+	pop %rdx
+	pop %r10
+	pop %r8
+	pop %r9
+	pop %rcx			/* the number: RAX is the result */
+	pop %rcx
+	pop %r11
+	pop %rsp
+	sysretq
+2:	mov %rax, %rdi
+	call kernel_call_unknown
+	jmp 1b
+	.globl entry_syscall_end
+entry_syscall_end:
+
+/* port_user_enter(pc, sp): IRET, because the CPU may be on any path here, with every register zero. */
+	.globl port_user_enter
+port_user_enter:
+	mov traps_stack_top, %rsp
+	pushq $0x23
+	push %rsi
+	pushq $0x202			/* IF */
+	pushq $0x2b
+	push %rdi
+	xor %eax, %eax
+	xor %ebx, %ebx
+	xor %ecx, %ecx
+	xor %edx, %edx
+	xor %esi, %esi
+	xor %edi, %edi
+	xor %ebp, %ebp
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r10d, %r10d
+	xor %r11d, %r11d
+	xor %r12d, %r12d
+	xor %r13d, %r13d
+	xor %r14d, %r14d
+	xor %r15d, %r15d
+	iretq
+
+/* switch_stacks(uint64_t *save, uint64_t load): T1 makes this the only place where one kernel stack becomes another. */
+	.globl switch_stacks
+switch_stacks:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov %rsp, (%rdi)
+	mov %rsi, %rsp
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
+/* The first return of switch_stacks() in a new thread: port_thread_init() put the function in r12 and its argument in r13. */
+	.globl switch_begin
+switch_begin:
+	mov %r13, %rdi
+	call *%r12
+	ud2
+
+	.section .rodata
+	.balign 8
+	.globl traps_entries
+traps_entries:
+	.macro ADDRESS n
+	.quad entry_\n
+	.endm
+	.set vector, 0
+	.rept 32
+	ADDRESS %vector
+	.set vector, vector + 1
+	.endr
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * traps.c - descriptor tables, and what to do with exceptions that are not page faults.
+ *
+ * NMI, debug, double fault and machine check have a stack of their own each: a double fault is mostly an overflow of the kernel's stack, and a
+ * single-step trap can be taken before SYSCALL's entry has switched stacks.
+ */
+#include "port.h"
+
+#include "cpu.h"
+
+struct descriptor_pointer {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+struct gate {
+	uint16_t offset_low, selector;
+	uint8_t ist, type;
+	uint16_t offset_middle;
+	uint32_t offset_high, reserved;
+};
+
+struct tss {
+	uint32_t reserved0;
+	uint64_t rsp[3], reserved1, ist[7], reserved2;
+	uint16_t reserved3, io_map;
+} __attribute__((packed));
+
+extern const uint64_t traps_entries[VECTOR_EXCEPTIONS];
+extern char entry_page_fault[], entry_timer[], entry_syscall[], entry_syscall_end[];
+void traps_exception(const struct port_frame *frame);
+void switch_stacks(uint64_t *save, uint64_t load);
+void switch_begin(void);
+
+/* Read by traps.S. */
+extern uint64_t traps_stack_top, traps_user_sp;
+uint64_t traps_stack_top, traps_user_sp;
+
+static struct tss tss;
+static struct gate idt[VECTOR_TIMER + 1];
+static uint64_t gdt[8];
+static uint8_t ist_stacks[4][4096] __attribute__((aligned(16)));
+
+static void set_gate(unsigned vector, uint64_t entry, unsigned ist, unsigned ring)
+{
+	idt[vector] = (struct gate){
+		.offset_low = (uint16_t)entry,
+		.selector = SELECT_CODE,
+		.ist = (uint8_t)ist,
+		.type = (uint8_t)(0x8e | ring << 5), /* present, interrupt gate */
+		.offset_middle = (uint16_t)(entry >> 16),
+		.offset_high = (uint32_t)(entry >> 32),
+	};
+}
+
+static void load_tables(void)
+{
+	struct descriptor_pointer p;
+
+	p.limit = sizeof(gdt) - 1;
+	p.base = (uint64_t)(uintptr_t)gdt;
+	__asm__ volatile("lgdt %0" : : "m"(p));
+	p.limit = sizeof(idt) - 1;
+	p.base = (uint64_t)(uintptr_t)idt;
+	__asm__ volatile("lidt %0" : : "m"(p));
+	__asm__ volatile("ltr %w0" : : "r"(SELECT_TSS));
+	/* A far return reloads CS; the data segments stay null. */
+	__asm__ volatile("pushq %0\n\tleaq 1f(%%rip), %%rax\n\tpushq %%rax\n\tlretq\n1:"
+			 :
+			 : "i"(SELECT_CODE)
+			 : "rax", "memory");
+}
+
+void traps_start(void)
+{
+	const uint64_t at = (uint64_t)(uintptr_t)&tss;
+
+	gdt[1] = UINT64_C(0x00af9b000000ffff); /* kernel code */
+	gdt[2] = UINT64_C(0x00cf93000000ffff); /* kernel data */
+	gdt[4] = UINT64_C(0x00cff3000000ffff); /* user data; 3 would be 32-bit user code, which does not exist */
+	gdt[5] = UINT64_C(0x00affb000000ffff); /* user code */
+	gdt[6] = UINT64_C(0x0000890000000000) | (sizeof(tss) - 1) | (at & 0xffffff) << 16 | (at >> 24 & 0xff) << 56;
+	gdt[7] = at >> 32;
+	tss.io_map = sizeof(tss);
+	for (unsigned i = 0; i < 4; i++) {
+		tss.ist[i] = (uint64_t)(uintptr_t)(ist_stacks[i] + sizeof(ist_stacks[i]));
+	}
+	for (unsigned i = 0; i < VECTOR_EXCEPTIONS; i++) {
+		set_gate(i, traps_entries[i], 0, 0);
+	}
+	set_gate(VECTOR_DEBUG, traps_entries[VECTOR_DEBUG], 1, 0);
+	set_gate(VECTOR_NMI, traps_entries[VECTOR_NMI], 2, 0);
+	set_gate(VECTOR_DOUBLE_FAULT, traps_entries[VECTOR_DOUBLE_FAULT], 3, 0);
+	set_gate(18, traps_entries[18], 4, 0);
+	set_gate(3, traps_entries[3], 0, 3); /* INT3 is for programs */
+	set_gate(VECTOR_PAGE_FAULT, (uint64_t)(uintptr_t)entry_page_fault, 0, 0);
+	set_gate(VECTOR_TIMER, (uint64_t)(uintptr_t)entry_timer, 0, 0);
+	load_tables();
+
+	wrmsr(MSR_STAR, (uint64_t)SELECT_USER_BASE << 48 | (uint64_t)SELECT_CODE << 32);
+	wrmsr(MSR_LSTAR, (uint64_t)(uintptr_t)entry_syscall);
+	wrmsr(MSR_FMASK, 0x257fd5); /* every flag: IF, DF, TF and AC matter */
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
+}
+
+/* What each exception is called, and what a program that raises it dies of. */
+static const struct {
+	const char *name;
+	unsigned signal;
+} exceptions[VECTOR_EXCEPTIONS] = {
+	[0] = { "divide error", 8 },
+	[1] = { "debug trap", 5 },
+	[2] = { "non-maskable interrupt", 0 },
+	[3] = { "breakpoint", 5 },
+	[4] = { "overflow", 11 },
+	[5] = { "bound range exceeded", 11 },
+	[6] = { "illegal instruction", 4 },
+	[7] = { "no coprocessor", 8 },
+	[8] = { "double fault", 0 },
+	[10] = { "invalid TSS", 11 },
+	[11] = { "segment not present", 7 },
+	[12] = { "stack segment fault", 7 },
+	[13] = { "general protection fault", 11 },
+	[14] = { "page fault", 11 },
+	[16] = { "floating-point error", 8 },
+	[17] = { "alignment check", 7 },
+	[18] = { "machine check", 0 },
+	[19] = { "SIMD floating-point error", 8 },
+};
+
+void traps_exception(const struct port_frame *frame)
+{
+	const uint64_t pc = frame->rip;
+
+	/* A single step of the user's SYSCALL is reported at the kernel's first instruction. */
+	if (frame->vector == VECTOR_DEBUG && !port_frame_is_user(frame) && pc >= (uint64_t)(uintptr_t)entry_syscall &&
+	    pc < (uint64_t)(uintptr_t)entry_syscall_end) {
+		return;
+	}
+	if (frame->vector == VECTOR_DOUBLE_FAULT) {
+		kernel_log("double fault: CR2 %lx\n", read_cr2());
+	}
+	if (frame->vector >= VECTOR_EXCEPTIONS || exceptions[frame->vector].name == NULL) {
+		kernel_trap(frame, 11, "unknown exception");
+	}
+	kernel_trap(frame, exceptions[frame->vector].signal, exceptions[frame->vector].name);
+}
+
+void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
+{
+	uint64_t *sp = stack_top;
+
+	/* As switch_stacks() leaves it: r15 r14 r13 r12 rbp rbx, the return address; and two words, so that the first call is aligned. */
+	sp -= 9;
+	sp[2] = (uint64_t)(uintptr_t)argument;
+	sp[3] = (uint64_t)(uintptr_t)start;
+	sp[6] = (uint64_t)(uintptr_t)switch_begin;
+	*thread = (struct port_thread){
+		.sp = (uint64_t)(uintptr_t)sp,
+		.stack_top = (uint64_t)(uintptr_t)stack_top,
+		.fp = fp_area,
+	};
+	fp_init(fp_area);
+}
+
+void port_thread_switch(struct port_thread *from, struct port_thread *to)
+{
+	if (from->fp != NULL) {
+		fp_save(from->fp);
+	}
+	if (to->fp != NULL) {
+		fp_restore(to->fp);
+		wrmsr(MSR_FS_BASE, to->fs_base);
+		wrmsr(MSR_GS_BASE, to->gs_base);
+	}
+	traps_stack_top = to->stack_top;
+	tss.rsp[0] = to->stack_top;
+	switch_stacks(&from->sp, to->sp);
+}
+
+uint64_t port_frame_pc(const struct port_frame *frame)
+{
+	return frame->rip;
+}
+
+uint64_t port_frame_sp(const struct port_frame *frame)
+{
+	return frame->rsp;
+}
+
+bool port_frame_is_user(const struct port_frame *frame)
+{
+	return (frame->cs & 3) != 0;
+}
+
+bool port_frame_register(const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
+{
+	static const char names[][8] = { "r15", "r14", "r13", "r12", "rbp", "rbx",    "r11",   "r10", "r9", "r8",     "rdi",
+					 "rsi", "rdx", "rcx", "rax", "",    "error", "rip", "cs",  "rflags", "rsp", "ss" };
+
+	if (n >= sizeof(names) / sizeof(names[0])) {
+		return false;
+	}
+	*out_name = names[n];
+	*out_value = ((const uint64_t *)(const void *)frame)[n];
+	return true;
+}
+
+/* CALL is E8 with four bytes, or FF /2: two to seven bytes, of which the two-, three- and six-byte forms and their REX forms occur. */
+bool port_is_return_address(uint64_t address)
+{
+	const uint8_t *p = (const uint8_t *)(uintptr_t)address;
+
+	return p[-5] == 0xe8 || (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) || (p[-3] == 0xff && (p[-2] & 0x38) == 0x10) ||
+	       (p[-6] == 0xff && (p[-5] & 0x38) == 0x10) || (p[-7] == 0xff && (p[-6] & 0x38) == 0x10);
+}
