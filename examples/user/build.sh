@@ -38,7 +38,7 @@ stale() {
 	target=$1
 	shift
 	[ -e "$target" ] || return 0
-	for source in "$@" "$here/build.sh"; do
+	for source in "$@" "$here"/*.h "$here/build.sh"; do
 		if [ "$source" -nt "$target" ]; then
 			return 0
 		fi
@@ -59,14 +59,19 @@ compile() {
 	fi
 }
 
-for name in hello churn jit wx offstack fault bytes cat status args vectors basics; do
+for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit; do
 	compile $name -static "$here/$name.c"
 done
 if [ $isa != riscv ]; then
 	compile hello-pie -static-pie "$here/hello.c"
 fi
+compile mmtest -static "$here/mmtest.c" "$here/mmtest_map.c" "$here/mmtest_protect.c"
 compile pie "-pie -fPIE -nostdlib -ffreestanding -fno-stack-protector -Wl,--no-dynamic-linker,-z,text" "$here/pie.c"
 compile hello-dynamic "" "$here/hello.c"
+
+# The benchmark brings its own start and system calls: it runs on anything that speaks them, also as process 1.
+compile bench "-static -nostdlib -ffreestanding -fno-stack-protector -fno-pie -no-pie -fno-tree-loop-distribute-patterns
+	-Wl,-z,separate-code" "$here/bench.c"
 
 if stale "$out/hash64" "$here/hash64.c"; then
 	echo "user: $isa hash64 (and its digest, made on this machine)"
