@@ -12,8 +12,8 @@
  *     store) or with PTE_SW_WRITE (the store faults). Not writable: AP[2]=1 and neither, because DBM would
  *     undo AP[2]; dirt that is left is in PTE_SW_DIRTY.
  * C3. A user leaf has PXN, a kernel leaf UXN. Executable and writable alone still let EL0 read:
- *     execute-only would clear AP[1], and then privileged-access-never no longer keeps the kernel out (FEAT_PAN
- *     without FEAT_PAN3).
+ *     execute-only would clear AP[1], and then privileged-access-never no longer keeps the kernel out
+ *     (FEAT_PAN without FEAT_PAN3).
  * C4. Memory types are MAIR indexes 4 to 7, which vmem_arch_cpu_init() programs; 0 to 3 belong to the
  *     host's own tables, and what they mean is in vmem_mmu.features, two bits each.
  * C5. With TCR.DS=1 (ARCH_FEATURE_LPA2) bits 9:8 are address bits 51:50 and the shareability is TCR's;

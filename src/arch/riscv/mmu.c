@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmu.c - RISC-V in S-mode: what satp can do, and SFENCE.VMA.
+ *
+ * The idea: one page table serves both halves, so the root that was live at the probe is the kernel's own,
+ * and "no user mappings" means to walk it. A fence orders and flushes this hart only; other harts are
+ * reached by the core, through the host (an interrupt, or the firmware's RFENCE extension).
+ *
+ * M1. rs2=x0 reaches global entries and every id, a register only one id's own: kernel translations take
+ *     x0.
+ * M2. rs1=x0 reaches entries of every level, an address only leaves: when tables went, rs1=x0.
+ * M3. satp first, the fence after it: walks between the two use the new root.
+ * M4. Publishing is no fence: an invalid entry that a hart has cached meets the access as a spurious fault,
+ *     and a kernel mapping is flushed by the core before its first use (MMU_CACHES_INVALID).
+ *
+ * Locks: none. The caller does not migrate meanwhile.
+ */
+#include <vmem/init.h>
+
+#include "arch.h"
+
+#define SATP_MODE_SHIFT 60
+#define SATP_MODE_SV39 8u
+#define SATP_MODE_SV57 10u
+#define SATP_ASID_SHIFT 44
+#define SATP_ASID (UINT64_C(0xffff) << SATP_ASID_SHIFT)
+#define SATP_PPN ((UINT64_C(1) << SATP_ASID_SHIFT) - 1)
+
+/*
+ * Beyond this many fences the refill of a whole id is cheaper; Linux's threshold
+ * (arch/riscv/mm/tlbflush.c).
+ */
+#define FLUSH_MAX_PAGES 64u
+
+static struct {
+	uint64_t satp; /* mode and root of the kernel's own table, id 0 */
+} hart;
+
+static uint64_t read_satp(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("csrr %0, satp" : "=r"(value) : : "memory");
+	return value;
+}
+
+static void write_satp(uint64_t value)
+{
+	__asm__ volatile("csrw satp, %0" : : "r"(value) : "memory");
+}
+
+static void fence_all(void)
+{
+	__asm__ volatile("sfence.vma x0, x0" : : : "memory");
+}
+
+static void fence_id(uint64_t id)
+{
+	__asm__ volatile("sfence.vma x0, %0" : : "r"(id) : "memory");
+}
+
+/*
+ * The width of the id field: ones that stick ("satp" chapter). The root stays, so the hart runs on
+ * meanwhile.
+ */
+static uint8_t probe_asid_bits(void)
+{
+	uint64_t satp = read_satp();
+	uint64_t stuck;
+	uint8_t bits = 0;
+
+	write_satp(satp | SATP_ASID);
+	stuck = (read_satp() & SATP_ASID) >> SATP_ASID_SHIFT;
+	write_satp(satp);
+	fence_all();
+	for (; stuck != 0; stuck >>= 1) {
+		bits++;
+	}
+	return bits;
+}
+
+void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
+{
+	uint64_t satp = read_satp();
+	unsigned mode = (unsigned)(satp >> SATP_MODE_SHIFT);
+	unsigned levels = mode >= SATP_MODE_SV39 && mode <= SATP_MODE_SV57 ? mode - SATP_MODE_SV39 + 3 : 0;
+	uint32_t features = MMU_CACHES_INVALID | MMU_LIVE_SPLIT | MMU_NX;
+	bool pbmt = (isa_features & VMEM_RISCV_SVPBMT) != 0;
+
+	hart.satp = satp & ~SATP_ASID;
+	features |= (isa_features & VMEM_RISCV_SVADU) != 0 ? MMU_HW_DIRTY : 0;
+	features |= pbmt ? ARCH_FEATURE_SVPBMT : 0;
+	features |= (isa_features & VMEM_RISCV_SVNAPOT) != 0 ? ARCH_FEATURE_SVNAPOT : 0;
+	features |= (isa_features & VMEM_RISCV_SVINVAL) != 0 ? ARCH_FEATURE_SVINVAL : 0;
+	*out = (struct vmem_mmu) {
+		.levels = (uint8_t)levels, /* 0: the hart runs without paging */
+		.va_bits = (uint8_t)(VMEM_PAGE_SHIFT + ARCH_LEVEL_BITS * levels),
+		.pa_bits = 56,
+		.asid_bits = probe_asid_bits(),
+		.leaf_levels = 7,
+		.cache_types = pbmt ? 1u << VMEM_WRITE_BACK | 1u << VMEM_WRITE_COMBINING | 1u << VMEM_UNCACHED
+				    : 1u << VMEM_WRITE_BACK,
+		.features = features,
+	};
+}
+
+/*
+ * Nothing is a hart's own to set: the mode comes with satp, the rest from menvcfg, which is the
+ * firmware's.
+ */
+void vmem_arch_cpu_init(void)
+{
+	fence_all();
+}
+
+vmem_paddr_t vmem_arch_kernel_root(void)
+{
+	return (hart.satp & SATP_PPN) << VMEM_PAGE_SHIFT;
+}
+
+void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
+{
+	uint64_t satp = hart.satp;
+
+	if (root != 0) {
+		satp = (satp & ~SATP_PPN) | root >> VMEM_PAGE_SHIFT;
+	}
+	write_satp(satp | (uint64_t)asid << SATP_ASID_SHIFT);
+	if (flush || vmem_mmu.asid_bits == 0) {
+		fence_id(asid); /* M3 */
+	}
+}
+
+/* Entry stores are visible to other harts' walks in order; this hart may still meet a spurious fault (M4). */
+void vmem_arch_publish(void)
+{
+	__asm__ volatile("fence rw, rw" : : : "memory");
+}
+
+static void fence_range(const struct arch_flush *flush)
+{
+	uint64_t stride = arch_level_size(flush->level);
+	vmem_vaddr_t va = flush->start;
+	uint64_t id = flush->asid;
+
+	if ((flush->flags & FLUSH_GLOBAL) != 0) { /* M1 */
+		for (uint64_t left = flush->pages; left != 0; left--, va += stride) {
+			__asm__ volatile("sfence.vma %0, x0" : : "r"(va) : "memory");
+		}
+		return;
+	}
+	for (uint64_t left = flush->pages; left != 0; left--, va += stride) {
+		__asm__ volatile("sfence.vma %0, %1" : : "r"(va), "r"(id) : "memory");
+	}
+}
+
+/*
+ * The same in three steps (Svinval): order earlier stores before the invalidations, invalidate in any order
+ * and overlap, order the invalidations before later walks. Spelt as numbers: the base ISA's assembler does
+ * not know them.
+ */
+static void invalidate_range(const struct arch_flush *flush)
+{
+	uint64_t stride = arch_level_size(flush->level);
+	vmem_vaddr_t va = flush->start;
+	uint64_t id = flush->asid;
+	bool global = (flush->flags & FLUSH_GLOBAL) != 0;
+
+	__asm__ volatile(".4byte 0x18000073" : : : "memory"); /* sfence.w.inval */
+	for (uint64_t left = flush->pages; left != 0; left--, va += stride) {
+		if (global) {
+			__asm__ volatile(".insn r 0x73, 0, 0x0b, x0, %0, x0" : : "r"(va) : "memory");
+		} else {
+			__asm__ volatile(".insn r 0x73, 0, 0x0b, x0, %0, %1" : : "r"(va), "r"(id) : "memory");
+		}
+	}
+	__asm__ volatile(".4byte 0x18100073" : : : "memory"); /* sfence.inval.ir */
+}
+
+void vmem_arch_flush(const struct arch_flush *flush)
+{
+	unsigned wide = flush->flags & (FLUSH_SPACE | FLUSH_TABLES);
+
+	if (wide != 0 || flush->pages > FLUSH_MAX_PAGES) { /* M2 */
+		if ((flush->flags & FLUSH_GLOBAL) != 0) {
+			fence_all();
+		} else {
+			fence_id(flush->asid);
+		}
+	} else if (flush->pages > 1 && (vmem_mmu.features & ARCH_FEATURE_SVINVAL) != 0) {
+		invalidate_range(flush);
+	} else {
+		fence_range(flush);
+	}
+}
+
+/* This hart only: the ISA has no broadcast, and other harts run FENCE.I through the host ("Zifencei"). */
+void vmem_arch_icache_sync(const void *kva, size_t length)
+{
+	(void)kva;
+	(void)length;
+	__asm__ volatile("fence rw, rw\n\tfence.i" : : : "memory");
+}
+
+/*
+ * Without Zicbom there is no instruction that empties a cache; a platform whose devices are not coherent
+ * has its own way, which is the host's. The fence orders what was stored before what will be stored under
+ * the other attribute (Svpbmt).
+ */
+void vmem_arch_dcache_clean(const void *kva, size_t length)
+{
+	(void)kva;
+	(void)length;
+	__asm__ volatile("fence iorw, iorw" : : : "memory");
+}
+
+void vmem_arch_page_clear(void *page)
+{
+	char *at = page;
+	char *end = at + VMEM_PAGE_SIZE;
+
+	do {
+		__asm__ volatile(".irp at, 0, 64, 128, 192\n\t"
+				 "sd zero, \\at(%0)\n\tsd zero, \\at+8(%0)\n\t"
+				 "sd zero, \\at+16(%0)\n\tsd zero, \\at+24(%0)\n\t"
+				 "sd zero, \\at+32(%0)\n\tsd zero, \\at+40(%0)\n\t"
+				 "sd zero, \\at+48(%0)\n\tsd zero, \\at+56(%0)\n\t"
+				 ".endr"
+				 :
+				 : "r"(at)
+				 : "memory");
+		at += 256;
+	} while (at != end);
+}
+
+void vmem_arch_page_copy(void *to, const void *from)
+{
+	const char *at = from;
+	const char *end = at + VMEM_PAGE_SIZE;
+
+	do {
+		__asm__ volatile(".irp at, 0, 64\n\t"
+				 "ld t0, \\at(%0)\n\tld t1, \\at+8(%0)\n\t"
+				 "ld t2, \\at+16(%0)\n\tld t3, \\at+24(%0)\n\t"
+				 "ld t4, \\at+32(%0)\n\tld t5, \\at+40(%0)\n\t"
+				 "ld t6, \\at+48(%0)\n\tld a7, \\at+56(%0)\n\t"
+				 "sd t0, \\at(%1)\n\tsd t1, \\at+8(%1)\n\t"
+				 "sd t2, \\at+16(%1)\n\tsd t3, \\at+24(%1)\n\t"
+				 "sd t4, \\at+32(%1)\n\tsd t5, \\at+40(%1)\n\t"
+				 "sd t6, \\at+48(%1)\n\tsd a7, \\at+56(%1)\n\t"
+				 ".endr\n\t"
+				 "addi %0, %0, 128\n\taddi %1, %1, 128"
+				 : "+r"(at), "+r"(to)
+				 :
+				 : "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a7", "memory");
+	} while (at != end);
+}
