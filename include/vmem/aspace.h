@@ -18,6 +18,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct vmem_aspace;
 struct vmem_vmar;
@@ -158,6 +159,7 @@ void vmem_aspace_check(struct vmem_aspace *aspace);
 /** The same for the library as a whole: all spaces, objects, frames. */
 void vmem_check(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

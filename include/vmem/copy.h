@@ -14,6 +14,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** Copies @p length bytes; answers how many were copied, in order, before the first that user mode could not have read (written). */
 size_t vmem_copy_from_user(struct vmem_aspace *aspace, void *to, vmem_vaddr_t from, size_t length);
@@ -28,6 +29,7 @@ size_t vmem_clear_user(struct vmem_aspace *aspace, vmem_vaddr_t to, size_t lengt
  */
 vmem_status_t vmem_strncpy_from_user(struct vmem_aspace *aspace, char *to, vmem_vaddr_t from, size_t size, size_t *out_length);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** Why a fault was refused; 0 when the access may be tried again. */
 enum vmem_fault_result {
@@ -30,6 +31,7 @@ const char *vmem_fault_name(enum vmem_fault_result result);
  */
 enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

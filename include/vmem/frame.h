@@ -43,7 +43,7 @@ void vmem_frame_free_run(vmem_paddr_t frame, uint64_t count);
 
 /** Frame statistics, in frames. Cached frames count as free; reserved ones are promised to snapshots and count as free too. */
 struct vmem_frame_stats {
-	uint64_t total;	   /**< frames given to vmem_init(), less the records */
+	uint64_t total;	   /**< frames given to vmem_library_init(), less the records */
 	uint64_t free;
 	uint64_t cached;   /**< of the free ones, in the CPUs' caches */
 	uint64_t reserved; /**< of the free ones, promised to snapshots: an ordinary allocation does not get the last of them */

@@ -22,7 +22,7 @@ extern "C" {
  * The host broke a rule of this library, or memory is corrupt. @p rule is one sentence that says which rule.
  * Context: anywhere; with any of the library's state half changed. Must not return and must not call back.
  */
-_Noreturn void vmem_host_panic(const char *rule);
+VMEM_NORETURN void vmem_host_panic(const char *rule);
 
 #if VMEM_MAX_CPUS > 1
 /** The number of the CPU that runs this, below VMEM_MAX_CPUS. Context: anywhere; the caller cannot migrate meanwhile. */
@@ -39,7 +39,7 @@ void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument)
 
 #if VMEM_HOST_FRAMES
 /**
- * 2^@p order frames, contiguous, aligned to their size, inside a range given to vmem_init(), and below @p limit (exclusive, bytes;
+ * 2^@p order frames, contiguous, aligned to their size, inside a range given to vmem_library_init(), and below @p limit (exclusive, bytes;
  * UINT64_MAX for none). Contents are indeterminate. Context: anywhere in the library. False when there are none: that is normal.
  */
 bool vmem_host_frame_alloc(unsigned order, vmem_paddr_t limit, vmem_paddr_t *out_frame);

@@ -45,7 +45,7 @@ struct vmem_config {
  * top-level entries of the managed kernel range are made now, so that every space can share them).
  * Context: once, on the boot CPU, before any other call. Errors: INVALID, NO_MEMORY (too little RAM for the records).
  */
-vmem_status_t vmem_init(const struct vmem_config *config);
+vmem_status_t vmem_library_init(const struct vmem_config *config);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -2,7 +2,7 @@
 /**
  * @file kernel.h - the kernel's own half: device mappings, virtually contiguous memory, stacks with guard pages.
  *
- * The range is given to vmem_init(). Kernel mappings are wired and eager: they never fault, and page tables for them exist before the call returns. Their
+ * The range is given to vmem_library_init(). Kernel mappings are wired and eager: they never fault, and page tables for them exist before the call returns. Their
  * top-level entries were made at the start and are shared by every space. Lengths are rounded up to pages. Never sleep. When a free returns, no CPU
  * can reach what was there.
  */
@@ -14,6 +14,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /**
  * Maps [physical, physical + length) (any alignment; out_address is of the very byte). RAM that gets another attribute than write-back
@@ -40,6 +41,7 @@ bool vmem_kernel_is_guard(const void *address);
 /** The whole managed range as a space, for introspection (vmem_region_next, vmem_aspace_translate, vmem_aspace_stats). */
 struct vmem_aspace *vmem_kernel_aspace(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

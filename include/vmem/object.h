@@ -17,6 +17,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct vmem_object;
 
@@ -96,6 +97,7 @@ void vmem_object_info(const struct vmem_object *object, struct vmem_object_info 
 /** Where the page at @p offset lies; NOT_FOUND if it has no frame. Not stable unless the object is contiguous or physical. */
 vmem_status_t vmem_object_frame(const struct vmem_object *object, uint64_t offset, vmem_paddr_t *out_frame);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

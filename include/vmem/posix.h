@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 enum {
 	VMEM_PROT_NONE = 0,
@@ -75,6 +76,7 @@ int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t
 /** brk(2) as the system call: answers the new break, or the old one on failure. */
 vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -19,6 +19,12 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+#ifdef __cplusplus
+#define VMEM_NORETURN [[noreturn]]
+#else
+#define VMEM_NORETURN _Noreturn
+#endif
+
 typedef uint64_t vmem_paddr_t; /**< a physical address, in bytes */
 typedef uint64_t vmem_vaddr_t; /**< a virtual address, in bytes */
 

@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /**
  * Maps @p length bytes; permission bits are VMEM_READ 1, VMEM_WRITE 2, VMEM_EXEC 4, 0 for a guard. @p address 0 lets the library
@@ -25,6 +26,7 @@ vmem_status_t vmem_wx_munmap(struct vmem_aspace *aspace, vmem_vaddr_t address, u
 /** Changes the permission of mapped pages: write first, then read-execute. Errors: INVALID, WX, NOT_FOUND (a hole), NO_MEMORY, LIMIT. */
 vmem_status_t vmem_wx_mprotect(struct vmem_aspace *aspace, vmem_vaddr_t address, uint64_t length, uint32_t permission);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
