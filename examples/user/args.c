@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks what a new program finds on its stack, as the System V ABI lays it out: the argument count, arguments, environment,
- * auxiliary vector, and the strings above them. Prints what must be the same everywhere and judges the rest.
+ * Checks what a new program finds on its stack, as the System V ABI lays it out: the argument count,
+ * arguments, environment, auxiliary vector, and the strings above them. Prints what must be the same
+ * everywhere and judges the rest.
  */
 #include <elf.h>
 #include <stdint.h>
@@ -47,11 +48,14 @@ static void check_headers(const Elf64_auxv_t *vector)
 {
 	const Elf64_Ehdr *image = (const Elf64_Ehdr *)(const void *)__ehdr_start;
 	int n[4];
-	uint64_t at = value(vector, AT_PHDR, &n[0]), size = value(vector, AT_PHENT, &n[1]), count = value(vector, AT_PHNUM, &n[2]);
+	uint64_t at = value(vector, AT_PHDR, &n[0]), size = value(vector, AT_PHENT, &n[1]),
+		 count = value(vector, AT_PHNUM, &n[2]);
 	uint64_t entry = value(vector, AT_ENTRY, &n[3]);
 
-	check("AT_PHDR, AT_PHENT, AT_PHNUM, AT_ENTRY once each", n[0] == 1 && n[1] == 1 && n[2] == 1 && n[3] == 1);
-	check("AT_PHDR is where the image has its headers", at == (uint64_t)(uintptr_t)image + image->e_phoff);
+	check("AT_PHDR, AT_PHENT, AT_PHNUM, AT_ENTRY once each",
+		n[0] == 1 && n[1] == 1 && n[2] == 1 && n[3] == 1);
+	check("AT_PHDR is where the image has its headers",
+		at == (uint64_t)(uintptr_t)image + image->e_phoff);
 	check("AT_PHENT and AT_PHNUM are the image's", size == sizeof(Elf64_Phdr) && count == image->e_phnum);
 	check("AT_ENTRY is _start", entry == (uint64_t)(uintptr_t)_start);
 }
@@ -62,7 +66,8 @@ static void check_values(const Elf64_auxv_t *vector, const char *name)
 	uint64_t start = (uint64_t)(uintptr_t)vector;
 	int n;
 
-	check("AT_PAGESZ is 4096", value(vector, AT_PAGESZ, &n) == 4096 && n == 1 && sysconf(_SC_PAGESIZE) == 4096);
+	check("AT_PAGESZ is 4096",
+		value(vector, AT_PAGESZ, &n) == 4096 && n == 1 && sysconf(_SC_PAGESIZE) == 4096);
 	random = (const unsigned char *)(uintptr_t)value(vector, AT_RANDOM, &n);
 	check("AT_RANDOM points to 16 bytes above the vector", n == 1 && (uint64_t)(uintptr_t)random > start);
 	check("they are not all zero", memcmp(random, zero, 16) != 0);
@@ -80,7 +85,8 @@ static void check_values(const Elf64_auxv_t *vector, const char *name)
 	value(vector, AT_EXECFN, &n);
 	check("AT_EXECFN once", n == 1);
 	check("AT_EXECFN names this program",
-		n == 1 && strcmp(base_name((const char *)(uintptr_t)value(vector, AT_EXECFN, &n)), base_name(name)) == 0);
+		n == 1 && strcmp(base_name((const char *)(uintptr_t)value(vector, AT_EXECFN, &n)),
+				  base_name(name)) == 0);
 }
 
 int main(int argc, char **argv)

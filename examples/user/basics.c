@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an ordinary C program takes for granted: thread-local storage, the heap and its growth, a deep stack, sorting, floating
- * point in and out, a clock that does not go back. */
+/* What an ordinary C program takes for granted: thread-local storage, the heap and its growth, a deep stack,
+ * sorting, floating point in and out, a clock that does not go back. */
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -88,7 +88,8 @@ static void check_break(void)
 	check("the new memory is zero, then keeps what is written", right);
 	check("and back", sbrk(-(intptr_t)size) == (void *)end && sbrk(0) == (void *)start);
 	errno = 0;
-	check("an absurd break is refused with ENOMEM", sbrk((intptr_t)1 << 60) == (void *)-1 && errno == ENOMEM && sbrk(0) == (void *)start);
+	check("an absurd break is refused with ENOMEM",
+		sbrk((intptr_t)1 << 60) == (void *)-1 && errno == ENOMEM && sbrk(0) == (void *)start);
 }
 
 static void check_floats(void)

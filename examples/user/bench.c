@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench [PREFIX...]: instructions per operation of the memory calls and faults, one line `NAME COUNT` each, those whose name begins
- * with a PREFIX or all. Under QEMU with -icount shift=0 the counts are exact and the same in every run.
+ * bench [PREFIX...]: instructions per operation of the memory calls and faults, one line `NAME COUNT` each,
+ * those whose name begins with a PREFIX or all. Under QEMU with -icount shift=0 the counts are exact and the
+ * same in every run.
  *
- * No C library, so nothing runs but what is written here, and the same file runs on any kernel with Linux's system calls, also as
- * process 1 (it then powers the machine off). Only what stands between two readings of the counter is measured; the cost of a pair of
- * readings is taken off. What restores the state between two samples is not measured.
+ * No C library, so nothing runs but what is written here, and the same file runs on any kernel with Linux's
+ * system calls, also as process 1 (it then powers the machine off). Only what stands between two readings of
+ * the counter is measured; the cost of a pair of readings is taken off. What restores the state between two
+ * samples is not measured.
  *
- * To add one: a function that returns the instructions of its n operations, and a line in the table. A set-up that fails, or an
- * operation that does, is reported as `NAME failed ERRNO` and makes the exit status 1; the others still run.
+ * To add one: a function that returns the instructions of its n operations, and a line in the table. A set-up
+ * that fails, or an operation that does, is reported as `NAME failed ERRNO` and makes the exit status 1; the
+ * others still run.
  *
- * The state of every benchmark is its own: areas below are far from anything else, so that no neighbour merges with them and their
- * page tables are not shared.
+ * The state of every benchmark is its own: areas below are far from anything else, so that no neighbour
+ * merges with them and their page tables are not shared.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -38,8 +41,8 @@ struct benchmark {
 
 void start_c(const uint64_t *stack);
 
-static uint64_t pair;   /* what two readings in a row cost */
-static long error;      /* the first that the running benchmark met, positive */
+static uint64_t pair; /* what two readings in a row cost */
+static long error; /* the first that the running benchmark met, positive */
 
 /* Starts and ends a measured stretch. */
 static inline uint64_t begin(void)
@@ -63,7 +66,8 @@ static inline void note(long result)
 
 static inline long map(uint64_t at, uint64_t length, int prot)
 {
-	return system_call(SYS_MMAP, (long)at, (long)length, prot, PRIVATE_ANONYMOUS | (at != 0 ? FIXED : 0), -1, 0);
+	return system_call(
+		SYS_MMAP, (long)at, (long)length, prot, PRIVATE_ANONYMOUS | (at != 0 ? FIXED : 0), -1, 0);
 }
 
 static inline long unmap(uint64_t at, uint64_t length)
@@ -189,7 +193,8 @@ static uint64_t run_map_unmap(unsigned n, long use)
 	return total;
 }
 
-/* Three pages in one region, all written: protecting the middle one makes three regions, giving it back makes one. */
+/* Three pages in one region, all written: protecting the middle one makes three regions, giving it back makes
+ * one. */
 static void setup_three(long unused)
 {
 	(void)unused;
@@ -281,8 +286,8 @@ static uint64_t run_protect_pages(unsigned n, long unused)
 }
 
 /*
- * Many regions: N regions of two pages, each eight pages after the one before, the first page written. The samples go through them
- * in a scattered order, and each leaves the number of regions as it was.
+ * Many regions: N regions of two pages, each eight pages after the one before, the first page written. The
+ * samples go through them in a scattered order, and each leaves the number of regions as it was.
  */
 
 static uint64_t region(unsigned sample, long count)
@@ -386,12 +391,15 @@ static uint64_t run_regions_fault(unsigned n, long count)
 	return total;
 }
 
-#define REGIONS(n) \
-	{"regions_map_" #n, SAMPLES, n, setup_regions, run_regions_map, teardown_regions}, \
-	{"regions_map_fixed_" #n, SAMPLES, n, setup_regions, run_regions_map_fixed, teardown_regions}, \
-	{"regions_unmap_" #n, SAMPLES, n, setup_regions, run_regions_unmap, teardown_regions}, \
-	{"regions_protect_" #n, SAMPLES, n, setup_regions, run_regions_protect, teardown_regions}, \
-	{"regions_fault_" #n, SAMPLES, n, setup_regions, run_regions_fault, teardown_regions}
+#define REGIONS(n)                                                                                           \
+	{"regions_map_" #n, SAMPLES, n, setup_regions, run_regions_map, teardown_regions},                   \
+		{"regions_map_fixed_" #n, SAMPLES, n, setup_regions, run_regions_map_fixed,                  \
+			teardown_regions},                                                                   \
+		{"regions_unmap_" #n, SAMPLES, n, setup_regions, run_regions_unmap, teardown_regions},       \
+		{"regions_protect_" #n, SAMPLES, n, setup_regions, run_regions_protect, teardown_regions},   \
+	{                                                                                                    \
+		"regions_fault_" #n, SAMPLES, n, setup_regions, run_regions_fault, teardown_regions          \
+	}
 
 static const struct benchmark table[] = {
 	{"null_syscall", 256, 0, NULL, run_null, NULL},

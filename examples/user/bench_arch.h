@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the programs without a C library need of each ISA: the entry (it calls start_c with the initial stack pointer, which points
- * at argc), a raw system call, numbers, and a counter that user mode may read. Under QEMU with -icount shift=0 each counter is exact:
- * one per instruction.
+ * What the programs without a C library need of each ISA: the entry (it calls start_c with the initial stack
+ * pointer, which points at argc), a raw system call, numbers, and a counter that user mode may read. Under
+ * QEMU with -icount shift=0 each counter is exact: one per instruction.
  */
 #ifndef BENCH_ARCH_H
 #define BENCH_ARCH_H
@@ -11,7 +11,8 @@
 
 #if defined(__x86_64__)
 
-__asm__(".globl _start\n_start:\n\txorl %ebp, %ebp\n\tmovq %rsp, %rdi\n\tandq $-16, %rsp\n\tcall start_c\n\tud2\n");
+__asm__(".globl _start\n_start:\n\txorl %ebp, %ebp\n\tmovq %rsp, %rdi\n\tandq $-16, %rsp\n\tcall "
+	"start_c\n\tud2\n");
 
 #define RELATIVE_RELOCATION R_X86_64_RELATIVE
 
@@ -34,9 +35,9 @@ static inline long system_call(long number, long a, long b, long c, long d, long
 	long result;
 
 	__asm__ volatile("syscall"
-		: "=a"(result)
-		: "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-		: "rcx", "r11", "memory");
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
 	return result;
 }
 
@@ -48,7 +49,7 @@ static inline uint64_t counter(void)
 	return (uint64_t)high << 32 | low;
 }
 
-/* The fastest way that this ISA has everywhere to clear 4 KiB: the part of a fault that no kernel can save. */
+/* The fastest way that this ISA has everywhere to clear 4 KiB: what no kernel can save. */
 static inline void clear_page(void *page)
 {
 	uint64_t count = 512;
@@ -64,7 +65,8 @@ __asm__(".globl _start\n_start:\n\tmov x29, xzr\n\tmov x30, xzr\n\tmov x0, sp\n\
 
 #elif defined(__riscv)
 
-__asm__(".globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla gp, __global_pointer$\n\t.option pop\n\tmv a0, sp\n\t"
+__asm__(".globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla gp, __global_pointer$\n\t.option "
+	"pop\n\tmv a0, sp\n\t"
 	"call start_c\n\tunimp\n");
 
 #define RELATIVE_RELOCATION R_RISCV_RELATIVE
@@ -100,7 +102,10 @@ static inline long system_call(long number, long a, long b, long c, long d, long
 	register long x4 __asm__("x4") = e;
 	register long x5 __asm__("x5") = f;
 
-	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+	__asm__ volatile("svc #0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory");
 	return x0;
 }
 
@@ -118,7 +123,10 @@ static inline void clear_page(void *page)
 
 	__asm__ volatile("mrs %0, dczid_el0" : "=r"(zva));
 	zva = (uint64_t)4 << (zva & 15);
-	__asm__ volatile("1: dc zva, %0\n\tadd %0, %0, %2\n\tcmp %0, %1\n\tb.ne 1b" : "+r"(at) : "r"(end), "r"(zva) : "cc", "memory");
+	__asm__ volatile("1: dc zva, %0\n\tadd %0, %0, %2\n\tcmp %0, %1\n\tb.ne 1b"
+			 : "+r"(at)
+			 : "r"(end), "r"(zva)
+			 : "cc", "memory");
 }
 
 #elif defined(__riscv)
@@ -133,7 +141,10 @@ static inline long system_call(long number, long a, long b, long c, long d, long
 	register long a4 __asm__("a4") = e;
 	register long a5 __asm__("a5") = f;
 
-	__asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
+	__asm__ volatile("ecall"
+			 : "+r"(a0)
+			 : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5)
+			 : "memory");
 	return a0;
 }
 
@@ -150,10 +161,11 @@ static inline void clear_page(void *page)
 	uint64_t at = (uint64_t)(uintptr_t)page, end = at + 4096;
 
 	__asm__ volatile("1: sd zero, 0(%0)\n\tsd zero, 8(%0)\n\tsd zero, 16(%0)\n\tsd zero, 24(%0)\n\t"
-		"sd zero, 32(%0)\n\tsd zero, 40(%0)\n\tsd zero, 48(%0)\n\tsd zero, 56(%0)\n\taddi %0, %0, 64\n\tbne %0, %1, 1b"
-		: "+r"(at)
-		: "r"(end)
-		: "memory");
+			 "sd zero, 32(%0)\n\tsd zero, 40(%0)\n\tsd zero, 48(%0)\n\tsd zero, 56(%0)\n\taddi "
+			 "%0, %0, 64\n\tbne %0, %1, 1b"
+			 : "+r"(at)
+			 : "r"(end)
+			 : "memory");
 }
 
 #endif

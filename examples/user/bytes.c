@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* bytes [COUNT [SEED]]: writes COUNT (64 Ki) seeded random bytes to standard output, all values among them, in writes of odd sizes,
- * and a line to standard error before and after. */
+/* bytes [COUNT [SEED]]: writes COUNT (64 Ki) seeded random bytes to standard output, all values among them,
+ * in writes of odd sizes, and a line to standard error before and after. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * malloc under pressure. Sizes from 1 byte to half a megabyte come and go at random, so that the break moves, blocks above the
- * C library's threshold are mapped and unmapped, and freed memory comes back in other shapes. Every block is filled with a
- * pattern of its own when it is made and verified, whole, before it goes: a page that is lost, shared by mistake or not zeroed
- * in a fresh calloc shows as a wrong byte.
+ * malloc under pressure. Sizes from 1 byte to half a megabyte come and go at random, so that the break moves,
+ * blocks above the C library's threshold are mapped and unmapped, and freed memory comes back in other
+ * shapes. Every block is filled with a pattern of its own when it is made and verified, whole, before it
+ * goes: a page that is lost, shared by mistake or not zeroed in a fresh calloc shows as a wrong byte.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -58,7 +58,10 @@ static size_t random_size(void)
 {
 	uint64_t r = next_random();
 
-	return 1 + (size_t)(next_random() % (r % 16 == 0 ? 512 * 1024 : r % 8 == 0 ? 32 * 1024 : r % 2 == 0 ? 2048 : 128));
+	return 1 + (size_t)(next_random() % (r % 16 == 0	 ? 512 * 1024
+						    : r % 8 == 0 ? 32 * 1024
+						    : r % 2 == 0 ? 2048
+								 : 128));
 }
 
 static void drop(struct block *b)
@@ -131,7 +134,9 @@ int main(void)
 	}
 	errno = 0;
 	huge = malloc((size_t)1 << 62);
-	printf("churn: %lu blocks made, %lu of them zeroed, %lu resized, peak %zu bytes, %zu left\n", made, zeroed, resized, peak, live);
-	printf("churn: %lu wrong; 2^62 bytes: %s\n", bad, huge == NULL && errno == ENOMEM ? "refused" : "given");
+	printf("churn: %lu blocks made, %lu of them zeroed, %lu resized, peak %zu bytes, %zu left\n", made,
+		zeroed, resized, peak, live);
+	printf("churn: %lu wrong; 2^62 bytes: %s\n", bad,
+		huge == NULL && errno == ENOMEM ? "refused" : "given");
 	return bad != 0 || live != 0 || huge != NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes one access that must not be possible, and so must be killed by SIGSEGV; the argument says which. Without one it reads
- * a page that was unmapped a moment before. Prints a line first, and one more if it is still alive.
+ * Makes one access that must not be possible, and so must be killed by SIGSEGV; the argument says which.
+ * Without one it reads a page that was unmapped a moment before. Prints a line first, and one more if it is
+ * still alive.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ static volatile unsigned char sink;
 
 static unsigned char *map(int prot)
 {
-	unsigned char *p = mmap(NULL, (size_t)3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, (size_t)3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED) {
 		return NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The first program: the C library starts, prints one line and exits. Linked twice: static, and static-pie. */
+/* The first program: the C library starts, prints one line and exits. Linked twice: static, and static-pie.
+ */
 #include <stdio.h>
 
 int main(int argc, char **argv)

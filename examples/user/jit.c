@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes code in memory and calls it: writable first, then read-execute, never both. The same page is rewritten with another
- * function each round, so that an instruction cache that was not told, or a translation that was not flushed when the
- * permission shrank, gives the function of the round before.
+ * Makes code in memory and calls it: writable first, then read-execute, never both. The same page is
+ * rewritten with another function each round, so that an instruction cache that was not told, or a
+ * translation that was not flushed when the permission shrank, gives the function of the round before.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -17,11 +17,11 @@ typedef int (*function)(int);
 static size_t assemble(unsigned char *at, unsigned k)
 {
 #if defined(__x86_64__)
-	const unsigned char code[] = {0x8d, 0x47, (unsigned char)k, 0xc3};  /* lea k(%rdi), %eax; ret */
+	const unsigned char code[] = {0x8d, 0x47, (unsigned char)k, 0xc3}; /* lea k(%rdi), %eax; ret */
 #elif defined(__aarch64__)
-	const uint32_t code[] = {0x11000000u | k << 10, 0xd65f03c0u};  /* add w0, w0, #k; ret */
+	const uint32_t code[] = {0x11000000u | k << 10, 0xd65f03c0u}; /* add w0, w0, #k; ret */
 #elif defined(__riscv)
-	const uint32_t code[] = {0x0005051bu | k << 20, 0x00008067u};  /* addiw a0, a0, k; ret */
+	const uint32_t code[] = {0x0005051bu | k << 20, 0x00008067u}; /* addiw a0, a0, k; ret */
 #else
 #error "no instructions for this ISA"
 #endif
@@ -31,7 +31,8 @@ static size_t assemble(unsigned char *at, unsigned k)
 
 int main(void)
 {
-	unsigned char *memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *memory =
+		mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned wrong = 0, calls = 0;
 
 	if (memory == MAP_FAILED) {

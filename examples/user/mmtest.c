@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmap, munmap, mprotect and brk against Linux, a line for each check with the result. What is expected is what Linux does; the
- * program was written on Linux, and its output there is kept beside it. It needs neither fork nor signals: what a page permits is
- * asked of the kernel, which must answer EFAULT where a program would fault.
+ * mmap, munmap, mprotect and brk against Linux, a line for each check with the result. What is expected is
+ * what Linux does; the program was written on Linux, and its output there is kept beside it. It needs neither
+ * fork nor signals: what a page permits is asked of the kernel, which must answer EFAULT where a program
+ * would fault.
  */
 #include "mmtest.h"
 
@@ -94,7 +95,7 @@ unsigned char *area(unsigned pages)
 	unsigned char *at;
 
 	if (strcmp(outcome(whole), "done") != 0 || unmap((uintptr_t)whole, 3 * length) != 0 ||
-	    map((uintptr_t)whole + length, length, RW, PRIVATE | MAP_FIXED) != whole + (long)length) {
+		map((uintptr_t)whole + length, length, RW, PRIVATE | MAP_FIXED) != whole + (long)length) {
 		printf("mmtest: no area of %u pages\n", pages);
 		fflush(stdout);
 		_exit(2);

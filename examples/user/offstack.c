@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs off the end of its stack, frame by frame, and must be killed by SIGSEGV at the guard, not sooner and not later. */
+/* Runs off the end of its stack, frame by frame, and must be killed by SIGSEGV at the guard, not sooner and
+ * not later. */
 #include <stdio.h>
 #include <unistd.h>
 

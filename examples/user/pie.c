@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A static position-independent program without a C library: it relocates itself from its dynamic section, as the C library's start
- * code would, then checks that the loader put it somewhere else than where it was linked (at zero), on page boundaries, and told it so
- * in the auxiliary vector. System calls: write and exit_group.
+ * A static position-independent program without a C library: it relocates itself from its dynamic section, as
+ * the C library's start code would, then checks that the loader put it somewhere else than where it was
+ * linked (at zero), on page boundaries, and told it so in the auxiliary vector. System calls: write and
+ * exit_group.
  */
 #include <elf.h>
 #include <stddef.h>
@@ -79,7 +80,7 @@ void start_c(const uint64_t *stack)
 		finish("pie: not moved\n", 1);
 	}
 	if (auxiliary(stack, AT_PHDR) != base + sizeof(Elf64_Ehdr) ||
-	    auxiliary(stack, AT_ENTRY) != base + ((const Elf64_Ehdr *)base)->e_entry) {
+		auxiliary(stack, AT_ENTRY) != base + ((const Elf64_Ehdr *)base)->e_entry) {
 		finish("pie: the auxiliary vector is about another address\n", 1);
 	}
 	if (table[1] - table[0] != 2 || table[0][2] != 't' || *table[1] != 't') {

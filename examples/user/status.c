@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Ends in the way that the argument names: a number is the exit status; abort, illegal and trap die by a signal; spin never ends. */
+/* Ends in the way that the argument names: a number is the exit status; abort, illegal and trap die by a
+ * signal; spin never ends. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

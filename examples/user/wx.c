@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asks for memory that is writable and executable at once, by each way in. Under the W^X policy all are refused and change
- * nothing; the argument "off" expects the opposite, a system without the policy.
+ * Asks for memory that is writable and executable at once, by each way in. Under the W^X policy all are
+ * refused and change nothing; the argument "off" expects the opposite, a system without the policy.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,13 +15,17 @@ static int bad;
 
 static void report(const char *what, int refused, int error)
 {
-	printf("wx: %s: %s\n", what, !refused ? "given" : error == EACCES ? "refused, EACCES" : strerror(error));
+	printf("wx: %s: %s\n", what,
+		!refused	  ? "given"
+		: error == EACCES ? "refused, EACCES"
+				  : strerror(error));
 	bad += refused != wanted_refusal || (refused && error != EACCES);
 }
 
 int main(int argc, char **argv)
 {
-	const int rw = PROT_READ | PROT_WRITE, rx = PROT_READ | PROT_EXEC, rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
+	const int rw = PROT_READ | PROT_WRITE, rx = PROT_READ | PROT_EXEC,
+		  rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	volatile unsigned char *memory;
 	void *p;
@@ -50,7 +54,8 @@ int main(int argc, char **argv)
 	r = mprotect((char *)p + PAGE, PAGE, rwx);
 	report("mprotect of read-execute memory", r != 0, errno);
 	r = mprotect(p, (size_t)3 * PAGE, rw);
-	printf("wx: read-execute back to read-write: %s, content %d\n", r == 0 ? "given" : strerror(errno), memory[PAGE]);
+	printf("wx: read-execute back to read-write: %s, content %d\n", r == 0 ? "given" : strerror(errno),
+		memory[PAGE]);
 	bad += r != 0 || memory[PAGE] != 18;
 	return bad != 0;
 }
