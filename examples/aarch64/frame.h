@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.h - offsets that the assembly shares with the structures of port_isa.h; trap.c asserts that they agree.
+ */
+#ifndef AARCH64_FRAME_H
+#define AARCH64_FRAME_H
+
+/* struct port_frame */
+#define FRAME_X(n) (8 * (n))
+#define FRAME_SP 248
+#define FRAME_PC 256
+#define FRAME_PSTATE 264
+#define FRAME_SIZE 272
+
+/* struct port_thread */
+#define THREAD_X19 0
+#define THREAD_X29 80
+#define THREAD_X30 88
+#define THREAD_SP 96
+#define THREAD_STACK_TOP 104
+#define THREAD_USER_SP 112
+#define THREAD_USER_PC 120
+#define THREAD_USER_PSTATE 128
+#define THREAD_USER_TLS 136
+#define THREAD_FP 144
+
+/* The area of the FP and vector state. */
+#define FP_FPSR 512
+#define FP_FPCR 520
+
+#endif

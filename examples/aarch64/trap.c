@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trap.c - names and signals of exceptions, frames, threads, and what programs are told about the CPU.
+ */
+#include "cpu.h"
+#include "frame.h"
+
+_Static_assert(offsetof(struct port_frame, sp) == FRAME_SP, "trap.S");
+_Static_assert(offsetof(struct port_frame, pc) == FRAME_PC, "trap.S");
+_Static_assert(offsetof(struct port_frame, pstate) == FRAME_PSTATE, "trap.S");
+_Static_assert(sizeof(struct port_frame) == FRAME_SIZE && FRAME_SIZE % 16 == 0, "trap.S");
+_Static_assert(offsetof(struct port_thread, x29) == THREAD_X29, "trap.S");
+_Static_assert(offsetof(struct port_thread, x30) == THREAD_X30, "trap.S");
+_Static_assert(offsetof(struct port_thread, sp) == THREAD_SP, "trap.S");
+_Static_assert(offsetof(struct port_thread, stack_top) == THREAD_STACK_TOP, "trap.S");
+_Static_assert(offsetof(struct port_thread, user_sp) == THREAD_USER_SP, "trap.S");
+_Static_assert(offsetof(struct port_thread, user_pc) == THREAD_USER_PC, "trap.S");
+_Static_assert(offsetof(struct port_thread, user_pstate) == THREAD_USER_PSTATE, "trap.S");
+_Static_assert(offsetof(struct port_thread, user_tls) == THREAD_USER_TLS, "trap.S");
+_Static_assert(offsetof(struct port_thread, fp) == THREAD_FP, "trap.S");
+
+enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11 };
+
+struct cause {
+	uint8_t class; /* ESR_EL1.EC */
+	uint8_t signal;
+	const char *name;
+};
+
+/* DDI 0487, ESR_EL1, "EC, bits [31:26]". */
+static const struct cause causes[] = {
+	{0x00, SIGILL, "undefined instruction"},
+	{0x07, SIGILL, "FP access trapped"},
+	{0x0d, SIGILL, "branch target exception"},
+	{0x0e, SIGILL, "illegal execution state"},
+	{0x15, SIGILL, "SVC"},
+	{0x18, SIGILL, "system instruction trapped"},
+	{0x19, SIGILL, "SVE instruction"},
+	{0x1c, SIGILL, "pointer authentication failure"},
+	{0x1d, SIGILL, "SME instruction"},
+	{0x20, SIGSEGV, "instruction abort"},
+	{0x21, SIGSEGV, "instruction abort"},
+	{0x22, SIGBUS, "misaligned PC"},
+	{0x24, SIGSEGV, "data abort"},
+	{0x25, SIGSEGV, "data abort"},
+	{0x26, SIGBUS, "misaligned SP"},
+	{0x2c, SIGFPE, "floating-point exception"},
+	{0x2f, SIGBUS, "SError"},
+	{0x30, SIGTRAP, "breakpoint"},
+	{0x32, SIGTRAP, "single step"},
+	{0x34, SIGTRAP, "watchpoint"},
+	{0x3c, SIGTRAP, "BRK instruction"},
+};
+
+/* Faults of an abort that are not about translation: alignment, and everything from the memory system. */
+static unsigned abort_signal(uint64_t syndrome, const char **name)
+{
+	unsigned status = (unsigned)(syndrome & 63);
+
+	if (status == 0x21) {
+		*name = "misaligned access";
+		return SIGBUS;
+	}
+	if (status >= 0x10 && status < 0x20) {
+		*name = "external abort";
+		return SIGBUS;
+	}
+	return SIGSEGV;
+}
+
+_Noreturn void trap_report(const struct port_frame *frame, uint64_t syndrome, uint64_t address)
+{
+	unsigned class = (unsigned)(syndrome >> 26 & 63);
+	const char *name = "unknown exception";
+	unsigned signal = SIGILL;
+
+	for (unsigned i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+		if (causes[i].class == class) {
+			name = causes[i].name;
+			signal = causes[i].signal;
+		}
+	}
+	if (class == 0x20 || class == 0x24) {
+		signal = abort_signal(syndrome, &name);
+	}
+	if (!port_frame_is_user(frame)) {
+		kernel_log("kernel: %s, syndrome %lx, address %lx\n", name, (unsigned long)syndrome, (unsigned long)address);
+	}
+	kernel_trap(frame, signal, name);
+}
+
+void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
+{
+	*thread = (struct port_thread){
+		.x19_x28 = {(uintptr_t)start, (uintptr_t)argument},
+		.x30 = (uintptr_t)thread_begin,
+		.sp = (uintptr_t)stack_top,
+		.stack_top = (uintptr_t)stack_top,
+		.fp = fp_area,
+	};
+}
+
+uint64_t port_frame_pc(const struct port_frame *frame)
+{
+	return frame->pc;
+}
+
+uint64_t port_frame_sp(const struct port_frame *frame)
+{
+	return frame->sp;
+}
+
+bool port_frame_is_user(const struct port_frame *frame)
+{
+	return (frame->pstate & 15) == 0;
+}
+
+bool port_frame_register(const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
+{
+	static const char *const names[] = {"x0",  "x1",  "x2",	 "x3",	"x4",  "x5",  "x6",  "x7",  "x8",  "x9",  "x10", "x11",
+					    "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23",
+					    "x24", "x25", "x26", "x27", "x28", "x29", "x30", "sp",  "pc",  "pstate"};
+
+	if (n >= sizeof(names) / sizeof(names[0])) {
+		return false;
+	}
+	*out_name = names[n];
+	*out_value = n < 31 ? frame->x[n] : n == 31 ? frame->sp : n == 32 ? frame->pc : frame->pstate;
+	return true;
+}
+
+/* BL, or BLR of any register. */
+bool port_is_return_address(uint64_t address)
+{
+	if ((address & 3) != 0) {
+		return false;
+	}
+	uint32_t before = *(const uint32_t *)(uintptr_t)(address - 4);
+
+	return before >> 26 == 0x25 || (before & 0xfffffc1f) == 0xd63f0000;
+}
+
+/* One feature bit of AT_HWCAP: an identification field of at least `least`. Linux, Documentation/arm64/elf_hwcaps.rst. */
+struct capability {
+	uint8_t bit, shift, least;
+};
+
+static uint64_t capabilities(const struct capability *list, unsigned count, uint64_t id)
+{
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		/* 15 says "not implemented" in the fields of FP and SIMD. */
+		unsigned field = id_field(id, list[i].shift);
+		bits |= field >= list[i].least && field != 15 ? UINT64_C(1) << list[i].bit : 0;
+	}
+	return bits;
+}
+
+uint64_t port_hwcap(unsigned which)
+{
+	static const struct capability isar0[] = {
+		{3, 4, 1}, {4, 4, 2}, {5, 8, 1}, {6, 12, 1}, {21, 12, 2}, {7, 16, 1}, {8, 20, 2}, {12, 28, 1},
+		{17, 32, 1}, {18, 36, 1}, {19, 40, 1}, {20, 44, 1}, {23, 48, 1}, {27, 52, 1},
+	};
+	static const struct capability isar1[] = {{16, 0, 1}, {13, 12, 1}, {14, 16, 1}, {15, 20, 1}, {26, 20, 2}, {29, 36, 1}};
+	static const struct capability pfr0[] = {{0, 16, 0}, {9, 16, 1}, {1, 20, 0}, {10, 20, 1}, {24, 48, 1}};
+
+	if (which != 1) {
+		return 0;
+	}
+	return capabilities(isar0, sizeof(isar0) / sizeof(isar0[0]), READ_REGISTER("id_aa64isar0_el1")) |
+	       capabilities(isar1, sizeof(isar1) / sizeof(isar1[0]), READ_REGISTER("id_aa64isar1_el1")) |
+	       capabilities(pfr0, sizeof(pfr0) / sizeof(pfr0[0]), READ_REGISTER("id_aa64pfr0_el1"));
+}

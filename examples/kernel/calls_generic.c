@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls_generic.c - Linux's generic system-call numbers (include/uapi/asm-generic/unistd.h), which AArch64 and RISC-V share. Of the
+ * numbers that it leaves to the ISA, 244 to 259, the ISA's cpu.h names what it has.
+ */
+#include "calls.h"
+
+#include "cpu.h"
+
+kernel_call_t *const port_calls[] = {
+	[17] = call_getcwd,
+	[23] = call_dup,
+	[24] = call_dup3,
+	[25] = call_fcntl,
+	[29] = call_ioctl,
+	[48] = call_faccessat,
+	[49] = call_chdir,
+	[56] = call_openat,
+	[57] = call_close,
+	[61] = call_getdents64,
+	[62] = call_lseek,
+	[63] = call_read,
+	[64] = call_write,
+	[65] = call_readv,
+	[66] = call_writev,
+	[67] = call_pread64,
+	[78] = call_readlinkat,
+	[79] = call_newfstatat,
+	[80] = call_fstat,
+	[93] = call_exit,
+	[94] = call_exit_group,
+	[96] = call_set_tid_address,
+	[99] = call_zero, /* set_robust_list */
+	[101] = call_nanosleep,
+	[113] = call_clock_gettime,
+	[114] = call_clock_getres,
+	[115] = call_clock_nanosleep,
+	[123] = call_sched_getaffinity,
+	[124] = call_sched_yield,
+	[129] = call_kill,
+	[130] = call_tkill,
+	[131] = call_tgkill,
+	[132] = call_zero, /* sigaltstack */
+	[134] = call_rt_sigaction,
+	[135] = call_rt_sigprocmask,
+	[153] = call_times,
+	[160] = call_uname,
+	[163] = call_getrlimit,
+	[165] = call_getrusage,
+	[167] = call_prctl,
+	[169] = call_gettimeofday,
+	[172] = call_getpid,
+	[173] = call_getppid,
+	[174] = call_zero, /* getuid */
+	[175] = call_zero, /* geteuid */
+	[176] = call_zero, /* getgid */
+	[177] = call_zero, /* getegid */
+	[178] = call_gettid,
+	[179] = call_sysinfo,
+	[214] = call_brk,
+	[215] = call_munmap,
+	[216] = call_absent, /* mremap */
+	[222] = call_mmap,
+	[223] = call_zero, /* fadvise64 */
+	[226] = call_mprotect,
+	[233] = call_madvise,
+	CPU_CALLS
+	[260] = call_wait4,
+	[261] = call_prlimit64,
+	[278] = call_getrandom,
+	[293] = call_absent, /* rseq */
+	[439] = call_faccessat, /* faccessat2: its flags change nothing here */
+};
+const uint64_t port_calls_count = sizeof(port_calls) / sizeof(port_calls[0]);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * timer.c - the timer through SBI, clocks, and the UART that carries the log.
+ *
+ *  T1  The supervisor timer interrupt is the only one that is ever enabled; setting the timer anew clears it (RISC-V SBI
+ *      specification, "Timer Extension").
+ */
+#include "cpu.h"
+
+#define SBI_TIME 0x54494d45
+#define UART_DATA (DIRECT_MAP + UINT64_C(0x10000000))
+#define UART_STATUS (UART_DATA + 5)
+#define UART_ROOM 0x20
+
+static uint64_t clock_chip; /* goldfish: the low word latches the high one; 0: none */
+static uint64_t boot_count;
+static uint64_t ns_per_count; /* fixed point, 32 fraction bits */
+static uint64_t tick_counts;
+
+void timer_find(struct dtboot_mmu *mmu, const struct fdt *fdt)
+{
+	(void)dtboot_device(mmu, fdt, "google,goldfish-rtc", 0, &clock_chip);
+}
+
+void timer_start(const struct fdt *fdt)
+{
+	struct fdt_node node = {0};
+	uint64_t frequency = 0;
+
+	while (frequency == 0 && fdt_next(fdt, &node)) {
+		(void)fdt_number(fdt, &node, "timebase-frequency", &frequency);
+	}
+	if (frequency == 0) {
+		kernel_panic("the device tree does not say how fast the time counter runs");
+	}
+	boot_count = read_time();
+	ns_per_count = (UINT64_C(1000000000) << 32) / frequency;
+	tick_counts = frequency / KERNEL_TICK_HZ;
+}
+
+static void arm(void)
+{
+	sbi_call(SBI_TIME, 0, read_time() + tick_counts);
+}
+
+void port_tick_start(void)
+{
+	arm();
+	SET_CSR("sie", INTERRUPT_TIMER);
+}
+
+void port_tick_stop(void)
+{
+	CLEAR_CSR("sie", INTERRUPT_TIMER);
+}
+
+void timer_interrupt(void)
+{
+	arm();
+	kernel_tick();
+}
+
+/* WFI ends on a pending interrupt although it stays masked. */
+void port_idle(void)
+{
+	__asm__ volatile("wfi" : : : "memory");
+	if ((READ_CSR("sip") & INTERRUPT_TIMER) != 0) {
+		timer_interrupt();
+	}
+}
+
+uint64_t port_clock_ns(void)
+{
+	__extension__ typedef unsigned __int128 wide;
+
+	return (uint64_t)((wide)(read_time() - boot_count) * ns_per_count >> 32);
+}
+
+uint64_t port_wall_ns(void)
+{
+	if (clock_chip == 0) {
+		return 0;
+	}
+	const volatile uint32_t *chip = (const volatile uint32_t *)(uintptr_t)clock_chip;
+	uint32_t low = chip[0];
+
+	return (uint64_t)chip[1] << 32 | low;
+}
+
+void port_write(enum port_channel channel, const void *bytes, size_t length)
+{
+	if (channel != PORT_LOG) {
+		port_semihost_write(channel, bytes, length);
+		return;
+	}
+	for (size_t i = 0; i < length; i++) {
+		while ((*(const volatile uint8_t *)UART_STATUS & UART_ROOM) == 0) {
+		}
+		*(volatile uint8_t *)UART_DATA = ((const uint8_t *)bytes)[i];
+	}
+}

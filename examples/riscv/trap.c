@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trap.c - names and signals of exceptions, frames, threads, and what programs are told about the CPU.
+ */
+#include "cpu.h"
+#include "frame.h"
+
+_Static_assert(offsetof(struct port_frame, pc) == FRAME_PC, "trap.S");
+_Static_assert(offsetof(struct port_frame, x) == FRAME_X(1), "trap.S");
+_Static_assert(offsetof(struct port_frame, status) == FRAME_STATUS, "trap.S");
+_Static_assert(sizeof(struct port_frame) == FRAME_SIZE && FRAME_SIZE % 16 == 0, "trap.S");
+_Static_assert(offsetof(struct port_thread, ra) == THREAD_RA, "trap.S");
+_Static_assert(offsetof(struct port_thread, sp) == THREAD_SP, "trap.S");
+_Static_assert(offsetof(struct port_thread, stack_top) == THREAD_STACK_TOP, "trap.S");
+_Static_assert(offsetof(struct port_thread, user_pc) == THREAD_USER_PC, "trap.S");
+_Static_assert(offsetof(struct port_thread, user_gp) == THREAD_USER_GP, "trap.S");
+_Static_assert(offsetof(struct port_thread, user_tp) == THREAD_USER_TP, "trap.S");
+_Static_assert(offsetof(struct port_thread, fp) == THREAD_FP, "trap.S");
+
+enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGSEGV = 11 };
+
+struct cause {
+	const char *name;
+	unsigned signal;
+};
+
+/* Privileged specification, "Supervisor Cause Register", exception codes; the signals are those of Linux. */
+static const struct cause causes[16] = {
+	[0] = {"misaligned instruction", SIGBUS},
+	[1] = {"instruction access fault", SIGSEGV},
+	[2] = {"illegal instruction", SIGILL},
+	[3] = {"breakpoint", SIGTRAP},
+	[4] = {"misaligned load", SIGBUS},
+	[5] = {"load access fault", SIGSEGV},
+	[6] = {"misaligned store", SIGBUS},
+	[7] = {"store access fault", SIGSEGV},
+	[12] = {"instruction page fault", SIGSEGV},
+	[13] = {"load page fault", SIGSEGV},
+	[15] = {"store page fault", SIGSEGV},
+};
+
+_Noreturn void trap_report(const struct port_frame *frame, uint64_t cause, uint64_t value)
+{
+	struct cause what = {"unknown exception", SIGILL};
+
+	if (cause < sizeof(causes) / sizeof(causes[0]) && causes[cause].name != NULL) {
+		what = causes[cause];
+	}
+	if (!port_frame_is_user(frame)) {
+		kernel_log("kernel: %s, scause %lx, stval %lx\n", what.name, (unsigned long)cause, (unsigned long)value);
+	}
+	kernel_trap(frame, what.signal, what.name);
+}
+
+void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
+{
+	*thread = (struct port_thread){
+		.s = {(uintptr_t)start, (uintptr_t)argument},
+		.ra = (uintptr_t)thread_begin,
+		.sp = (uintptr_t)stack_top,
+		.stack_top = (uintptr_t)stack_top,
+		.fp = fp_area,
+	};
+}
+
+uint64_t port_frame_pc(const struct port_frame *frame)
+{
+	return frame->pc;
+}
+
+uint64_t port_frame_sp(const struct port_frame *frame)
+{
+	return frame->x[1];
+}
+
+bool port_frame_is_user(const struct port_frame *frame)
+{
+	return (frame->status & STATUS_SPP) == 0;
+}
+
+bool port_frame_register(const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
+{
+	static const char *const names[] = {"pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0",  "s1",  "a0",
+					    "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3",  "s4",  "s5",
+					    "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6", "sstatus"};
+
+	if (n >= sizeof(names) / sizeof(names[0])) {
+		return false;
+	}
+	*out_name = names[n];
+	*out_value = n == 0 ? frame->pc : n < 32 ? frame->x[n - 1] : frame->status;
+	return true;
+}
+
+/* JAL or JALR that writes ra, or the compressed JALR. */
+bool port_is_return_address(uint64_t address)
+{
+	if ((address & 1) != 0) {
+		return false;
+	}
+	const uint16_t *before = (const uint16_t *)(uintptr_t)(address - 4);
+	uint32_t wide = (uint32_t)before[1] << 16 | before[0];
+	bool compressed = (before[1] & 0xf07f) == 0x9002 && (before[1] & 0x0f80) != 0;
+
+	return (wide & 0xfff) == 0x0ef || (wide & 0x7fff) == 0x00e7 || compressed;
+}
+
+/* AT_HWCAP has a bit per letter of the ISA; of the letters only those whose state the kernel keeps. */
+uint64_t port_hwcap(unsigned which)
+{
+	static const char letters[] = "imafdc";
+	uint64_t kept = 0;
+
+	for (unsigned i = 0; letters[i] != 0; i++) {
+		kept |= UINT64_C(1) << (letters[i] - 'a');
+	}
+	return which == 1 ? cpu_letters & kept : 0;
+}
+
+/*
+ * riscv_flush_icache(start, end, flags): FENCE.I takes no address, and there is one hart; the range and the flag that says
+ * "this thread only" change nothing. Other flags are refused, as Linux does.
+ */
+int64_t call_riscv_flush_icache(const uint64_t *argument)
+{
+	if (argument[2] > 1) {
+		return -22; /* EINVAL */
+	}
+	__asm__ volatile("fence.i" : : : "memory");
+	return 0;
+}
