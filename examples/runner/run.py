@@ -162,13 +162,32 @@ def explain(ending, name, options, tail):
         complain("kernel panic: %s" % ending.reason if ending.kind == "panic" else "the machine ended by itself: %s" % ending.reason)
 
 
+def user_programs(isa, out):
+    """Builds the user programs of an ISA; their directory."""
+    directory = build.build_dir("user-" + isa)
+    done = subprocess.run(["sh", os.path.join(USER, "build.sh"), isa, directory], stdin=subprocess.DEVNULL, stdout=out)
+    if done.returncode != 0:
+        raise build.BuildError("the programs for %s could not be built" % isa)
+    return directory
+
+
+def demo_list(files):
+    """The demonstration's list, less what could not be had (busybox, on a machine that reaches no mirror)."""
+    lines = []
+    with open(os.path.join(USER, "demo")) as file:
+        for line in file:
+            words = line.split()
+            if len(words) > 1 and words[0].isdigit() and "bin/" + words[1] not in files:
+                print("left out, because it could not be fetched: " + words[1], flush=True)
+            else:
+                lines.append(line)
+    return "".join(lines).encode()
+
+
 def demonstration(options):
     """Boots one ISA's demonstration. True if it succeeded."""
     kernel = options.kernel or kernel_image(options.isa, sys.stdout)
-    directory = build.build_dir("user-" + options.isa)
-    done = subprocess.run(["sh", os.path.join(USER, "build.sh"), options.isa, directory], stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise build.BuildError("the programs for %s could not be built" % options.isa)
+    directory = user_programs(options.isa, sys.stdout)
     subprocess.run(["sh", os.path.join(USER, "busybox.sh"), options.isa, directory], stdin=subprocess.DEVNULL)
     files = {"boot/symbols": symbols(kernel, options.isa)}
     for name in sorted(os.listdir(directory)):
@@ -176,8 +195,7 @@ def demonstration(options):
         if os.access(path, os.X_OK) and os.path.isfile(path):
             with open(path, "rb") as file:
                 files["bin/" + name] = file.read()
-    with open(os.path.join(USER, "demo"), "rb") as file:
-        files["etc/demo"] = file.read()
+    files["etc/demo"] = demo_list(files)
     boot = machine_for(options, kernel, files, [])
     start = time.monotonic()
     print("---- %s: booting under QEMU ----" % options.isa, flush=True)

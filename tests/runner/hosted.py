@@ -17,6 +17,8 @@ PARTS = {
     "oom": "every allocation made to fail",
     "smp": "several CPUs",
 }
+# Optimised a little, or the sanitizers make it slow.
+BUILD = ["--buildtype", "debugoptimized", "-Doptimization=1"]
 _CASE = re.compile(r"(not )?ok (\d+)(?: # SKIP)?(?: - | )(.*)")
 
 
@@ -75,7 +77,7 @@ def record(rep, part, test, output, status, seconds):
         rep.note("  " + line[8:])
 
 
-def run(rep, part, extra=(), jobs=2, name="hosted", args=(), factor=1.0):
+def run(rep, part, extra=(), jobs=2, name="hosted", args=BUILD, factor=1.0):
     """Builds and runs one part."""
     directory = build.build(name, list(args), what="the hosted tests")
     chosen = [t for t in tests(directory, part) if rep.wanted("%s/%s" % (part, t["name"]))]

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: MIT
+"""Boots: the example kernels under QEMU, driven as a user drives them, through examples/run."""
+
+import concurrent.futures
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+
+import build
+import report
+import run as examples_run
+
+WHAT = "the example kernels under QEMU, through examples/run"
+
+RUN = os.path.join(build.ROOT, "examples", "run")
+OTHER = {"x86_64": "aarch64", "aarch64": "riscv", "riscv": "x86_64"}
+INTERPRETER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1", "riscv": "/lib/ld-linux-riscv64-lp64d.so.1"}
+# Forced paging modes, and the CPU models of QEMU that have or lack what the backends look for.
+MODES = {"x86_64": ["4", "5"], "aarch64": ["48", "52"], "riscv": ["sv39", "sv48", "sv57"]}
+CPUS = {
+    "x86_64": ["qemu64", "EPYC", "max,la57=off"],
+    "aarch64": ["cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "neoverse-n1"],
+    "riscv": ["rv64,svpbmt=off,svnapot=off,svinval=off", "rv64,v=on"],
+}
+
+
+class Bench:
+    """What the cases of one ISA run against: a kernel and the user programs."""
+
+    def __init__(self, isa, kernel, programs):
+        self.isa = isa
+        self.kernel = kernel
+        self.programs = programs
+
+    def program(self, name):
+        return os.path.join(self.programs, name)
+
+    def run(self, *words, options=(), stdin=subprocess.DEVNULL, data=None, timeout=120):
+        """examples/run [options] ISA words...: (status, stdout, stderr)."""
+        if data is not None:
+            stdin = None
+        command = [RUN, "--kernel", self.kernel, "--timeout", str(timeout), *options, self.isa, *words]
+        done = subprocess.run(command, stdin=stdin, input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=timeout + 60, check=False)
+        return done.returncode, done.stdout, done.stderr.decode(errors="replace")
+
+
+def ended(status, out, err, wanted=0):
+    """A failure's description, or the empty string."""
+    if status == wanted:
+        return ""
+    return "status %d, wanted %d\n%s\n%s" % (status, wanted, out.decode(errors="replace")[-2000:], err[-4000:])
+
+
+def said(result, wanted, *texts):
+    """Wants a status and each of texts in the standard error."""
+    status, out, err = result
+    wrong = ended(status, out, err, wanted)
+    for text in texts:
+        if text not in err:
+            wrong += "\nstandard error does not say %r:\n%s" % (text, err[-4000:])
+    return wrong
+
+
+# ---- Cases: functions of a Bench that return "" or what is wrong. ----
+
+def programs_succeed(name, *args, options=()):
+    return lambda b: ended(*b.run(b.program(name), *args, options=options))
+
+
+def dies(name, *args, signal=11):
+    names = {4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 11: "SIGSEGV"}
+    return lambda b: said(b.run(b.program(name), *args), 128 + signal, "killed by signal %d (%s)" % (signal, names[signal]))
+
+
+def exit_statuses(b):
+    wrong = ""
+    for n in (0, 1, 77, 124, 125, 139, 255):
+        wrong += ended(*b.run(b.program("status"), str(n)), wanted=n)
+    return wrong
+
+
+def random_bytes(b):
+    """64 KiB to descriptor 1 arrive unchanged, and descriptor 2 has its own two lines only: compared with the same program here."""
+    status, out, err = b.run(b.program("bytes"))
+    native = subprocess.run([native_bytes()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+    wrong = ended(status, out, err)
+    if out != native.stdout:
+        wrong += "\nstandard output differs: %d bytes, wanted %d" % (len(out), len(native.stdout))
+    if err.encode() != native.stderr:
+        wrong += "\nstandard error differs: %r" % err
+    return wrong
+
+
+_native = threading.Lock()
+
+
+def native_bytes():
+    path = os.path.join(build.ROOT, "build", "bytes.native")
+    with _native:
+        if not os.path.exists(path):
+            subprocess.run(["gcc", "-std=c11", "-D_GNU_SOURCE", "-o", path, os.path.join(examples_run.USER, "bytes.c")], check=True)
+    return path
+
+
+def stdin_pipe(b):
+    data = random.Random(1).randbytes(300000)
+    status, out, err = b.run(b.program("cat"), data=data)
+    return ended(status, out, err) or ("" if out == data else "input and output differ: %d bytes came" % len(out))
+
+
+def stdin_file(b):
+    data = random.Random(2).randbytes(70001)
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        status, out, err = b.run(b.program("cat"), stdin=file)
+    return ended(status, out, err) or ("" if out == data else "input and output differ: %d bytes came" % len(out))
+
+
+def stdin_empty(b):
+    status, out, err = b.run(b.program("cat"))
+    return ended(status, out, err) or ("" if out == b"" else "output without input")
+
+
+def arguments(b):
+    """Arguments arrive whole, blanks, quotes, empty ones and options alike; argv[0] is the base name."""
+    given = ["two words", "", "--count", "it's", "x86_64", "ä", "end"]
+    status, out, err = b.run(b.program("args"), *given)
+    wrong = ended(status, out, err)
+    lines = out.decode(errors="replace").split("\n")
+    wanted = ["args: argument 0: args"] + ["args: argument %d: <%s>" % item for item in enumerate(given, 1)]
+    return wrong + "".join("\nno line %r" % line for line in wanted if line not in lines)
+
+
+def refused_dynamic(b):
+    return said(b.run(b.program("hello-dynamic")), 126, "dynamically linked", INTERPRETER[b.isa])
+
+
+def refused_isa(b):
+    other = build.build_dir("user-" + OTHER[b.isa])
+    examples_run.user_programs(OTHER[b.isa], sys.stderr)
+    return said(b.run(os.path.join(other, "hello")), 126, "is a program for " + OTHER[b.isa])
+
+
+def refused_script(b):
+    return said(b.run(RUN), 126, "script")
+
+
+def refused_missing(b):
+    return said(b.run("/nonexistent/program"), 127, "No such file")
+
+
+def refused_cut_short(b):
+    with open(b.program("hello"), "rb") as file:
+        data = file.read()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data[:len(data) // 2])
+        file.flush()
+        return said(b.run(file.name), 126, "cut short")
+
+
+def timeout(b):
+    return said(b.run(b.program("status"), "spin", timeout=4), 124, "did not end within 4 s")
+
+
+def kernel_panic(b):
+    return said(b.run(b.program("hello"), options=["--word", "test=panic"]), 125, "kernel panic: ")
+
+
+def kernel_hang(b):
+    return said(b.run(b.program("hello"), options=["--word", "test=hang"], timeout=4), 124, "did not end within 4 s")
+
+
+def kernel_fault(test):
+    """A wild access of the kernel's own is a panic with a backtrace that names a function."""
+    def case(b):
+        status, out, err = b.run(b.program("hello"), options=["--word", "test=" + test])
+        wrong = said((status, out, err), 125, "kernel panic: ")
+        return wrong or ("" if "kernel_main" in err else "the backtrace does not reach kernel_main:\n" + err)
+    return case
+
+
+def verbose(b):
+    status, out, err = b.run(b.program("hello"), options=["--verbose"])
+    wrong = ended(status, out, err) or ("" if out.startswith(b"hello") else "output: %r" % out[:200])
+    if not err.strip():
+        wrong += "\nno log"
+    if "OpenSBI" in err:
+        wrong += "\nthe firmware's banner is in the log"
+    return wrong
+
+
+def quiet(b):
+    status, out, err = b.run(b.program("hello"))
+    return ended(status, out, err) or ("" if out.startswith(b"hello") and err == "" else "output %r, error %r" % (out, err))
+
+
+def count_repeats(b):
+    """Two counted runs are equal to the last instruction."""
+    first, second = (b.run(b.program("bench"), options=["--count"], timeout=300) for _ in range(2))
+    wrong = ended(*first)
+    return wrong or ("" if first[1] == second[1] and first[1] else "two runs differ:\n%s\n%s" % (first[1].decode(), second[1].decode()))
+
+
+def demonstration(b):
+    status, out, err = b.run()
+    return ended(status, out, err)
+
+
+def busybox(b):
+    done = subprocess.run(["sh", os.path.join(examples_run.USER, "busybox.sh"), b.isa, b.programs], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode == 3:
+        raise Skip("Debian's busybox-static could not be fetched")
+    if done.returncode != 0:
+        return done.stdout
+    status, out, err = b.run(b.program("busybox"), "sh", "-c", "echo $((6*7)); exit 5")
+    return ended(status, out, err, 5) or ("" if out == b"42\n" else "output: %r" % out)
+
+
+class Skip(Exception):
+    """The case cannot run here; the message says why."""
+
+
+def cases(isa):
+    """Name -> case, in the order in which they are most telling."""
+    table = {"hello": quiet, "demonstration": demonstration}
+    for name, args in (("basics", ()), ("args", ("a", "b c")), ("mmtest", ()), ("churn", ()), ("hash64", ()), ("vectors", ("7",)), ("maplimit", ()),
+                       ("pie", ())):
+        table[name] = programs_succeed(name, *args)
+    if isa != "riscv":  # Debian 12's C library has no start code for static-pie there
+        table["hello-pie"] = programs_succeed("hello-pie")
+    table["jit with W^X"] = programs_succeed("jit", options=["--wx"])
+    table["wx refused"] = programs_succeed("wx", options=["--wx"])
+    table["wx given"] = programs_succeed("wx", "off")
+    table["runs off its stack"] = dies("offstack")
+    for how in ("unmapped", "none-read", "none-write", "read-only-write", "text-write", "no-exec-call", "stack-call", "null", "kernel-read",
+                "kernel-write", "non-canonical"):
+        table["fault " + how] = dies("fault", how)
+    table["abort"] = dies("status", "abort", signal=6)
+    table["illegal instruction"] = dies("status", "illegal", signal=4)
+    table["trap instruction"] = dies("status", "trap", signal=5)
+    for function in (exit_statuses, random_bytes, stdin_pipe, stdin_file, stdin_empty, arguments, refused_dynamic, refused_isa, refused_script,
+                     refused_missing, refused_cut_short, timeout, kernel_panic, kernel_hang, verbose, count_repeats, busybox):
+        table[function.__name__.replace("_", " ")] = function
+    for test in ("overflow", "null", "text"):
+        table["kernel fault " + test] = kernel_fault(test)
+    for mode in MODES[isa]:
+        table["paging " + mode] = programs_succeed("mmtest", options=["--word", "paging=" + mode])
+    for cpu in CPUS[isa]:
+        table["cpu " + cpu] = programs_succeed("mmtest", options=["--cpu", cpu])
+    table["64 MiB of memory"] = programs_succeed("hello", options=["--memory", "64"])
+    table["6 GiB of memory"] = programs_succeed("hello", options=["--memory", "6144"])
+    table["4 CPUs"] = programs_succeed("hello", options=["--smp", "4"])
+    return table
+
+
+def run_case(function, bench):
+    try:
+        wrong = function(bench)
+    except Skip as reason:
+        return report.SKIPPED, str(reason), ""
+    except subprocess.TimeoutExpired as late:
+        wrong = "examples/run itself did not end: %s" % late
+    except OSError as error:
+        wrong = str(error)
+    return (report.FAILED if wrong else report.PASSED), "", wrong
+
+
+def run_cases(rep, prefix, bench, table, jobs):
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(run_case, function, bench): name for name, function in table.items()}
+        for done in concurrent.futures.as_completed(futures):
+            rep.add("%s: %s" % (prefix, futures[done]), *done.result())
+
+
+def make_bench(isa):
+    """The release kernel of an ISA and the user programs, built."""
+    return Bench(isa, examples_run.kernel_image(isa, sys.stdout), examples_run.user_programs(isa, sys.stdout))
+
+
+def smoke(rep, prefix, isa, kernel):
+    """The few cases that say whether a kernel built in some other way works at all."""
+    bench = Bench(isa, kernel, examples_run.user_programs(isa, sys.stdout))
+    table = cases(isa)
+    chosen = ("hello", "mmtest", "churn", "wx refused", "runs off its stack", "demonstration")
+    run_cases(rep, prefix, bench, {name: table[name] for name in chosen}, 1)
+
+
+def run(rep, options):
+    for isa in build.ISAS:
+        prefix = "boot/" + isa
+        table = {name: function for name, function in cases(isa).items() if rep.wanted("%s: %s" % (prefix, name))}
+        if not table:
+            continue
+        try:
+            bench = make_bench(isa)
+        except build.BuildError as error:
+            rep.add(prefix + ": builds", report.FAILED, str(error))
+            continue
+        rep.note("%s: %d cases" % (prefix, len(table)))
+        run_cases(rep, prefix, bench, table, options.jobs)
