@@ -86,8 +86,8 @@ static inline vmem_cache_t arch_leaf_cache(vmem_cache_t wanted)
 	return ((unsigned)vmem_mmu.cache_types >> (unsigned)wanted & 1) != 0 ? wanted : VMEM_UNCACHED;
 }
 
-/* The bit that says "writable" of a leaf that is clean (C2). */
-static inline arch_pte_t arch_pte_writable_clean(void)
+/* The bit that says "writable" while AP[2] cannot (C2); a dirty leaf has it too. */
+static inline arch_pte_t arch_pte_writable(void)
 {
 	return (vmem_mmu.features & MMU_HW_DIRTY) != 0 ? PTE_DBM : PTE_SW_WRITE;
 }
@@ -107,8 +107,8 @@ static inline arch_pte_t arch_pte_make_leaf(vmem_paddr_t pa, unsigned level, uin
 	e |= exec;
 	if ((leaf & LEAF_WRITE) == 0) {
 		e |= PTE_AP_READONLY | ((leaf & LEAF_DIRTY) != 0 ? PTE_SW_DIRTY : 0);
-	} else if ((leaf & LEAF_DIRTY) == 0) {
-		e |= PTE_AP_READONLY | arch_pte_writable_clean();
+	} else {
+		e |= arch_pte_writable() | ((leaf & LEAF_DIRTY) != 0 ? 0 : PTE_AP_READONLY);
 	}
 	e |= (leaf & LEAF_READ) != 0 ? 0 : PTE_SW_NOREAD;
 	e |= (leaf & LEAF_GLOBAL) != 0 ? 0 : PTE_NG;
@@ -155,7 +155,7 @@ static inline arch_pte_t arch_pte_restrict(arch_pte_t e, unsigned level, uint32_
 {
 	(void)level;
 	if ((keep & LEAF_DIRTY) == 0) {
-		e |= (e & PTE_AP_READONLY) != 0 ? 0 : PTE_AP_READONLY | arch_pte_writable_clean();
+		e |= (e & PTE_AP_READONLY) != 0 ? 0 : PTE_AP_READONLY | arch_pte_writable();
 		e &= ~PTE_SW_DIRTY;
 	}
 	if ((keep & LEAF_WRITE) == 0) {

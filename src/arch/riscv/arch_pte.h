@@ -191,12 +191,12 @@ static inline enum arch_duty arch_pte_duty(arch_pte_t from, arch_pte_t to, unsig
 	if ((changed & (PTE_PBMT | PTE_N)) != 0 || ((from & PTE_N) != 0 && (changed & PTE_PPN) != 0)) {
 		return ARCH_DUTY_BREAK;
 	}
-	/* U either way: to the supervisor, U=0 grants what U=1 does not. D: cached as set, it would not be
-	 * set again. */
-	if ((changed & (PTE_PPN | PTE_U | PTE_G)) != 0 || (lost & (PTE_R | PTE_W | PTE_X | PTE_D)) != 0) {
+	/* U either way: to the supervisor, U=0 grants what U=1 does not. */
+	if ((changed & (PTE_PPN | PTE_U | PTE_G)) != 0 || (lost & (PTE_R | PTE_W | PTE_X)) != 0) {
 		return ARCH_DUTY_FLUSH;
 	}
-	return ARCH_DUTY_NONE;
+	/* A D that is cached as set would not be set again by the next store. */
+	return (lost & PTE_D) != 0 && (from & PTE_W) != 0 ? ARCH_DUTY_FLUSH : ARCH_DUTY_NONE;
 }
 
 static inline bool arch_leaf_grants(uint32_t leaf, unsigned access)
