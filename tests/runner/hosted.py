@@ -24,8 +24,8 @@ _CASE = re.compile(r"(not )?ok (\d+)(?: # SKIP)?(?: - | )(.*)")
 
 def tests(directory, part):
     """The programs of a part, as meson lists them."""
-    done = subprocess.run(["meson", "introspect", "--tests", directory], stdout=subprocess.PIPE, check=True)
-    return [t for t in json.loads(done.stdout) if any(s.split(":")[-1] == part for s in t["suite"])]
+    with open(os.path.join(directory, "meson-info", "intro-tests.json")) as file:
+        return [t for t in json.load(file) if any(s.split(":")[-1] == part for s in t["suite"])]
 
 
 def cases(output):
