@@ -42,16 +42,19 @@ struct kernel_options {
 	bool run;	  /* one program; else the demonstration */
 	bool wx;	  /* W^X in every space */
 	bool verbose;
-	bool seeded;	  /* seed= was given */
 	uint64_t regions; /* limit on the regions of a space */
 };
 extern struct kernel_options kernel_options;
+#define KERNEL_WORD_MAX 256u /* room for the value of a word of the command line */
+
+/* Added to a physical address gives where the kernel reaches it. */
+extern uint64_t kernel_direct_map;
 
 /* ---- Messages (print.c). ---- */
 
 /* Formats as kernel_log() does, cut to what fits and terminated; answers the length. */
 size_t kernel_format(char *out, size_t room, const char *format, va_list arguments);
-/* To the user of the machine: part of the demonstration's output, or a line of the log that examples/run shows. One line each, without its end. */
+/* To the user of the machine: a line of the demonstration, or one of the log that examples/run shows with `run=`. Without its line end. */
 void kernel_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Only with `verbose`. */
 void kernel_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -84,9 +87,11 @@ bool archive_is_directory(const struct archive_entry *entry);
 /* ---- Open files (files.c). ---- */
 
 struct open_file;
-#define FILES_MAX 32
+#define FILES_MAX 32u
 
 /* ---- Processes (process.c): one thread each. ---- */
+
+#define KERNEL_STACK_SIZE ((size_t)16384)
 
 enum process_state { PROCESS_FREE, PROCESS_READY, PROCESS_ENDED };
 
@@ -106,7 +111,6 @@ struct process {
 	uint64_t start_ns;
 	unsigned signal;	  /* what it died of; 0: exited */
 	unsigned status;
-	struct vmem_aspace_stats statistics; /* as they were at the end */
 };
 
 /* Strings for the new stack: each ended by a NUL, one after the other. */

@@ -151,12 +151,7 @@ void kernel_say(const char *format, ...)
 	va_start(arguments, format);
 	kernel_format(message, sizeof(message), format, arguments);
 	va_end(arguments);
-	if (kernel_options.run) {
-		kernel_log("run: %s\n", message);
-	} else {
-		port_write(PORT_OUT, message, string_length(message));
-		port_write(PORT_OUT, "\n", 1);
-	}
+	kernel_log("%s%s\n", kernel_options.run ? "run: " : "", message);
 }
 
 const char *kernel_permission(unsigned permission)

@@ -21,7 +21,7 @@ static int64_t call_arch_prctl(const uint64_t *argument)
 	case ARCH_SET_FS:
 	case ARCH_SET_GS:
 		if (base >= vmem_aspace_user_size()) {
-			return -KERNEL_EPERM;
+			return -EPERM;
 		}
 		if (argument[0] == ARCH_SET_FS) {
 			thread->fs_base = base;
@@ -36,6 +36,79 @@ static int64_t call_arch_prctl(const uint64_t *argument)
 	case ARCH_GET_GS:
 		return kernel_copy_out(base, &thread->gs_base, sizeof(uint64_t));
 	default:
-		return -KERNEL_EINVAL;
+		return -EINVAL;
 	}
 }
+
+kernel_call_t *const port_calls[] = {
+	[0] = call_read,
+	[1] = call_write,
+	[2] = call_open,
+	[3] = call_close,
+	[4] = call_stat,
+	[5] = call_fstat,
+	[6] = call_lstat,
+	[8] = call_lseek,
+	[9] = call_mmap,
+	[10] = call_mprotect,
+	[11] = call_munmap,
+	[12] = call_brk,
+	[13] = call_rt_sigaction,
+	[14] = call_rt_sigprocmask,
+	[16] = call_ioctl,
+	[17] = call_pread64,
+	[19] = call_readv,
+	[20] = call_writev,
+	[21] = call_access,
+	[24] = call_sched_yield,
+	[25] = call_absent, /* mremap */
+	[28] = call_madvise,
+	[32] = call_dup,
+	[33] = call_dup2,
+	[35] = call_nanosleep,
+	[39] = call_getpid,
+	[60] = call_exit,
+	[61] = call_wait4,
+	[62] = call_kill,
+	[63] = call_uname,
+	[72] = call_fcntl,
+	[79] = call_getcwd,
+	[80] = call_chdir,
+	[89] = call_readlink,
+	[96] = call_gettimeofday,
+	[97] = call_getrlimit,
+	[98] = call_getrusage,
+	[99] = call_sysinfo,
+	[100] = call_times,
+	[102] = call_zero, /* getuid */
+	[104] = call_zero, /* getgid */
+	[107] = call_zero, /* geteuid */
+	[108] = call_zero, /* getegid */
+	[110] = call_getppid,
+	[131] = call_zero, /* sigaltstack */
+	[157] = call_prctl,
+	[158] = call_arch_prctl,
+	[186] = call_gettid,
+	[200] = call_tkill,
+	[201] = call_time,
+	[204] = call_sched_getaffinity,
+	[217] = call_getdents64,
+	[218] = call_set_tid_address,
+	[221] = call_zero, /* fadvise64 */
+	[228] = call_clock_gettime,
+	[229] = call_clock_getres,
+	[230] = call_clock_nanosleep,
+	[231] = call_exit_group,
+	[234] = call_tgkill,
+	[257] = call_openat,
+	[262] = call_newfstatat,
+	[267] = call_readlinkat,
+	[269] = call_faccessat,
+	[273] = call_zero, /* set_robust_list */
+	[292] = call_dup3,
+	[302] = call_prlimit64,
+	[318] = call_getrandom,
+	[334] = call_absent, /* rseq */
+	[439] = call_faccessat, /* faccessat2: its flags change nothing here */
+};
+const uint64_t port_calls_count = sizeof(port_calls) / sizeof(port_calls[0]);

@@ -11,8 +11,12 @@
 #define KERNEL_BASE UINT64_C(0xffffffff80000000) /* the image is linked at this + its physical address */
 #define DIRECT_MAP UINT64_C(0xffff800000000000)	 /* all RAM, at this + its physical address */
 
-enum { MSR_EFER = 0xc0000080, MSR_STAR = 0xc0000081, MSR_LSTAR = 0xc0000082, MSR_FMASK = 0xc0000084 };
-enum { MSR_FS_BASE = 0xc0000100, MSR_GS_BASE = 0xc0000101 };
+#define MSR_EFER 0xc0000080u
+#define MSR_STAR 0xc0000081u
+#define MSR_LSTAR 0xc0000082u
+#define MSR_FMASK 0xc0000084u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
 
 /* Selectors. SYSRET takes user data at STAR[63:48] + 8 and user code at + 16 (SDM vol. 2B, SYSRET). */
 enum { SELECT_CODE = 0x08, SELECT_DATA = 0x10, SELECT_USER_BASE = 0x18, SELECT_USER_DATA = 0x23, SELECT_USER_CODE = 0x2b, SELECT_TSS = 0x30 };

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls.h - the system calls of the common kernel, for the ports' tables. Each takes its arguments in memory and answers a result or a
+ * negative errno, as Linux's call of the same name does for one that knows no signals, no other users and a file system that never changes.
+ */
+#ifndef KERNEL_CALLS_H
+#define KERNEL_CALLS_H
+
+#include "kernel.h"
+
+/* calls_memory.c */
+kernel_call_t call_brk, call_mmap, call_munmap, call_mprotect, call_madvise;
+
+/* calls_file.c */
+kernel_call_t call_read, call_pread64, call_readv, call_write, call_writev, call_close, call_lseek;
+kernel_call_t call_dup, call_dup2, call_dup3, call_fcntl, call_ioctl;
+
+/* calls_path.c */
+kernel_call_t call_open, call_openat;
+kernel_call_t call_fstat, call_stat, call_lstat, call_newfstatat, call_readlink, call_readlinkat, call_access, call_faccessat;
+kernel_call_t call_getdents64, call_getcwd, call_chdir;
+
+/* calls_process.c */
+kernel_call_t call_exit, call_exit_group, call_getpid, call_getppid, call_gettid, call_set_tid_address, call_sched_yield;
+kernel_call_t call_sched_getaffinity, call_kill, call_tkill, call_tgkill, call_rt_sigaction, call_rt_sigprocmask, call_wait4;
+kernel_call_t call_prctl;
+
+/* calls_system.c */
+kernel_call_t call_uname, call_sysinfo, call_prlimit64, call_getrlimit, call_getrusage, call_times, call_getrandom;
+kernel_call_t call_clock_gettime, call_clock_getres, call_gettimeofday, call_time, call_nanosleep, call_clock_nanosleep;
+
+/* 0, whatever is asked: user and group ids, calls that have nothing to do here. */
+kernel_call_t call_zero;
+/* -ENOSYS without a line in the log: calls that the C library knows how to do without. */
+kernel_call_t call_absent;
+
+/* Between the kernel and the running program: 0 or -EFAULT. */
+int64_t kernel_copy_in(void *to, uint64_t from, size_t length);
+int64_t kernel_copy_out(uint64_t to, const void *from, size_t length);
+/* A path: 0, -EFAULT or -ENAMETOOLONG. */
+#define KERNEL_PATH_MAX 256u
+int64_t kernel_copy_path(char path[KERNEL_PATH_MAX], uint64_t from);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls_file.c - system calls on descriptors. Data passes through one page: the kernel never touches a user address, and nothing else can
+ * run while it is in use.
+ */
+#include <vmem/copy.h>
+
+#include "calls.h"
+#include "files.h"
+
+#define VECTOR_MAX 1024u
+
+static uint8_t page[VMEM_PAGE_SIZE];
+
+struct io_vector {
+	uint64_t base, length;
+};
+
+/* In the demonstration all output goes into the log, so that it is one stream in order. */
+static enum port_channel output_channel(const struct open_file *file)
+{
+	if (!kernel_options.run) {
+		return PORT_LOG;
+	}
+	return file->kind == FILE_OUTPUT ? PORT_OUT : PORT_ERR;
+}
+
+static int64_t write_out(const struct open_file *file, uint64_t from, uint64_t length)
+{
+	uint64_t done = 0;
+
+	while (done < length) {
+		const size_t want = length - done < sizeof(page) ? (size_t)(length - done) : sizeof(page);
+		const size_t got = vmem_copy_from_user(process_current->aspace, page, from + done, want);
+
+		port_write(output_channel(file), page, got);
+		done += got;
+		if (got < want) {
+			return done != 0 ? (int64_t)done : -EFAULT;
+		}
+	}
+	return (int64_t)done;
+}
+
+static int64_t read_in(const struct open_file *file, uint64_t to, uint64_t length, uint64_t position)
+{
+	const struct archive_entry *entry = file->entry;
+	uint64_t left;
+	size_t done;
+
+	if (file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS) {
+		return -EBADF;
+	}
+	if (entry == NULL || position >= entry->size) {
+		return 0;
+	}
+	if (archive_is_directory(entry)) {
+		return -EISDIR;
+	}
+	left = entry->size - position;
+	if (left > length) {
+		left = length;
+	}
+	done = vmem_copy_to_user(process_current->aspace, to, entry->data + position, left);
+	return done == 0 && left != 0 ? -EFAULT : (int64_t)done;
+}
+
+int64_t call_read(const uint64_t *argument)
+{
+	struct open_file *file = files_get(argument[0]);
+	int64_t done;
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	done = read_in(file, argument[1], argument[2], file->position);
+	if (done > 0) {
+		file->position += (uint64_t)done;
+	}
+	return done;
+}
+
+int64_t call_pread64(const uint64_t *argument)
+{
+	const struct open_file *file = files_get(argument[0]);
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	return file->kind == FILE_ARCHIVE ? read_in(file, argument[1], argument[2], argument[3]) : -ESPIPE;
+}
+
+int64_t call_write(const uint64_t *argument)
+{
+	const struct open_file *file = files_get(argument[0]);
+
+	if (file == NULL || (file->kind != FILE_OUTPUT && file->kind != FILE_ERRORS)) {
+		return -EBADF;
+	}
+	return write_out(file, argument[1], argument[2]);
+}
+
+/* readv and writev: a part that is cut short ends the call. */
+static int64_t for_each_vector(const uint64_t *argument, kernel_call_t *call)
+{
+	int64_t total = 0;
+
+	if (argument[2] > VECTOR_MAX) {
+		return -EINVAL;
+	}
+	for (uint64_t i = 0; i < argument[2]; i++) {
+		struct io_vector vector;
+		int64_t done = kernel_copy_in(&vector, argument[1] + i * sizeof(vector), sizeof(vector));
+
+		if (done == 0) {
+			const uint64_t part[3] = { argument[0], vector.base, vector.length };
+			done = call(part);
+		}
+		if (done < 0) {
+			return total != 0 ? total : done;
+		}
+		total += done;
+		if ((uint64_t)done < vector.length) {
+			break;
+		}
+	}
+	return total;
+}
+
+int64_t call_readv(const uint64_t *argument)
+{
+	return for_each_vector(argument, call_read);
+}
+
+int64_t call_writev(const uint64_t *argument)
+{
+	return for_each_vector(argument, call_write);
+}
+
+int64_t call_close(const uint64_t *argument)
+{
+	return files_close(argument[0]);
+}
+
+int64_t call_lseek(const uint64_t *argument)
+{
+	enum { SEEK_FROM_START, SEEK_FROM_HERE, SEEK_FROM_END };
+	struct open_file *file = files_get(argument[0]);
+	int64_t position = (int64_t)argument[1];
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	if (file->kind != FILE_ARCHIVE) {
+		return -ESPIPE;
+	}
+	switch (argument[2]) {
+	case SEEK_FROM_START:
+		break;
+	case SEEK_FROM_HERE:
+		position += (int64_t)file->position;
+		break;
+	case SEEK_FROM_END:
+		position += (int64_t)file->entry->size;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (position < 0) {
+		return -EINVAL;
+	}
+	file->position = (uint64_t)position;
+	return position;
+}
+
+int64_t call_dup(const uint64_t *argument)
+{
+	struct open_file *file = files_get(argument[0]);
+
+	return file != NULL ? files_duplicate(file, 0) : -EBADF;
+}
+
+int64_t call_dup2(const uint64_t *argument)
+{
+	struct open_file *file = files_get(argument[0]);
+
+	return file != NULL ? files_replace(file, argument[1]) : -EBADF;
+}
+
+int64_t call_dup3(const uint64_t *argument)
+{
+	return argument[0] != argument[1] ? call_dup2(argument) : -EINVAL;
+}
+
+/* Close-on-exec means nothing without exec; every file is open for what it can do. */
+int64_t call_fcntl(const uint64_t *argument)
+{
+	enum { F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030 };
+	struct open_file *file = files_get(argument[0]);
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	switch (argument[1]) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return files_duplicate(file, argument[2]);
+	case F_GETFL:
+		return file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS ? 1 : 0;
+	case F_GETFD:
+	case F_SETFD:
+	case F_SETFL:
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Nothing here is a terminal, nor any other device. */
+int64_t call_ioctl(const uint64_t *argument)
+{
+	return files_get(argument[0]) != NULL ? -ENOTTY : -EBADF;
+}

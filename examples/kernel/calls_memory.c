@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls_memory.c - system calls on memory: what this kernel is the example for. Linux's semantics are the library's (posix.h); here are
+ * only the order of the arguments and the one rule that a kernel adds, that files cannot be mapped.
+ */
+#include <vmem/copy.h>
+
+#include "calls.h"
+
+int64_t call_brk(const uint64_t *argument)
+{
+	return (int64_t)vmem_posix_brk(&process_current->posix, argument[0]);
+}
+
+int64_t call_mmap(const uint64_t *argument)
+{
+	vmem_vaddr_t address = 0;
+	int result;
+
+	if ((argument[5] & VMEM_PAGE_MASK) != 0) {
+		return -EINVAL;
+	}
+	result = vmem_posix_mmap(&process_current->posix, argument[0], argument[1], (int)argument[2], (int)argument[3], &address);
+	return result < 0 ? result : (int64_t)address;
+}
+
+int64_t call_munmap(const uint64_t *argument)
+{
+	return vmem_posix_munmap(&process_current->posix, argument[0], argument[1]);
+}
+
+int64_t call_mprotect(const uint64_t *argument)
+{
+	return vmem_posix_mprotect(&process_current->posix, argument[0], argument[1], (int)argument[2]);
+}
+
+/* Only the advice that changes what memory holds has to be followed. */
+int64_t call_madvise(const uint64_t *argument)
+{
+	enum { MADV_DONTNEED = 4 };
+	const uint64_t length = vmem_page_ceil(argument[1]);
+
+	if (!vmem_page_aligned(argument[0]) || (length == 0 && argument[1] != 0)) {
+		return -EINVAL;
+	}
+	if (argument[2] != MADV_DONTNEED || length == 0) {
+		return argument[2] <= MADV_DONTNEED ? 0 : -EINVAL;
+	}
+	return -vmem_posix_errno(vmem_vmar_decommit(vmem_aspace_root(process_current->aspace), argument[0], length));
+}
+
+int64_t kernel_copy_in(void *to, uint64_t from, size_t length)
+{
+	return vmem_copy_from_user(process_current->aspace, to, from, length) == length ? 0 : -EFAULT;
+}
+
+int64_t kernel_copy_out(uint64_t to, const void *from, size_t length)
+{
+	return vmem_copy_to_user(process_current->aspace, to, from, length) == length ? 0 : -EFAULT;
+}
+
+int64_t kernel_copy_path(char path[KERNEL_PATH_MAX], uint64_t from)
+{
+	size_t length;
+
+	switch ((int)vmem_strncpy_from_user(process_current->aspace, path, from, KERNEL_PATH_MAX, &length)) {
+	case VMEM_OK:
+		return 0;
+	case VMEM_ERR_RANGE:
+		return -ENAMETOOLONG;
+	default:
+		return -EFAULT;
+	}
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls_path.c - system calls on names and what they stand for. The working directory is the root and stays it; a directory descriptor of
+ * the *at calls matters only if it is an open directory other than the root.
+ */
+#include "calls.h"
+#include "files.h"
+
+#define AT_FDCWD (-100)
+#define AT_SYMLINK_NOFOLLOW 0x100u
+#define AT_EMPTY_PATH 0x1000u
+#define NAME_ROOM 320u
+
+static void fill_stat(struct port_stat *out, const struct archive_entry *entry, uint32_t mode)
+{
+	*out = (struct port_stat){ .st_dev = 1, .st_ino = 1, .st_mode = mode, .st_nlink = 1, .st_blksize = 4096 };
+	if (entry != NULL) {
+		out->st_ino = (uint64_t)(entry - archive_entry(0)) + 2;
+		out->st_mode = entry->mode;
+		out->st_nlink = entry->links;
+		out->st_size = (int64_t)entry->size;
+		out->st_blocks = (int64_t)((entry->size + 511) / 512);
+	}
+}
+
+static int64_t stat_file(const struct open_file *file, uint64_t to)
+{
+	struct port_stat stat;
+
+	/* Standard input and output are pipes for all that a program can tell. */
+	fill_stat(&stat, file->kind == FILE_ARCHIVE ? file->entry : NULL, 0010600);
+	return kernel_copy_out(to, &stat, sizeof(stat));
+}
+
+/* Finds a path below an open directory, or the root. 0, or an error. */
+static int64_t find_at(uint64_t directory, uint64_t path_at, bool keep_link, struct archive_entry **out)
+{
+	char path[KERNEL_PATH_MAX], whole[2 * KERNEL_PATH_MAX];
+	const struct open_file *file = files_get(directory);
+	int64_t result = kernel_copy_path(path, path_at);
+	size_t length = 0;
+	int error = 0;
+
+	if (result != 0) {
+		return result;
+	}
+	if (path[0] != '/' && (int32_t)directory != AT_FDCWD) {
+		if (file == NULL) {
+			return -EBADF;
+		}
+		if (file->kind != FILE_ARCHIVE || !archive_is_directory(file->entry)) {
+			return -ENOTDIR;
+		}
+		length = string_length(file->entry->name);
+		memcpy(whole, file->entry->name, length);
+		whole[length++] = '/';
+	}
+	memcpy(whole + length, path, string_length(path) + 1);
+	*out = path[0] != '\0' ? archive_find(whole, keep_link, &error) : NULL;
+	return *out != NULL ? 0 : -(path[0] != '\0' ? error : ENOENT);
+}
+
+static int64_t stat_path(uint64_t directory, uint64_t path_at, uint64_t to, bool keep_link)
+{
+	struct port_stat stat;
+	struct archive_entry *entry;
+	const int64_t result = find_at(directory, path_at, keep_link, &entry);
+
+	if (result != 0) {
+		return result;
+	}
+	fill_stat(&stat, entry, 0);
+	return kernel_copy_out(to, &stat, sizeof(stat));
+}
+
+/* Any way of writing is refused as on a read-only file system. */
+static int64_t open_path(uint64_t directory, uint64_t path_at, uint64_t flags)
+{
+	enum { O_ACCESS = 3, O_CREAT = 0100 };
+	struct archive_entry *entry;
+	const int64_t result = find_at(directory, path_at, false, &entry);
+
+	if (result != 0) {
+		return (flags & O_CREAT) != 0 && result == -ENOENT ? -EROFS : result;
+	}
+	if ((flags & O_ACCESS) != 0) {
+		return archive_is_directory(entry) ? -EISDIR : -EROFS;
+	}
+	if ((flags & PORT_O_DIRECTORY) != 0 && !archive_is_directory(entry)) {
+		return -ENOTDIR;
+	}
+	return files_open(entry);
+}
+
+int64_t call_open(const uint64_t *argument)
+{
+	return open_path((uint64_t)AT_FDCWD, argument[0], argument[1]);
+}
+
+int64_t call_openat(const uint64_t *argument)
+{
+	return open_path(argument[0], argument[1], argument[2]);
+}
+
+int64_t call_fstat(const uint64_t *argument)
+{
+	const struct open_file *file = files_get(argument[0]);
+
+	return file != NULL ? stat_file(file, argument[1]) : -EBADF;
+}
+
+int64_t call_stat(const uint64_t *argument)
+{
+	return stat_path((uint64_t)AT_FDCWD, argument[0], argument[1], false);
+}
+
+int64_t call_lstat(const uint64_t *argument)
+{
+	return stat_path((uint64_t)AT_FDCWD, argument[0], argument[1], true);
+}
+
+int64_t call_newfstatat(const uint64_t *argument)
+{
+	char first = '\0';
+
+	if ((argument[3] & AT_EMPTY_PATH) != 0) {
+		const int64_t result = kernel_copy_in(&first, argument[1], 1);
+
+		if (result != 0) {
+			return result;
+		}
+		if (first == '\0') {
+			return call_fstat((const uint64_t[2]){ argument[0], argument[2] });
+		}
+	}
+	return stat_path(argument[0], argument[1], argument[2], (argument[3] & AT_SYMLINK_NOFOLLOW) != 0);
+}
+
+static int64_t read_link(uint64_t directory, uint64_t path_at, uint64_t to, uint64_t room)
+{
+	char path[KERNEL_PATH_MAX], name[NAME_ROOM];
+	int64_t result = kernel_copy_path(path, path_at);
+	struct archive_entry *entry;
+	uint64_t length;
+
+	if (result != 0) {
+		return result;
+	}
+	if (room == 0) {
+		return -EINVAL;
+	}
+	if (string_equal(path, "/proc/self/exe")) {
+		length = string_length(process_current->file->name);
+		name[0] = '/';
+		memcpy(name + 1, process_current->file->name, length);
+		length++;
+	} else {
+		result = find_at(directory, path_at, true, &entry);
+		if (result != 0) {
+			return result;
+		}
+		if ((entry->mode & 0170000) != 0120000) {
+			return -EINVAL;
+		}
+		length = entry->size < sizeof(name) ? entry->size : sizeof(name);
+		memcpy(name, entry->data, length);
+	}
+	length = length < room ? length : room;
+	result = kernel_copy_out(to, name, length);
+	return result != 0 ? result : (int64_t)length;
+}
+
+int64_t call_readlink(const uint64_t *argument)
+{
+	return read_link((uint64_t)AT_FDCWD, argument[0], argument[1], argument[2]);
+}
+
+int64_t call_readlinkat(const uint64_t *argument)
+{
+	return read_link(argument[0], argument[1], argument[2], argument[3]);
+}
+
+static int64_t access_path(uint64_t directory, uint64_t path_at, uint64_t mode)
+{
+	enum { CAN_EXECUTE = 1, CAN_WRITE = 2 };
+	struct archive_entry *entry;
+	const int64_t result = find_at(directory, path_at, false, &entry);
+
+	if (result != 0) {
+		return result;
+	}
+	if ((mode & CAN_WRITE) != 0) {
+		return -EROFS;
+	}
+	return (mode & CAN_EXECUTE) != 0 && (entry->mode & 0111) == 0 ? -EACCES : 0;
+}
+
+int64_t call_access(const uint64_t *argument)
+{
+	return access_path((uint64_t)AT_FDCWD, argument[0], argument[1]);
+}
+
+int64_t call_faccessat(const uint64_t *argument)
+{
+	return access_path(argument[0], argument[1], argument[2]);
+}
+
+/* The name of `entry` in the directory, or NULL if it lies elsewhere. */
+static const char *name_in(const struct archive_entry *directory, const struct archive_entry *entry)
+{
+	const size_t length = string_length(directory->name);
+	const char *name = entry->name;
+
+	if (length != 0) {
+		if (string_length(name) <= length || memcmp(name, directory->name, length) != 0 || name[length] != '/') {
+			return NULL;
+		}
+		name += length + 1;
+	}
+	for (const char *c = name; *c != '\0'; c++) {
+		if (*c == '/') {
+			return NULL;
+		}
+	}
+	return *name != '\0' ? name : NULL;
+}
+
+/* struct linux_dirent64: ino, off, reclen, type, then the name and its NUL, padded to eight bytes. The position is an index into the archive. */
+int64_t call_getdents64(const uint64_t *argument)
+{
+	struct open_file *file = files_get(argument[0]);
+	uint64_t done = 0;
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	if (file->kind != FILE_ARCHIVE || !archive_is_directory(file->entry)) {
+		return -ENOTDIR;
+	}
+	for (;; file->position++) {
+		const struct archive_entry *entry = archive_entry((unsigned)file->position);
+		uint8_t record[24 + KERNEL_PATH_MAX] = { 0 };
+		const uint64_t numbers[2] = { file->position + 2, file->position + 1 };
+		const char *name;
+		size_t length;
+
+		if (entry == NULL) {
+			return (int64_t)done;
+		}
+		name = name_in(file->entry, entry);
+		if (name == NULL || string_length(name) >= KERNEL_PATH_MAX) {
+			continue;
+		}
+		length = (19 + string_length(name) + 1 + 7) & ~(size_t)7;
+		if (length > argument[2] - done) {
+			return done != 0 ? (int64_t)done : -EINVAL;
+		}
+		memcpy(record, numbers, sizeof(numbers));
+		record[16] = (uint8_t)length;
+		record[17] = (uint8_t)(length >> 8);
+		record[18] = (uint8_t)(entry->mode >> 12); /* DT_* are the mode's type bits */
+		memcpy(record + 19, name, string_length(name));
+		if (kernel_copy_out(argument[1] + done, record, length) != 0) {
+			return -EFAULT;
+		}
+		done += length;
+	}
+}
+
+int64_t call_getcwd(const uint64_t *argument)
+{
+	if (argument[1] < 2) {
+		return -ERANGE;
+	}
+	return kernel_copy_out(argument[0], "/", 2) != 0 ? -EFAULT : 2;
+}
+
+int64_t call_chdir(const uint64_t *argument)
+{
+	struct archive_entry *entry;
+	const int64_t result = find_at((uint64_t)AT_FDCWD, argument[0], false, &entry);
+
+	if (result != 0) {
+		return result;
+	}
+	if (!archive_is_directory(entry)) {
+		return -ENOTDIR;
+	}
+	return entry->name[0] == '\0' ? 0 : -EACCES;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls_system.c - system calls about the machine: names, limits, time, randomness.
+ */
+#include <vmem/frame.h>
+
+#include "calls.h"
+
+#define NANOSECONDS UINT64_C(1000000000)
+
+int64_t call_uname(const uint64_t *argument)
+{
+	static const struct {
+		char sysname[65], nodename[65], release[65], version[65], machine[65], domain[65];
+	} names = { "Linux", "vmem", "6.1.0", "libvmem example kernel", PORT_MACHINE, "(none)" };
+
+	return kernel_copy_out(argument[0], &names, sizeof(names));
+}
+
+int64_t call_sysinfo(const uint64_t *argument)
+{
+	struct {
+		int64_t uptime;
+		uint64_t loads[3], total_ram, free_ram, shared_ram, buffer_ram, total_swap, free_swap;
+		uint16_t processes, pad;
+		uint32_t pad2;
+		uint64_t total_high, free_high;
+		uint32_t unit, pad3;
+	} info = { .processes = 1, .unit = 1 };
+	struct vmem_frame_stats frames;
+
+	vmem_frame_stats(&frames);
+	info.uptime = (int64_t)(port_clock_ns() / NANOSECONDS);
+	info.total_ram = frames.total * VMEM_PAGE_SIZE;
+	info.free_ram = frames.free * VMEM_PAGE_SIZE;
+	return kernel_copy_out(argument[0], &info, sizeof(info));
+}
+
+static int64_t limit_out(uint64_t resource, uint64_t to)
+{
+	enum { RLIMIT_STACK = 3, RLIMIT_NOFILE = 7, RLIMIT_COUNT = 16 };
+	uint64_t limit[2] = { UINT64_MAX, UINT64_MAX };
+
+	if (resource >= RLIMIT_COUNT) {
+		return -EINVAL;
+	}
+	if (resource == RLIMIT_STACK) {
+		limit[0] = UINT64_C(8) << 20;
+	} else if (resource == RLIMIT_NOFILE) {
+		limit[0] = limit[1] = 32;
+	}
+	return to != 0 ? kernel_copy_out(to, limit, sizeof(limit)) : 0;
+}
+
+/* New limits are taken and have no effect. */
+int64_t call_prlimit64(const uint64_t *argument)
+{
+	return argument[0] == 0 || argument[0] == process_current->pid ? limit_out(argument[1], argument[3]) : -ESRCH;
+}
+
+int64_t call_getrlimit(const uint64_t *argument)
+{
+	return limit_out(argument[0], argument[1]);
+}
+
+/* Time since the process began counts as its own: user and, none, system. */
+int64_t call_getrusage(const uint64_t *argument)
+{
+	uint64_t usage[18] = { 0 };
+	const uint64_t ns = port_clock_ns() - process_current->start_ns;
+
+	usage[0] = ns / NANOSECONDS;
+	usage[1] = ns % NANOSECONDS / 1000;
+	return kernel_copy_out(argument[1], usage, sizeof(usage));
+}
+
+int64_t call_times(const uint64_t *argument)
+{
+	const uint64_t ticks = port_clock_ns() / (NANOSECONDS / 100);
+	const uint64_t times[4] = { ticks - process_current->start_ns / (NANOSECONDS / 100), 0, 0, 0 };
+
+	if (argument[0] != 0 && kernel_copy_out(argument[0], times, sizeof(times)) != 0) {
+		return -EFAULT;
+	}
+	return (int64_t)ticks;
+}
+
+int64_t call_getrandom(const uint64_t *argument)
+{
+	uint64_t done = 0;
+
+	while (done < argument[1]) {
+		const uint64_t word = kernel_random();
+		const uint64_t left = argument[1] - done;
+		const size_t part = left < sizeof(word) ? (size_t)left : sizeof(word);
+
+		if (kernel_copy_out(argument[0] + done, &word, part) != 0) {
+			return done != 0 ? (int64_t)done : -EFAULT;
+		}
+		done += part;
+	}
+	return (int64_t)done;
+}
+
+static uint64_t wall_clock(void)
+{
+	static uint64_t boot_time; /* 0: the clock chip has not been asked yet */
+
+	if (boot_time == 0) {
+		boot_time = port_wall_ns() - port_clock_ns();
+	}
+	return boot_time + port_clock_ns();
+}
+
+/* Wall clock: CLOCK_REALTIME and its coarse, alarm and TAI relatives. The others are time since the start. False for an unknown clock. */
+static bool clock_read(uint64_t clock, uint64_t *out)
+{
+	if (clock > 11 || clock == 10) {
+		return false;
+	}
+	if (clock == 0 || clock == 5 || clock == 8 || clock == 11) {
+		*out = wall_clock();
+	} else {
+		*out = port_clock_ns() - (clock == 2 || clock == 3 ? process_current->start_ns : 0);
+	}
+	return true;
+}
+
+int64_t call_clock_gettime(const uint64_t *argument)
+{
+	uint64_t ns;
+
+	if (!clock_read(argument[0], &ns)) {
+		return -EINVAL;
+	}
+	return kernel_copy_out(argument[1], (const uint64_t[2]){ ns / NANOSECONDS, ns % NANOSECONDS }, 16);
+}
+
+int64_t call_clock_getres(const uint64_t *argument)
+{
+	uint64_t ns;
+
+	if (!clock_read(argument[0], &ns)) {
+		return -EINVAL;
+	}
+	return argument[1] != 0 ? kernel_copy_out(argument[1], (const uint64_t[2]){ 0, 1 }, 16) : 0;
+}
+
+int64_t call_gettimeofday(const uint64_t *argument)
+{
+	const uint64_t ns = wall_clock();
+
+	return argument[0] != 0 ? kernel_copy_out(argument[0], (const uint64_t[2]){ ns / NANOSECONDS, ns % NANOSECONDS / 1000 }, 16) : 0;
+}
+
+int64_t call_time(const uint64_t *argument)
+{
+	const uint64_t seconds = wall_clock() / NANOSECONDS;
+
+	if (argument[0] != 0 && kernel_copy_out(argument[0], &seconds, sizeof(seconds)) != 0) {
+		return -EFAULT;
+	}
+	return (int64_t)seconds;
+}
+
+/* Sleeps by giving way until the time has come; there are no timers to wait on. */
+static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
+{
+	uint64_t time[2], now, end;
+	int64_t result = kernel_copy_in(time, from, sizeof(time));
+
+	if (result != 0) {
+		return result;
+	}
+	if (time[1] >= NANOSECONDS || time[0] > UINT32_MAX * UINT64_C(4) || !clock_read(clock, &now)) {
+		return -EINVAL;
+	}
+	end = time[0] * NANOSECONDS + time[1] + (absolute ? 0 : now);
+	while (clock_read(clock, &now) && now < end) {
+		process_yield();
+	}
+	return 0;
+}
+
+int64_t call_nanosleep(const uint64_t *argument)
+{
+	return sleep_until(1, argument[0], false);
+}
+
+int64_t call_clock_nanosleep(const uint64_t *argument)
+{
+	return sleep_until(argument[0], argument[2], (argument[1] & 1) != 0);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * files.c - the table of open files. One for the whole kernel: a slot is free when no descriptor refers to it. Standard input, output and errors
+ * are the first three slots and stay.
+ */
+#include "files.h"
+
+#define OPEN_MAX 128u
+
+static struct open_file open_files[OPEN_MAX] = {
+	{ .references = 1, .kind = FILE_INPUT },
+	{ .references = 1, .kind = FILE_OUTPUT },
+	{ .references = 1, .kind = FILE_ERRORS },
+};
+
+void files_init(struct process *process)
+{
+	open_files[0].entry = archive_find("etc/stdin", false, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		open_files[i].references++;
+		process->files[i] = &open_files[i];
+	}
+}
+
+void files_close_all(struct process *process)
+{
+	for (unsigned i = 0; i < FILES_MAX; i++) {
+		if (process->files[i] != NULL) {
+			process->files[i]->references--;
+			process->files[i] = NULL;
+		}
+	}
+}
+
+struct open_file *files_get(uint64_t descriptor)
+{
+	return descriptor < FILES_MAX ? process_current->files[descriptor] : NULL;
+}
+
+int64_t files_duplicate(struct open_file *file, uint64_t lowest)
+{
+	for (uint64_t i = lowest; i < FILES_MAX; i++) {
+		if (process_current->files[i] == NULL) {
+			process_current->files[i] = file;
+			file->references++;
+			return (int64_t)i;
+		}
+	}
+	return lowest < FILES_MAX ? -EMFILE : -EINVAL;
+}
+
+int64_t files_open(struct archive_entry *entry)
+{
+	for (unsigned i = 0; i < OPEN_MAX; i++) {
+		if (open_files[i].references == 0) {
+			open_files[i] = (struct open_file){ .kind = FILE_ARCHIVE, .entry = entry };
+			return files_duplicate(&open_files[i], 0);
+		}
+	}
+	return -EMFILE;
+}
+
+int64_t files_close(uint64_t descriptor)
+{
+	struct open_file *file = files_get(descriptor);
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	file->references--;
+	process_current->files[descriptor] = NULL;
+	return 0;
+}
+
+int64_t files_replace(struct open_file *file, uint64_t descriptor)
+{
+	if (descriptor >= FILES_MAX) {
+		return -EBADF;
+	}
+	file->references++;
+	if (process_current->files[descriptor] != NULL) {
+		process_current->files[descriptor]->references--;
+	}
+	process_current->files[descriptor] = file;
+	return (int64_t)descriptor;
+}

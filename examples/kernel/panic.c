@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * panic.c - reason, registers, backtrace, end.
+ *
+ * The backtrace needs neither frame pointers nor unwind tables, which would cost every function something: it reads the stack upwards and
+ * keeps the words that point behind a call instruction of the kernel's text. A stale word may show a caller too many; a caller
+ * that is on the stack is always shown. Names come from the archive's boot/symbols, if it is there: `nm -n` of the kernel.
+ */
+#include <vmem/host.h>
+
+#include "panic.h"
+
+#define CALLERS_MAX 32u
+
+static bool in_text(uint64_t address)
+{
+	return address >= (uintptr_t)kernel_text + 8 && address < (uintptr_t)kernel_rodata;
+}
+
+static uint64_t read_hex(const char **at, const char *end)
+{
+	uint64_t value = 0;
+
+	for (; *at < end && **at != ' ' && **at != '\n'; (*at)++) {
+		value = value << 4 | (uint64_t)(**at <= '9' ? **at - '0' : (**at | 0x20) - 'a' + 10);
+	}
+	return value;
+}
+
+/* Lines are sorted by address: "ffffffff80100000 t name". The last one at or below is the function. */
+static void log_address(uint64_t address)
+{
+	const struct archive_entry *symbols = archive_find("boot/symbols", false, NULL);
+	const char *name = NULL;
+	uint64_t start = 0;
+	size_t length = 0;
+
+	if (symbols != NULL) {
+		const char *at = symbols->data;
+		const char *end = at + symbols->size;
+
+		while (at < end) {
+			const uint64_t value = read_hex(&at, end);
+
+			if (value > address) {
+				break;
+			}
+			start = value;
+			name = at + 3 < end ? at + 3 : end;
+			while (at < end && *at != '\n') {
+				at++;
+			}
+			length = at > name ? (size_t)(at - name) : 0;
+			at++;
+		}
+	}
+	if (name != NULL && length < 64) {
+		char text[64];
+
+		memcpy(text, name, length);
+		text[length] = '\0';
+		kernel_log("  %lx %s+%lx\n", address, text, address - start);
+	} else {
+		kernel_log("  %lx\n", address);
+	}
+}
+
+/* How far a stack can be read from sp: to the top of the process's kernel stack, or a little in the image's data. */
+static uint64_t stack_end(uint64_t sp)
+{
+	const uint64_t data_end = (uintptr_t)kernel_end;
+
+	if (process_current != NULL) {
+		const uint64_t base = (uintptr_t)process_current->stack;
+
+		if (sp >= base && sp < base + KERNEL_STACK_SIZE) {
+			return base + KERNEL_STACK_SIZE;
+		}
+	}
+	if (sp >= (uintptr_t)kernel_data && sp < data_end) {
+		return data_end - sp > 2048 ? sp + 2048 : data_end;
+	}
+	return sp;
+}
+
+static void backtrace(uint64_t sp)
+{
+	unsigned callers = 0;
+
+	kernel_log("called from (a stale entry is possible):\n");
+	for (uint64_t at = sp & ~UINT64_C(7); at < stack_end(sp) && callers < CALLERS_MAX; at += 8) {
+		const uint64_t word = *(const uint64_t *)(uintptr_t)at;
+
+		if (in_text(word) && port_is_return_address(word)) {
+			log_address(word);
+			callers++;
+		}
+	}
+}
+
+static _Noreturn void end(const char *reason)
+{
+	kernel_log("end: panic %s\n", reason);
+	port_exit();
+}
+
+/* A panic in a panic says so and ends at once. */
+static void enter(const char *reason)
+{
+	static unsigned depth;
+
+	if (++depth == 2) {
+		kernel_log("panic inside a panic: %s\n", reason);
+	}
+	if (depth >= 2) {
+		end(reason);
+	}
+	kernel_log("panic: %s\n", reason);
+	if (process_current != NULL) {
+		kernel_log("running: %s, process %u\n", process_current->name, process_current->pid);
+	}
+}
+
+void kernel_panic(const char *format, ...)
+{
+	char reason[256];
+	uint64_t here;
+	va_list arguments;
+
+	va_start(arguments, format);
+	kernel_format(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+	enter(reason);
+	backtrace((uint64_t)(uintptr_t)&here);
+	end(reason);
+}
+
+void panic_trap(const struct port_frame *frame, const char *name)
+{
+	const char *register_name;
+	uint64_t value;
+
+	enter(name);
+	for (unsigned i = 0; port_frame_register(frame, i, &register_name, &value); i++) {
+		if (register_name[0] != '\0') {
+			kernel_log("%6s %016lx%s", register_name, value, i % 4 == 3 ? "\n" : "");
+		}
+	}
+	kernel_log("\nat\n");
+	log_address(port_frame_pc(frame));
+	if (!port_frame_is_user(frame)) {
+		backtrace(port_frame_sp(frame));
+	}
+	end(name);
+}
+
+void vmem_host_panic(const char *rule)
+{
+	kernel_panic("libvmem: %s", rule);
+}
+
+#if VMEM_MAX_CPUS > 1
+/* The library may be built for more CPUs than this kernel starts. */
+unsigned vmem_host_cpu(void)
+{
+	return 0;
+}
+
+void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument)
+{
+	(void)cpus;
+	(void)function;
+	(void)argument;
+}
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stack.c - a program's stack, as Linux and the psABIs of the three ISAs want it at the first instruction:
+ *
+ *	sp ->	argc | argv[0..] 0 | envp[0..] 0 | auxv pairs, AT_NULL	| padding | 16 random bytes | strings	<- top
+ *
+ * sp is a multiple of 16. The region has a guard below it of a size that no ordinary frame jumps over.
+ */
+#include <vmem/copy.h>
+
+#include "kernel.h"
+
+#define STACK_SIZE (UINT64_C(8) << 20)
+#define STACK_GUARD (UINT64_C(1) << 20)
+#define WORDS_MAX 512u
+
+enum {
+	AT_NULL = 0,
+	AT_PHDR = 3,
+	AT_PHENT = 4,
+	AT_PHNUM = 5,
+	AT_PAGESZ = 6,
+	AT_BASE = 7,
+	AT_FLAGS = 8,
+	AT_ENTRY = 9,
+	AT_UID = 11,
+	AT_EUID = 12,
+	AT_GID = 13,
+	AT_EGID = 14,
+	AT_PLATFORM = 15,
+	AT_HWCAP = 16,
+	AT_CLKTCK = 17,
+	AT_SECURE = 23,
+	AT_RANDOM = 25,
+	AT_HWCAP2 = 26,
+	AT_EXECFN = 31,
+};
+
+/* The words of the stack's lower part, gathered here and copied out in one piece. */
+struct words {
+	uint64_t word[WORDS_MAX];
+	unsigned count;
+};
+
+static struct words words;
+
+static void push(uint64_t word)
+{
+	if (words.count < WORDS_MAX) {
+		words.word[words.count] = word;
+	}
+	words.count++;
+}
+
+static void push_pair(uint64_t type, uint64_t value)
+{
+	push(type);
+	push(value);
+}
+
+/* The addresses of the strings that lie at `at`, and the 0 that ends them. */
+static void push_strings(struct strings strings, uint64_t at)
+{
+	for (size_t i = 0; i < strings.length; i += string_length(strings.bytes + i) + 1) {
+		push(at + i);
+	}
+	push(0);
+}
+
+static unsigned strings_count(struct strings strings)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < strings.length; i++) {
+		n += strings.bytes[i] == '\0' ? 1u : 0u;
+	}
+	return n;
+}
+
+static bool map_stack(struct process *process, uint64_t top)
+{
+	struct vmem_map map = {
+		.length = STACK_SIZE,
+		.permission = VMEM_READ | VMEM_WRITE,
+		.maximum = VMEM_RWX,
+		.flags = VMEM_MAP_NO_MERGE,
+		.place = VMEM_PLACE_FIXED,
+		.address = top - STACK_SIZE,
+	};
+	vmem_vaddr_t ignored;
+
+	if (vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) != VMEM_OK) {
+		return false;
+	}
+	map = (struct vmem_map){
+		.length = STACK_GUARD,
+		.flags = VMEM_MAP_GUARD,
+		.place = VMEM_PLACE_FIXED,
+		.address = top - STACK_SIZE - STACK_GUARD,
+	};
+	return vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) == VMEM_OK;
+}
+
+static void push_auxv(const struct program *program, uint64_t platform, uint64_t random, uint64_t name)
+{
+	push_pair(AT_PHDR, program->headers);
+	push_pair(AT_PHENT, 56);
+	push_pair(AT_PHNUM, program->header_count);
+	push_pair(AT_PAGESZ, VMEM_PAGE_SIZE);
+	push_pair(AT_BASE, 0);
+	push_pair(AT_FLAGS, 0);
+	push_pair(AT_ENTRY, program->entry);
+	push_pair(AT_UID, 0);
+	push_pair(AT_EUID, 0);
+	push_pair(AT_GID, 0);
+	push_pair(AT_EGID, 0);
+	push_pair(AT_SECURE, 0);
+	push_pair(AT_CLKTCK, 100);
+	push_pair(AT_HWCAP, port_hwcap(1));
+	push_pair(AT_HWCAP2, port_hwcap(2));
+	push_pair(AT_PLATFORM, platform);
+	push_pair(AT_RANDOM, random);
+	push_pair(AT_EXECFN, name);
+	push_pair(AT_NULL, 0);
+}
+
+static bool copy_out(struct process *process, uint64_t to, const void *from, size_t length)
+{
+	return vmem_copy_to_user(process->aspace, to, from, length) == length;
+}
+
+bool stack_build(struct process *process, const struct program *program, struct strings argv, struct strings env)
+{
+	static const char platform[] = PORT_MACHINE;
+	const uint64_t random[2] = { kernel_random(), kernel_random() };
+	const uint64_t top = vmem_page_floor(vmem_aspace_user_size() - 65536);
+	const uint64_t argv_at = top - argv.length;
+	const uint64_t env_at = argv_at - env.length;
+	const uint64_t platform_at = env_at - sizeof(platform);
+	const uint64_t random_at = (platform_at - sizeof(random)) & ~UINT64_C(15);
+	uint64_t sp;
+
+	if (argv.length + env.length > STACK_SIZE / 4 || !map_stack(process, top)) {
+		return false;
+	}
+	words.count = 0;
+	push(strings_count(argv));
+	push_strings(argv, argv_at);
+	push_strings(env, env_at);
+	push_auxv(program, platform_at, random_at, argv_at);
+	if (words.count > WORDS_MAX) {
+		return false;
+	}
+	sp = (random_at - words.count * sizeof(uint64_t)) & ~UINT64_C(15);
+	process->sp = sp;
+	return copy_out(process, argv_at, argv.bytes, argv.length) && copy_out(process, env_at, env.bytes, env.length) &&
+	       copy_out(process, platform_at, platform, sizeof(platform)) && copy_out(process, random_at, random, sizeof(random)) &&
+	       copy_out(process, sp, words.word, words.count * sizeof(uint64_t));
+}
