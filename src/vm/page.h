@@ -22,18 +22,24 @@ enum page_kind {
 	PAGE_SLAB,	   /* holds small objects of one type */
 	PAGE_DATA,	   /* content of an object: refs counts the index slots that hold it */
 };
+enum { PAGE_KINDS = PAGE_DATA + 1 };
 
 struct lineage;
 struct vmem_pmap;
 struct slab_type;
 
 struct vmem_page {
-	uint8_t lock;  /* reserved for a lock bit, same place in every kind */
-	uint8_t kind;  /* enum page_kind */
-	uint8_t order; /* FREE: of the block; TABLE: the level; DATA: 0 */
-	uint8_t flags; /* PAGE_F_* */
-	uint32_t refs;
-	uint32_t next, prev; /* links by page number in the record array (PAGE_NIL ends); FREE, CACHED, SLAB, TABLE (batch) */
+	union {
+		struct {
+			uint8_t lock;  /* reserved for a lock bit, same place in every kind */
+			uint8_t kind;  /* enum page_kind */
+			uint8_t order; /* FREE: of the block; TABLE: the level; DATA: 0 */
+			uint8_t flags; /* PAGE_F_* */
+			uint32_t refs;
+		};
+		uint64_t head; /* all five, little-endian: set at once when a frame is handed out */
+	};
+	uint32_t next, prev; /* links by page number (PAGE_NIL ends); FREE, CACHED, SLAB, TABLE (batch) */
 	union {
 		struct { /* DATA: where it was born; kept for life (contract 1.5) */
 			struct lineage *lineage;
@@ -56,14 +62,16 @@ enum {
 	PAGE_F_EXEC_SYNCED = 1u << 0, /* instruction fetch sees the content (cleared by every kernel write) */
 	PAGE_F_ODD_CACHE = 1u << 1,   /* leaves exist, or existed, with another attribute than write-back: linear map was changed */
 	PAGE_F_LARGE = 1u << 2,	      /* was allocated as part of a block that a large leaf maps */
+	PAGE_F_POISONED = 1u << 3,    /* free, and filled with the poison (VMEM_DEBUG) */
 };
 #define PAGE_NIL UINT32_MAX
 
-/* A range of RAM and where its records are. The records of all ranges form one array, in page-number order. */
+/* A range of RAM and where its records are. Each range has an array of records of its own; numbers count through all of them. */
 struct page_range {
 	uint64_t first_pfn; /* frame number of pages[0] */
 	uint64_t count;
 	struct vmem_page *pages;
+	uint64_t first_number; /* page number of pages[0]: the sum of the counts before */
 };
 #define PAGE_RANGES_MAX 32
 
@@ -84,28 +92,58 @@ static inline vmem_paddr_t virt_to_phys(const void *kva)
 	return (vmem_paddr_t)(uintptr_t)kva - vmem_direct_map;
 }
 
+/* The index of a record in the array of range r: at least r->count if it is not in it. */
+static inline uint64_t page_range_index(const struct page_range *r, const struct vmem_page *page)
+{
+	return (uint64_t)((uintptr_t)page - (uintptr_t)r->pages) / sizeof(struct vmem_page);
+}
+
+/* The range whose record this is; panics for a pointer that is no record. */
+__attribute__((cold)) const struct page_range *vmem_page_range_of(const struct vmem_page *page);
+/* pa_to_page() for all ranges. */
+__attribute__((cold)) struct vmem_page *vmem_page_search(vmem_paddr_t pa);
+
 /* NULL for an address that is no RAM of ours. */
 static inline struct vmem_page *pa_to_page(vmem_paddr_t pa)
 {
-	uint64_t pfn = pa >> VMEM_PAGE_SHIFT;
-	for (unsigned i = 0; i < vmem_page_ranges.count; i++) {
-		const struct page_range *r = &vmem_page_ranges.range[i];
-		if (pfn - r->first_pfn < r->count) {
-			return r->pages + (pfn - r->first_pfn);
-		}
+	const struct page_range *r = &vmem_page_ranges.range[0];
+	uint64_t index = (pa >> VMEM_PAGE_SHIFT) - r->first_pfn;
+	if (__builtin_expect(index < r->count, 1)) {
+		return r->pages + index;
 	}
-	return NULL;
+	return vmem_page_search(pa);
 }
 
 static inline vmem_paddr_t page_to_pa(const struct vmem_page *page)
 {
 	const struct page_range *r = &vmem_page_ranges.range[0];
-	uint64_t index = (uint64_t)((uintptr_t)page - (uintptr_t)r->pages) / sizeof(struct vmem_page);
-	while (index >= r->count) {
-		r++;
-		index = (uint64_t)((uintptr_t)page - (uintptr_t)r->pages) / sizeof(struct vmem_page);
+	uint64_t index = page_range_index(r, page);
+	if (__builtin_expect(index >= r->count, 0)) {
+		r = vmem_page_range_of(page);
+		index = page_range_index(r, page);
 	}
 	return (r->first_pfn + index) << VMEM_PAGE_SHIFT;
+}
+
+/* Page numbers: what the 32-bit links of a record hold. */
+static inline uint32_t page_to_number(const struct vmem_page *page)
+{
+	const struct page_range *r = &vmem_page_ranges.range[0];
+	uint64_t index = page_range_index(r, page);
+	if (__builtin_expect(index >= r->count, 0)) {
+		r = vmem_page_range_of(page);
+		index = page_range_index(r, page);
+	}
+	return (uint32_t)(r->first_number + index);
+}
+
+static inline struct vmem_page *number_to_page(uint32_t number)
+{
+	const struct page_range *r = &vmem_page_ranges.range[0];
+	while (__builtin_expect(number - r->first_number >= r->count, 0)) {
+		r++;
+	}
+	return r->pages + (number - r->first_number);
 }
 
 static inline void *page_to_virt(const struct vmem_page *page)

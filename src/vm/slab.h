@@ -13,13 +13,44 @@
 
 enum slab_id { SLAB_REGION, SLAB_VMAR, SLAB_INDEX_NODE, SLAB_STORE, SLAB_OBJECT, SLAB_LINEAGE, SLAB_ASPACE, SLAB_COUNT };
 
+/* What an object of a type is: at least 8 bytes, at most a page; align a power of two, at least 8. */
+struct slab_spec {
+	uint16_t size;
+	uint16_t align;
+};
+extern const struct slab_spec vmem_slab_specs[SLAB_COUNT]; /* one place knows all types: init.c */
+
+/* What the library keeps of a type. Fields are slab.c's; here for the inline hit path. */
+struct slab_type {
+	void *next;		   /* first free object of current's frame, linked by their first eight bytes; NULL: none */
+	uint64_t free;		   /* free objects in all frames of the type */
+	uintptr_t base;		   /* address of current's frame; 0: none yet */
+	struct vmem_page *current; /* the frame that objects are taken from; NULL: none yet */
+	uint64_t total;		   /* objects in all frames of the type */
+	uint64_t promised;	   /* objects promised (vmem_slab_promise) */
+	uint64_t covered;	   /* of those, how many the promised frames could hold */
+	struct vmem_page *spare;   /* one frame without an object in use, in no list; or NULL */
+	uint32_t partial;	   /* frames with a free object, but for current; page numbers, linked by next and prev */
+	uint32_t full;		   /* frames without, but for current */
+	uint32_t size;		   /* an object and the gap behind it */
+	uint32_t capacity;	   /* objects in a frame */
+};
+extern struct slab_type vmem_slab_types[SLAB_COUNT];
+#define SLAB_NONE UINT32_MAX
+
 void vmem_slabs_init(void);
 /* One object, contents as they come (the first 8 bytes indeterminate, the rest zero when the frame is new, else as freed). NULL: no frame. */
-void *vmem_slab_alloc(enum slab_id id);
+static inline void *vmem_slab_alloc(enum slab_id id);
 void vmem_slab_free(enum slab_id id, void *object);
 /* Makes sure that the next `count` allocations of the type cannot fail (until somebody else allocates of it). False: no memory, nothing lost.
- * promised: may use frames promised to snapshots; then it fails only where the promise was broken. */
+ * promised: may use what was promised; then it fails only where more is wanted than was. */
 bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised);
+
+/* Promises: `count` more objects of the type can be had by vmem_slab_reserve(.., promised = true) until they are released. O(1): a counter,
+ * and frames kept back by vmem_frame_reserve(). Who takes a promised object releases it himself. False: no memory, nothing changed. */
+bool vmem_slab_promise(enum slab_id id, uint64_t count);
+void vmem_slab_release(enum slab_id id, uint64_t count);
+
 /* Objects in use, for statistics and checks. */
 uint64_t vmem_slab_in_use(enum slab_id id);
 /* True if `object` is a live object of that type: for validators. */
@@ -27,5 +58,20 @@ bool vmem_slab_owns(enum slab_id id, const void *object);
 /* Gives empty frames back. */
 void vmem_slab_trim(void);
 void vmem_slab_check(void);
+
+/* vmem_slab_alloc() when the current frame has no free object. */
+void *vmem_slab_alloc_slow(struct slab_type *type);
+
+static inline void *vmem_slab_alloc(enum slab_id id)
+{
+	struct slab_type *type = &vmem_slab_types[id];
+	void *object = type->next;
+	if (__builtin_expect(!object, 0)) {
+		return vmem_slab_alloc_slow(type);
+	}
+	type->next = *(void **)object;
+	type->free--;
+	return object;
+}
 
 #endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame_buddy.c - the buddy allocator: free memory as aligned blocks of 2^order frames, one list per order.
+ *
+ * A block is known by the record of its first frame: kind PAGE_FREE, its order, and its links in the list. The records inside it are
+ * PAGE_FREE_TAIL, so a block is found from a neighbour, and only from its head. A block of order n has one buddy, the block whose
+ * address differs in bit n alone; two free buddies of equal order are always joined.
+ *
+ *     order 2 list -> [F2|t|t|t]            records, F2: PAGE_FREE of order 2, t: PAGE_FREE_TAIL
+ *
+ * B1 A block lies in one range, is aligned to its size, and is on the list of its order; bit n of `filled` says that list n is not empty.
+ * B2 No two free buddies have the same order, unless the order is the largest.
+ * B3 vmem_source.free is the number of frames in all blocks, and at least vmem_source.reserved (but between taking a
+ *    promised frame and lowering the promise).
+ *
+ * The records of a range lie in the range's last frames, which stay PAGE_RESERVED for ever.
+ *
+ * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h).
+ */
+#include "frame_source.h"
+
+#include "bits.h"
+#include "panic.h"
+
+#if !VMEM_HOST_FRAMES
+
+struct vmem_source vmem_source;
+
+static uint32_t heads[VMEM_ORDER_MAX + 1]; /* first block of each order, a page number */
+static uint32_t filled;			   /* B1 */
+
+void vmem_source_reset(void)
+{
+	vmem_source = (struct vmem_source){0};
+	filled = 0;
+	for (unsigned order = 0; order <= VMEM_ORDER_MAX; order++) {
+		heads[order] = PAGE_NIL;
+	}
+}
+
+struct vmem_page *vmem_source_records(uint64_t first_pfn, uint64_t count, uint64_t *usable)
+{
+	uint64_t frames = (count * sizeof(struct vmem_page) + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT;
+	if (frames >= count) {
+		return NULL;
+	}
+	*usable = count - frames;
+	return phys_to_virt((first_pfn + *usable) << VMEM_PAGE_SHIFT);
+}
+
+static uint64_t page_to_pfn(const struct vmem_page *page)
+{
+	return page_to_pa(page) >> VMEM_PAGE_SHIFT;
+}
+
+static void block_link(struct vmem_page *page, unsigned order)
+{
+	uint32_t number = page_to_number(page);
+	page->kind = PAGE_FREE;
+	page->order = (uint8_t)order;
+	page->prev = PAGE_NIL;
+	page->next = heads[order];
+	if (page->next != PAGE_NIL) {
+		number_to_page(page->next)->prev = number;
+	}
+	heads[order] = number;
+	filled |= 1u << order;
+}
+
+/* Takes a block off its list; its head becomes an ordinary record inside it. */
+static void block_unlink(struct vmem_page *page)
+{
+	unsigned order = page->order;
+	if (page->next != PAGE_NIL) {
+		number_to_page(page->next)->prev = page->prev;
+	}
+	if (page->prev != PAGE_NIL) {
+		number_to_page(page->prev)->next = page->next;
+	} else {
+		heads[order] = page->next;
+		if (page->next == PAGE_NIL) {
+			filled &= ~(1u << order);
+		}
+	}
+	page->kind = PAGE_FREE_TAIL;
+}
+
+void vmem_source_give(struct vmem_page *page, unsigned order)
+{
+	uint64_t pfn = page_to_pfn(page);
+	const struct page_range *r = vmem_page_range_of(page);
+	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
+		page[i].kind = PAGE_FREE_TAIL;
+	}
+	vmem_source.free += UINT64_C(1) << order;
+	while (order < VMEM_ORDER_MAX) {
+		uint64_t index = (pfn ^ UINT64_C(1) << order) - r->first_pfn;
+		if (index >= r->count || r->pages[index].kind != PAGE_FREE || r->pages[index].order != order) {
+			break;
+		}
+		block_unlink(&r->pages[index]);
+		pfn &= ~(UINT64_C(1) << order);
+		order++;
+	}
+	block_link(r->pages + (pfn - r->first_pfn), order);
+}
+
+static void give_run(struct vmem_page *page, uint64_t count)
+{
+	while (count != 0) {
+		unsigned order = vmem_source_piece(page_to_pfn(page), count);
+		vmem_source_give(page, order);
+		page += UINT64_C(1) << order;
+		count -= UINT64_C(1) << order;
+	}
+}
+
+void vmem_source_add(const struct page_range *r, uint64_t usable)
+{
+	vmem_source.total += usable;
+	give_run(r->pages, usable);
+}
+
+static bool affordable(uint64_t frames, bool promised)
+{
+	uint64_t kept = promised ? 0 : vmem_source.reserved;
+	return vmem_source.free >= kept && vmem_source.free - kept >= frames;
+}
+
+/* A block of at least `order` whose first 2^order frames end at or below limit. */
+static struct vmem_page *block_find(unsigned order, vmem_paddr_t limit)
+{
+	for (uint32_t orders = filled >> order << order; orders != 0; orders &= orders - 1) {
+		uint32_t number = heads[bits_ctz64(orders)];
+		if (limit == UINT64_MAX) {
+			return number_to_page(number);
+		}
+		while (number != PAGE_NIL) {
+			struct vmem_page *page = number_to_page(number);
+			if (page_to_pa(page) + (VMEM_PAGE_SIZE << order) <= limit) {
+				return page;
+			}
+			number = page->next;
+		}
+	}
+	return NULL;
+}
+
+struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool promised)
+{
+	if (!affordable(UINT64_C(1) << order, promised)) {
+		return NULL;
+	}
+	struct vmem_page *page = block_find(order, limit);
+	if (!page) {
+		return NULL;
+	}
+	unsigned have = page->order;
+	block_unlink(page);
+	while (have > order) {
+		have--;
+		block_link(page + (UINT64_C(1) << have), have);
+	}
+	vmem_source.free -= UINT64_C(1) << order;
+	return page;
+}
+
+/* Cuts [page, page + count) out of the free blocks that cover it, of which `block` is the first. */
+static void run_cut(struct vmem_page *block, struct vmem_page *page, uint64_t count)
+{
+	struct vmem_page *const end = page + count;
+	struct vmem_page *tail = NULL;
+	uint64_t tail_count = 0;
+	uint64_t lead_count = 0;
+	struct vmem_page *const lead = block;
+	while (block < end) {
+		struct vmem_page *next = block + (UINT64_C(1) << block->order);
+		block_unlink(block);
+		vmem_source.free -= (uint64_t)(next - block);
+		if (block < page) {
+			lead_count = (uint64_t)(page - block);
+		}
+		if (next > end) {
+			tail = end;
+			tail_count = (uint64_t)(next - end);
+		}
+		block = next;
+	}
+	give_run(lead, lead_count);
+	give_run(tail, tail_count);
+}
+
+/* A run that no single block holds: through the records of one range in address order. */
+static struct vmem_page *run_search(const struct page_range *r, uint64_t count, uint64_t align, vmem_paddr_t limit)
+{
+	uint64_t limit_pfn = limit >> VMEM_PAGE_SHIFT;
+	uint64_t start = 0; /* of the free frames that end at i */
+	for (uint64_t i = 0; i < r->count;) {
+		if (r->pages[i].kind != PAGE_FREE) {
+			start = ++i;
+			continue;
+		}
+		i += UINT64_C(1) << r->pages[i].order;
+		uint64_t first = ((r->first_pfn + start + align - 1) & ~(align - 1)) - r->first_pfn;
+		if (first + count <= i) {
+			if (r->first_pfn + first + count > limit_pfn) {
+				return NULL;
+			}
+			/* Blocks before the one that holds `first` stay as they are. */
+			while (start + (UINT64_C(1) << r->pages[start].order) <= first) {
+				start += UINT64_C(1) << r->pages[start].order;
+			}
+			run_cut(r->pages + start, r->pages + first, count);
+			return r->pages + first;
+		}
+	}
+	return NULL;
+}
+
+struct vmem_page *vmem_source_take_run(uint64_t count, uint64_t align, vmem_paddr_t limit)
+{
+	if (count > vmem_source.free || !affordable(count, false)) {
+		return NULL;
+	}
+	unsigned order = bits_log2_ceil(count > align ? count : align);
+	if (order <= VMEM_ORDER_MAX && affordable(UINT64_C(1) << order, false)) {
+		struct vmem_page *page = vmem_source_take(order, limit, false);
+		if (page) {
+			give_run(page + count, (UINT64_C(1) << order) - count);
+			return page;
+		}
+	}
+	for (unsigned i = 0; i < vmem_page_ranges.count; i++) {
+		struct vmem_page *page = run_search(&vmem_page_ranges.range[i], count, align, limit);
+		if (page) {
+			return page;
+		}
+	}
+	return NULL;
+}
+
+bool vmem_source_reserve(uint64_t frames)
+{
+	if (!affordable(frames, false)) {
+		return false;
+	}
+	vmem_source.reserved += frames;
+	return true;
+}
+
+void vmem_source_unreserve(uint64_t frames)
+{
+	VMEM_CHECK(frames <= vmem_source.reserved, "more frames are released from the promise than were promised");
+	vmem_source.reserved -= frames;
+}
+
+/* One block of list `order`: B1, B2, and the records inside it. */
+static void check_block(const struct vmem_page *page, unsigned order)
+{
+	uint64_t pfn = page_to_pfn(page);
+	const struct page_range *r = vmem_page_range_of(page);
+	uint64_t index = pfn - r->first_pfn;
+	VMEM_CHECK(page->kind == PAGE_FREE && page->order == order, "a free list holds a record that is no free block of its order");
+	VMEM_CHECK((pfn & ((UINT64_C(1) << order) - 1)) == 0, "a free block is not aligned to its size");
+	VMEM_CHECK(index + (UINT64_C(1) << order) <= r->count, "a free block passes the end of its range");
+	for (uint64_t i = 1; i < UINT64_C(1) << order; i++) {
+		VMEM_CHECK(page[i].kind == PAGE_FREE_TAIL, "a record inside a free block does not say so");
+	}
+	uint64_t buddy = (pfn ^ UINT64_C(1) << order) - r->first_pfn;
+	if (order < VMEM_ORDER_MAX && buddy < r->count) {
+		VMEM_CHECK(r->pages[buddy].kind != PAGE_FREE || r->pages[buddy].order != order, "two free buddies were not joined");
+	}
+}
+
+void vmem_source_check(void)
+{
+	uint64_t free = 0;
+	for (unsigned order = 0; order <= VMEM_ORDER_MAX; order++) {
+		uint32_t prev = PAGE_NIL;
+		VMEM_CHECK((heads[order] != PAGE_NIL) == (filled >> order & 1), "the bitmap of free lists disagrees with a list");
+		for (uint32_t number = heads[order]; number != PAGE_NIL;) {
+			const struct vmem_page *page = number_to_page(number);
+			check_block(page, order);
+			VMEM_CHECK(page->prev == prev, "a free list's back link is wrong");
+			free += UINT64_C(1) << order;
+			prev = number;
+			number = page->next;
+		}
+	}
+	VMEM_CHECK(free == vmem_source.free, "the free lists hold another number of frames than is counted");
+	VMEM_CHECK(vmem_source.reserved <= free, "more frames are promised than are free");
+}
+
+#endif

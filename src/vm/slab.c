@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab.c - objects of equal size out of frames: allocation is a pop, and the frame's record says all about the frame.
+ *
+ * A frame holds `capacity` objects of one type. Its free ones form a list through their first eight bytes, most recently freed first; the
+ * record has the list's head and the number in use. Each type takes from one frame, `current`, until that is exhausted; the head of its
+ * list is type->next instead, and its record counts all its objects as in use, so that a hit touches neither record nor list.
+ *
+ *     type -> current  [o.ooo.]        partial -> [o...o.] -> [..o...]      full -> [oooooo]      spare [......]
+ *
+ * S1 A frame of a type is current, or the spare, or on the list that its number of free objects says. The spare is empty.
+ * S2 type->free is the sum of the free objects of all its frames; free + in use = total.
+ * S3 An object is 0 mod size in its frame, and on the frame's free list exactly if it is free.
+ * S4 A promise can be kept: free + covered >= promised, where covered is what the promised frames would hold. Ordinary reservations
+ *    leave promised - covered objects alone.
+ *
+ * A frame whose last object is freed becomes the spare; if there is one, it goes back to the frame allocator (unless S4 wants its
+ * objects). The library is entered by one CPU at a time, so no reader can be looking at it then (contract 6.2).
+ *
+ * Locks: none of its own (vmem/host.h).
+ */
+#include "slab.h"
+
+#include "panic.h"
+#include "trace.h"
+
+struct slab_type vmem_slab_types[SLAB_COUNT];
+
+void vmem_slabs_init(void)
+{
+	for (unsigned id = 0; id < SLAB_COUNT; id++) {
+		uint32_t align = vmem_slab_specs[id].align;
+		uint32_t size = (vmem_slab_specs[id].size + align - 1) & ~(align - 1);
+		VMEM_CHECK(align >= 8 && (align & (align - 1)) == 0 && size >= 8 && size <= VMEM_PAGE_SIZE,
+			"a type of small objects has a size or alignment that a frame cannot hold");
+		vmem_slab_types[id] = (struct slab_type){
+			.partial = PAGE_NIL,
+			.full = PAGE_NIL,
+			.size = size,
+			.capacity = (uint32_t)VMEM_PAGE_SIZE / size,
+		};
+	}
+}
+
+/* Lists of frames ------------------------------------------------------------------------------------------------------------------ */
+
+static void list_push(uint32_t *list, struct vmem_page *page)
+{
+	uint32_t number = page_to_number(page);
+	page->prev = PAGE_NIL;
+	page->next = *list;
+	if (page->next != PAGE_NIL) {
+		number_to_page(page->next)->prev = number;
+	}
+	*list = number;
+}
+
+static void list_remove(uint32_t *list, struct vmem_page *page)
+{
+	if (page->next != PAGE_NIL) {
+		number_to_page(page->next)->prev = page->prev;
+	}
+	if (page->prev != PAGE_NIL) {
+		number_to_page(page->prev)->next = page->next;
+	} else {
+		*list = page->next;
+	}
+}
+
+/* A new frame, empty, all objects on its free list in address order, and zero but for the links. */
+static struct vmem_page *frame_new(struct slab_type *type, bool promised)
+{
+	struct vmem_page *page = promised ? vmem_frame_take_reserved(PAGE_SLAB) : vmem_frame_take(PAGE_SLAB);
+	if (!page) {
+		return NULL;
+	}
+	if (promised) {
+		vmem_frame_unreserve(1);
+		type->covered -= type->capacity;
+	}
+	unsigned char *base = page_to_virt(page);
+	__builtin_memset(base, 0, VMEM_PAGE_SIZE);
+	for (uint32_t i = 0; i < type->capacity; i++) {
+		*(void **)(void *)(base + i * type->size) = i + 1 < type->capacity ? base + (i + 1) * type->size : NULL;
+	}
+	page->u.slab.type = type;
+	page->u.slab.first_free = 0;
+	page->u.slab.in_use = 0;
+	type->free += type->capacity;
+	type->total += type->capacity;
+	return page;
+}
+
+/* Gives an empty frame, which is in no list, back. */
+static void frame_drop(struct slab_type *type, struct vmem_page *page)
+{
+	type->free -= type->capacity;
+	type->total -= type->capacity;
+	vmem_frame_give(page);
+}
+
+/* Objects that ordinary reservations must leave (S4). */
+static uint64_t kept(const struct slab_type *type)
+{
+	return type->promised > type->covered ? type->promised - type->covered : 0;
+}
+
+/* Whether S4 allows an empty frame to go. */
+static bool may_drop(const struct slab_type *type)
+{
+	return type->free - type->capacity >= kept(type);
+}
+
+/* Allocation ----------------------------------------------------------------------------------------------------------------------- */
+
+/* The free list of a frame that is not current. */
+static void *free_list(const struct vmem_page *page)
+{
+	return page->u.slab.first_free == SLAB_NONE ? NULL : (unsigned char *)page_to_virt(page) + page->u.slab.first_free;
+}
+
+void *vmem_slab_alloc_slow(struct slab_type *type)
+{
+	struct vmem_page *page;
+	if (type->partial != PAGE_NIL) {
+		page = number_to_page(type->partial);
+		list_remove(&type->partial, page);
+	} else if (type->spare) {
+		page = type->spare;
+		type->spare = NULL;
+	} else {
+		page = frame_new(type, false);
+		if (!page) {
+			return NULL;
+		}
+	}
+	if (type->current) {
+		list_push(&type->full, type->current);
+	}
+	unsigned char *object = free_list(page);
+	type->current = page;
+	type->base = (uintptr_t)page_to_virt(page);
+	type->next = *(void **)(void *)object;
+	type->free--;
+	page->u.slab.first_free = SLAB_NONE;
+	page->u.slab.in_use = type->capacity;
+	return object;
+}
+
+/* Frees into a frame other than current; its list may be another one then. */
+static __attribute__((noinline)) void free_elsewhere(struct slab_type *type, void *object)
+{
+	struct vmem_page *page = pa_to_page(virt_to_phys(object));
+	VMEM_CHECK(page && page->kind == PAGE_SLAB && page->u.slab.type == type, "a small object is freed that is not of its type");
+	bool was_full = page->u.slab.first_free == SLAB_NONE;
+	*(void **)object = free_list(page);
+	page->u.slab.first_free = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
+	page->u.slab.in_use--;
+	type->free++;
+	if (was_full) {
+		list_remove(&type->full, page);
+		list_push(&type->partial, page);
+	}
+	if (page->u.slab.in_use != 0 || (type->spare && !may_drop(type))) {
+		return;
+	}
+	list_remove(&type->partial, page);
+	if (type->spare) {
+		frame_drop(type, page);
+	} else {
+		type->spare = page;
+	}
+}
+
+void vmem_slab_free(enum slab_id id, void *object)
+{
+	struct slab_type *type = &vmem_slab_types[id];
+	VMEM_ASSERT(vmem_slab_owns(id, object));
+	if (((uintptr_t)object & ~(uintptr_t)VMEM_PAGE_MASK) != type->base) {
+		free_elsewhere(type, object);
+		return;
+	}
+	*(void **)object = type->next;
+	type->next = object;
+	type->free++;
+}
+
+bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised)
+{
+	struct slab_type *type = &vmem_slab_types[id];
+	if (!promised && VMEM_FAIL_ALLOCATION()) {
+		return false;
+	}
+	while (type->free < count + (promised ? 0 : kept(type))) {
+		struct vmem_page *page = frame_new(type, promised && type->covered != 0);
+		if (!page) {
+			return false;
+		}
+		list_push(&type->partial, page);
+	}
+	return true;
+}
+
+bool vmem_slab_promise(enum slab_id id, uint64_t count)
+{
+	struct slab_type *type = &vmem_slab_types[id];
+	uint64_t need = type->promised + count;
+	uint64_t have = type->covered + kept(type);
+	if (need > have) {
+		uint64_t frames = (need - have + type->capacity - 1) / type->capacity;
+		if (vmem_frame_reserve(frames) != VMEM_OK) {
+			return false;
+		}
+		type->covered += frames * type->capacity;
+	}
+	type->promised = need;
+	return true;
+}
+
+void vmem_slab_release(enum slab_id id, uint64_t count)
+{
+	struct slab_type *type = &vmem_slab_types[id];
+	VMEM_CHECK(count <= type->promised, "more small objects are released than were promised");
+	type->promised -= count;
+	uint64_t surplus = type->covered > type->promised ? type->covered - type->promised : 0;
+	if (surplus >= type->capacity) {
+		uint64_t frames = surplus / type->capacity;
+		vmem_frame_unreserve(frames);
+		type->covered -= frames * type->capacity;
+	}
+}
+
+/* Validation and maintenance ------------------------------------------------------------------------------------------------------- */
+
+uint64_t vmem_slab_in_use(enum slab_id id)
+{
+	return vmem_slab_types[id].total - vmem_slab_types[id].free;
+}
+
+/* The free list of any frame of the type. */
+static const void *any_free_list(const struct slab_type *type, const struct vmem_page *page)
+{
+	return page == type->current ? type->next : free_list(page);
+}
+
+bool vmem_slab_owns(enum slab_id id, const void *object)
+{
+	const struct slab_type *type = &vmem_slab_types[id];
+	const struct vmem_page *page = pa_to_page(virt_to_phys(object));
+	uint32_t offset = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
+	if (!page || page->kind != PAGE_SLAB || page->u.slab.type != type || offset % type->size != 0 ||
+		offset / type->size >= type->capacity) {
+		return false;
+	}
+	const void *free = any_free_list(type, page);
+	while (free && free != object) {
+		free = *(void *const *)free;
+	}
+	return !free;
+}
+
+/* The number of free objects in a frame; S3 on the way. */
+static uint32_t count_free(const struct slab_type *type, const struct vmem_page *page)
+{
+	const unsigned char *base = page_to_virt(page);
+	uint32_t free = 0;
+	VMEM_CHECK(page->kind == PAGE_SLAB && page->u.slab.type == type, "a frame of small objects is not of its type");
+	for (const void *at = any_free_list(type, page); at; at = *(void *const *)at) {
+		uint64_t offset = (uint64_t)((uintptr_t)at - (uintptr_t)base);
+		VMEM_CHECK(offset % type->size == 0 && offset / type->size < type->capacity, "a free list of small objects is damaged (S3)");
+		VMEM_CHECK(++free <= type->capacity, "a free list of small objects has a cycle (S3)");
+	}
+	return free;
+}
+
+void vmem_slab_trim(void)
+{
+	for (unsigned id = 0; id < SLAB_COUNT; id++) {
+		struct slab_type *type = &vmem_slab_types[id];
+		if (type->spare && may_drop(type)) {
+			frame_drop(type, type->spare);
+			type->spare = NULL;
+		}
+		if (type->current && count_free(type, type->current) == type->capacity && may_drop(type)) {
+			frame_drop(type, type->current);
+			type->current = NULL;
+			type->next = NULL;
+			type->base = 0;
+		}
+		for (uint32_t number = type->partial; number != PAGE_NIL;) {
+			struct vmem_page *page = number_to_page(number);
+			number = page->next;
+			if (page->u.slab.in_use == 0 && may_drop(type)) {
+				list_remove(&type->partial, page);
+				frame_drop(type, page);
+			}
+		}
+	}
+}
+
+/* A frame other than current: its record's count. The number of its free objects. */
+static uint32_t check_frame(const struct slab_type *type, const struct vmem_page *page)
+{
+	uint32_t free = count_free(type, page);
+	VMEM_CHECK(free + page->u.slab.in_use == type->capacity, "a frame's count of small objects in use is wrong (S2)");
+	return free;
+}
+
+static void check_type(const struct slab_type *type)
+{
+	uint64_t free = 0, frames = 0;
+	if (type->current) {
+		free += count_free(type, type->current);
+		frames++;
+	}
+	if (type->spare) {
+		VMEM_CHECK(check_frame(type, type->spare) == type->capacity, "the spare frame of a type is not empty (S1)");
+		free += type->capacity;
+		frames++;
+	}
+	for (uint32_t number = type->partial; number != PAGE_NIL; number = number_to_page(number)->next) {
+		uint32_t here = check_frame(type, number_to_page(number));
+		VMEM_CHECK(here != 0, "a full frame is on the list of those that are not (S1)");
+		free += here;
+		frames++;
+	}
+	for (uint32_t number = type->full; number != PAGE_NIL; number = number_to_page(number)->next) {
+		VMEM_CHECK(check_frame(type, number_to_page(number)) == 0, "a frame with a free object is on the list of full ones (S1)");
+		frames++;
+	}
+	VMEM_CHECK(free == type->free && frames * type->capacity == type->total, "a type's count of small objects is wrong (S2)");
+	VMEM_CHECK(free + type->covered >= type->promised, "a promise of small objects cannot be kept (S4)");
+}
+
+void vmem_slab_check(void)
+{
+	uint64_t objects = 0;
+	for (unsigned id = 0; id < SLAB_COUNT; id++) {
+		check_type(&vmem_slab_types[id]);
+		objects += vmem_slab_types[id].covered / vmem_slab_types[id].capacity;
+	}
+	struct vmem_frame_stats stats;
+	vmem_frame_stats(&stats);
+	VMEM_CHECK(objects <= stats.reserved, "frames counted for promised small objects are not reserved (S4)");
+}

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames: records, caches, blocks, runs, the promise, and what the allocator refuses. */
+#include "arena.h"
+
+#define FRAMES 4096u
+
+static struct vmem_frame_stats stats(void)
+{
+	struct vmem_frame_stats s;
+	vmem_frame_stats(&s);
+	return s;
+}
+
+static vmem_paddr_t alloc(unsigned order, vmem_paddr_t limit)
+{
+	vmem_paddr_t pa = 0;
+	const struct vmem_frame_request request = {.order = order, .limit = limit};
+	return vmem_frame_alloc(&request, &pa) == VMEM_OK ? pa : 0;
+}
+
+static void test_ranges(void **state)
+{
+	(void)state;
+	const uint64_t page = VMEM_PAGE_SIZE;
+	const struct vmem_ram ram[] = {
+		{ARENA_PA + 2048 * page, 100 * page},	   /* touches the next */
+		{ARENA_PA + 10 * page + 1, 300 * page},	   /* 11 to 309: ends rounded inward */
+		{ARENA_PA + 2148 * page, 1000 * page},	   /* the largest, with the first: 2048 to 3147 */
+		{ARENA_PA + 4000 * page, 1 * page},	   /* too small for its own record */
+		{ARENA_PA + 5000 * page + 7, page},	   /* holds no whole page */
+		{ARENA_PA + 6000 * page, 0},		   /* empty */
+		{ARENA_PA + 8000 * page, 200 * page},
+	};
+	assert_int_equal(arena_start_ranges(ram, 7), VMEM_OK);
+	assert_int_equal(vmem_page_ranges.count, 3);
+	assert_int_equal(vmem_page_ranges.range[0].count, 1100);
+	assert_int_equal(vmem_page_ranges.range[1].count, 299);
+	assert_int_equal(vmem_page_ranges.range[2].count, 200);
+	/* 1100 records take 9 frames, 299 take 3, 200 take 2 */
+	assert_int_equal(stats().total, 1100 - 9 + 299 - 3 + 200 - 2);
+	assert_int_equal(stats().free, stats().total);
+	uint64_t known = 0;
+	for (uint64_t i = 0; i < ARENA_FRAMES; i++) {
+		struct vmem_page *p = pa_to_page(ARENA_PA + i * page + 5);
+		if (p) {
+			known++;
+			assert_int_equal(page_to_pa(p), ARENA_PA + i * page);
+			assert_ptr_equal(number_to_page(page_to_number(p)), p);
+			assert_ptr_equal(page_to_virt(p), arena_memory + i * page);
+			assert_true(page_to_number(p) < 1599);
+		}
+	}
+	assert_int_equal(known, 1599);
+	assert_null(pa_to_page(ARENA_PA - 1));
+	assert_null(pa_to_page(UINT64_MAX));
+	assert_null(pa_to_page(ARENA_PA + 4000 * page));
+	struct vmem_page foreign;
+	assert_true(PANICS(page_to_pa(&foreign), "points to none"));
+	assert_true(PANICS(page_to_number(&foreign), "points to none"));
+	vmem_frame_check();
+	/* Every frame can be had, and only those. */
+	for (uint64_t left = stats().total; left != 0; left--) {
+		assert_non_null(vmem_frame_take(PAGE_DATA));
+	}
+	assert_null(vmem_frame_take(PAGE_DATA));
+	vmem_frame_check();
+}
+
+static void test_bad_ranges(void **state)
+{
+	(void)state;
+	const uint64_t page = VMEM_PAGE_SIZE;
+	const struct vmem_ram overlap[] = {{ARENA_PA, 20 * page}, {ARENA_PA + 19 * page, 20 * page}};
+	assert_int_equal(arena_start_ranges(overlap, 2), VMEM_ERR_INVALID);
+	const struct vmem_ram small[] = {{ARENA_PA, page}};
+	assert_int_equal(arena_start_ranges(small, 1), VMEM_ERR_NO_MEMORY);
+	assert_int_equal(arena_start_ranges(small, 0), VMEM_ERR_NO_MEMORY);
+	const struct vmem_ram wraps[] = {{UINT64_MAX - page, 4 * page}};
+	assert_int_equal(arena_start_ranges(wraps, 1), VMEM_ERR_NO_MEMORY);
+	const struct vmem_ram huge[] = {{0, UINT64_MAX}};
+	assert_int_equal(arena_start_ranges(huge, 1), VMEM_ERR_INVALID);
+	struct vmem_ram many[33];
+	for (unsigned i = 0; i < 33; i++) {
+		many[i] = (struct vmem_ram){ARENA_PA + i * 4 * page, 2 * page};
+	}
+	assert_int_equal(arena_start_ranges(many, 33), VMEM_ERR_INVALID);
+	assert_int_equal(arena_start_ranges(many, 32), VMEM_OK);
+	assert_int_equal(stats().total, 32);
+}
+
+static void test_single(void **state)
+{
+	(void)state;
+	arena_start(FRAMES);
+	const uint64_t total = FRAMES - FRAMES / 128;
+	struct vmem_page *data = vmem_frame_take(PAGE_DATA);
+	assert_int_equal(data->kind, PAGE_DATA);
+	assert_int_equal(data->refs, 1);
+	assert_int_equal(data->flags, 0);
+	struct vmem_page *table = vmem_frame_take(PAGE_TABLE);
+	assert_int_equal(table->kind, PAGE_TABLE);
+	assert_int_equal(table->refs, 0);
+	struct vmem_page *slab = vmem_frame_take(PAGE_SLAB);
+	vmem_paddr_t host = alloc(0, 0);
+	assert_int_equal(pa_to_page(host)->kind, PAGE_USED);
+	struct vmem_frame_stats s = stats();
+	assert_int_equal(s.total, total);
+	assert_int_equal(s.free, total - 4);
+	assert_int_equal(s.cached, 12);
+	assert_int_equal(s.data, 1);
+	assert_int_equal(s.tables, 1);
+	assert_int_equal(s.slabs, 1);
+	assert_int_equal(s.host, 1);
+	assert_int_equal(s.allocations, 4);
+	assert_int_equal(s.frees, 0);
+	assert_int_equal(arena_count_owned(), 4);
+	vmem_frame_check();
+	table->refs = 77;
+	table->order = 3;
+	table->flags = PAGE_F_LARGE;
+	table->lock = 1;
+	vmem_frame_give(table);
+	assert_ptr_equal(vmem_frame_take(PAGE_DATA), table); /* last in, first out, and as new */
+	assert_int_equal(table->head, data->head);
+	vmem_frame_give(table);
+	vmem_frame_give(data);
+	vmem_frame_give(slab);
+	vmem_frame_free(host, 0);
+	s = stats();
+	assert_int_equal(s.free, total);
+	assert_int_equal(s.host + s.data + s.tables + s.slabs, 0);
+	assert_int_equal(s.allocations, 5);
+	assert_int_equal(s.frees, 5);
+	vmem_frame_check();
+	vmem_frame_drain();
+	assert_int_equal(stats().cached, 0);
+	vmem_frame_check();
+}
+
+/* All frames out one by one, back in another order; then the largest blocks are whole again. */
+static void test_exhaust(void **state)
+{
+	(void)state;
+	static struct vmem_page *taken[FRAMES];
+	arena_start(FRAMES);
+	uint64_t count = 0;
+	while ((taken[count] = vmem_frame_take(PAGE_DATA)) != NULL) {
+		count++;
+	}
+	assert_int_equal(count, FRAMES - FRAMES / 128);
+	assert_int_equal(stats().free, 0);
+	assert_int_equal(arena_count_owned(), count);
+	vmem_frame_check();
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t j = arena_random(count - i) + i;
+		struct vmem_page *page = taken[j];
+		taken[j] = taken[i];
+		arena_cpu = (unsigned)i % 4;
+		vmem_frame_give(page);
+	}
+	assert_int_equal(stats().free, count);
+	assert_true(stats().cached <= 4 * 32);
+	vmem_frame_check();
+	/* 4064 usable frames are the blocks 2048, 1024, 512, 256, 128, 64 and 32; some of it lies in caches until memory is short. */
+	arena_cpu = 0;
+	for (unsigned order = 12; order-- > 5;) {
+		assert_int_not_equal(alloc(order, 0), 0);
+	}
+	assert_int_equal(stats().free, 0);
+	assert_int_equal(alloc(0, 0), 0);
+	vmem_frame_check();
+}
+
+static void test_blocks(void **state)
+{
+	(void)state;
+	arena_start(FRAMES);
+	uint64_t left = stats().free;
+	vmem_paddr_t at[11];
+	for (unsigned order = 0; order <= 10; order++) {
+		at[order] = alloc(order, 0);
+		assert_int_not_equal(at[order], 0);
+		assert_int_equal(at[order] & ((VMEM_PAGE_SIZE << order) - 1), 0);
+		memset(phys_to_virt(at[order]), (int)order, VMEM_PAGE_SIZE << order);
+	}
+	assert_int_equal(stats().free, left - 2047);
+	assert_int_equal(stats().host, 2047);
+	assert_int_equal(stats().allocations, 11);
+	vmem_frame_check();
+	for (unsigned order = 0; order <= 10; order++) {
+		const unsigned char *p = phys_to_virt(at[order]);
+		assert_int_equal(p[0], order);
+		assert_int_equal(p[(VMEM_PAGE_SIZE << order) - 1], order);
+	}
+	/* A block comes back whole, in halves, or frame by frame. */
+	vmem_frame_free(at[10], 9);
+	vmem_frame_free(at[10] + (VMEM_PAGE_SIZE << 9), 9);
+	for (unsigned i = 0; i < 8; i++) {
+		vmem_frame_free(at[3] + i * VMEM_PAGE_SIZE, 0);
+	}
+	for (unsigned order = 0; order < 10; order++) {
+		if (order != 3) {
+			vmem_frame_free(at[order], order);
+		}
+	}
+	assert_int_equal(stats().free, left);
+	assert_int_equal(stats().frees, 2 + 8 + 9);
+	assert_int_equal(alloc(12, 0), 0);
+	vmem_paddr_t pa;
+	assert_int_equal(vmem_frame_alloc(&(struct vmem_frame_request){.order = 19}, &pa), VMEM_ERR_INVALID);
+	assert_null(vmem_frame_take_block(PAGE_DATA, 19, 0));
+	/* Each frame of a block is a frame of its kind. */
+	struct vmem_page *data = vmem_frame_take_block(PAGE_DATA, 4, 0);
+	for (unsigned i = 0; i < 16; i++) {
+		assert_int_equal(data[i].kind, PAGE_DATA);
+		assert_int_equal(data[i].refs, 1);
+		vmem_frame_give(data + i);
+	}
+	vmem_frame_check();
+}
+
+static void test_zeroed(void **state)
+{
+	(void)state;
+	arena_start(FRAMES);
+	vmem_paddr_t pa;
+	for (unsigned order = 0; order < 4; order++) {
+		memset(phys_to_virt(alloc(order, 0)), 0xff, VMEM_PAGE_SIZE << order);
+	}
+	arena_start(FRAMES);
+	for (unsigned order = 0; order < 4; order++) {
+		assert_int_equal(vmem_frame_alloc(&(struct vmem_frame_request){.order = order, .zeroed = true}, &pa), VMEM_OK);
+		const unsigned char *p = phys_to_virt(pa);
+		for (uint64_t i = 0; i < VMEM_PAGE_SIZE << order; i++) {
+			assert_int_equal(p[i], 0);
+		}
+	}
+}
+
+static void test_limit(void **state)
+{
+	(void)state;
+	const uint64_t page = VMEM_PAGE_SIZE;
+	const struct vmem_ram ram[] = {{ARENA_PA + 4096 * page, 2048 * page}, {ARENA_PA, 256 * page}};
+	assert_int_equal(arena_start_ranges(ram, 2), VMEM_OK);
+	const vmem_paddr_t limit = ARENA_PA + 100 * page;
+	uint64_t got = 0;
+	for (vmem_paddr_t pa; (pa = alloc(2, limit)) != 0; got += 4) {
+		assert_true(pa + 4 * page <= limit);
+	}
+	assert_int_equal(got, 100);
+	assert_int_equal(alloc(0, limit), 0);
+	assert_int_equal(alloc(0, 1), 0);
+	vmem_paddr_t pa = alloc(0, limit + page);
+	assert_int_equal(pa, limit);
+	/* A low frame that lies in another CPU's cache is found. */
+	arena_cpu = 2;
+	vmem_frame_free(pa, 0);
+	arena_cpu = 0;
+	assert_int_equal(alloc(0, limit + page), pa);
+	assert_int_not_equal(alloc(0, 0), 0);
+	vmem_frame_check();
+}
+
+static void test_runs(void **state)
+{
+	(void)state;
+	const uint64_t page = VMEM_PAGE_SIZE;
+	vmem_paddr_t pa;
+	arena_start(FRAMES);
+	const uint64_t free = stats().free;
+	assert_int_equal(vmem_frame_alloc_run(0, page, 0, &pa), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_frame_alloc_run(1, page / 2, 0, &pa), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_frame_alloc_run(1, 3 * page, 0, &pa), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_frame_alloc_run(FRAMES, page, 0, &pa), VMEM_ERR_NO_MEMORY);
+	assert_int_equal(vmem_frame_alloc_run(UINT64_MAX, page, 0, &pa), VMEM_ERR_NO_MEMORY);
+	/* Larger than the largest block: all that is there. */
+	assert_int_equal(vmem_frame_alloc_run(free, page, 0, &pa), VMEM_OK);
+	assert_int_equal(pa, ARENA_PA);
+	assert_int_equal(stats().free, 0);
+	vmem_frame_check();
+	vmem_frame_free_run(pa, free);
+	assert_int_equal(stats().free, free);
+	assert_int_equal(stats().allocations, 1);
+	assert_int_equal(stats().frees, 1);
+	vmem_frame_check();
+	for (uint64_t count = 1; count < 200; count += 13) {
+		for (uint64_t align = page; align <= 256 * page; align <<= 1) {
+			assert_int_equal(vmem_frame_alloc_run(count, align, 0, &pa), VMEM_OK);
+			assert_int_equal(pa & (align - 1), 0);
+			assert_int_equal(stats().free, free - count);
+			vmem_frame_check();
+			vmem_frame_free_run(pa, count);
+		}
+	}
+	/* Free room of 3 + 4 frames around a used one, in a full memory: a run that starts and ends inside blocks. */
+	assert_int_equal(vmem_frame_alloc_run(free, page, 0, &pa), VMEM_OK);
+	vmem_frame_free_run(pa + 13 * page, 7); /* 13 to 19 */
+	vmem_frame_free_run(pa + 21 * page, 4);
+	vmem_paddr_t run;
+	assert_int_equal(vmem_frame_alloc_run(8, page, 0, &run), VMEM_ERR_NO_MEMORY);
+	assert_int_equal(vmem_frame_alloc_run(5, 2 * page, pa + 19 * page, &run), VMEM_OK);
+	assert_int_equal(run, pa + 14 * page);
+	vmem_frame_check();
+	assert_int_equal(vmem_frame_alloc_run(5, page, 0, &run), VMEM_ERR_NO_MEMORY);
+	assert_int_equal(vmem_frame_alloc_run(4, page, pa + 24 * page, &run), VMEM_ERR_NO_MEMORY);
+	assert_int_equal(vmem_frame_alloc_run(4, page, pa + 25 * page, &run), VMEM_OK);
+	assert_int_equal(run, pa + 21 * page);
+	assert_int_equal(stats().free, 2);
+	vmem_frame_check();
+}
+
+static void test_drain_before_no_memory(void **state)
+{
+	(void)state;
+	static vmem_paddr_t at[FRAMES];
+	arena_start(FRAMES);
+	uint64_t count = 0;
+	while ((at[count] = alloc(0, 0)) != 0) {
+		count++;
+	}
+	/* Eight frames that make a block, each in another CPU's cache than the caller's. */
+	vmem_paddr_t block = ARENA_PA + 64 * VMEM_PAGE_SIZE;
+	for (unsigned i = 0; i < 8; i++) {
+		arena_cpu = 1 + i % 3;
+		vmem_frame_free(block + i * VMEM_PAGE_SIZE, 0);
+	}
+	arena_cpu = 0;
+	assert_int_equal(stats().cached, 8);
+	assert_int_equal(alloc(3, 0), block);
+	vmem_frame_free(block, 3);
+	arena_cpu = 1;
+	assert_int_not_equal(alloc(0, 0), 0); /* the others are in CPU 1's cache now */
+	arena_cpu = 3;
+	for (unsigned i = 0; i < 7; i++) {
+		assert_int_not_equal(alloc(0, 0), 0);
+	}
+	assert_int_equal(alloc(0, 0), 0);
+	vmem_frame_check();
+}
+
+static void test_promise(void **state)
+{
+	(void)state;
+	arena_start(FRAMES);
+	const uint64_t free = stats().free;
+	struct vmem_page *page;
+	assert_int_equal(vmem_frame_reserve(free + 1), VMEM_ERR_NO_MEMORY);
+	assert_non_null(vmem_frame_take(PAGE_DATA)); /* 15 more are in the cache now */
+	assert_int_equal(vmem_frame_reserve(free - 1), VMEM_OK);
+	assert_int_equal(stats().cached, 0);
+	assert_int_equal(stats().reserved, free - 1);
+	assert_int_equal(stats().free, free - 1);
+	assert_int_equal(vmem_frame_reserve(1), VMEM_ERR_NO_MEMORY);
+	assert_null(vmem_frame_take(PAGE_DATA));
+	assert_int_equal(alloc(0, 0), 0);
+	assert_int_equal(alloc(3, 0), 0);
+	vmem_paddr_t pa;
+	assert_int_equal(vmem_frame_alloc_run(3, VMEM_PAGE_SIZE, 0, &pa), VMEM_ERR_NO_MEMORY);
+	vmem_frame_check();
+	page = vmem_frame_take_reserved(PAGE_SLAB);
+	assert_true(PANICS(vmem_frame_check(), "promised than are free"));
+	vmem_frame_unreserve(1);
+	assert_int_equal(page->kind, PAGE_SLAB);
+	assert_int_equal(stats().reserved, free - 2);
+	vmem_frame_check();
+	assert_null(vmem_frame_take(PAGE_DATA));
+	vmem_frame_give(page);
+	page = vmem_frame_take(PAGE_DATA); /* what came back is nobody's promise */
+	assert_non_null(page);
+	assert_null(vmem_frame_take(PAGE_DATA));
+	vmem_frame_unreserve(free - 2 - 8);
+	assert_int_not_equal(alloc(3, 0), 0);
+	vmem_frame_check();
+	for (unsigned i = 0; i < 8; i++) {
+		assert_non_null(vmem_frame_take_reserved(PAGE_DATA));
+		vmem_frame_unreserve(1);
+	}
+	assert_int_equal(stats().reserved, 0);
+	assert_true(PANICS(vmem_frame_unreserve(1), "than were promised"));
+	/* Where there are others, a promised frame need not come from the kept ones. */
+	assert_int_equal(vmem_frame_reserve(5), VMEM_OK);
+	assert_non_null(vmem_frame_take(PAGE_DATA));
+	uint64_t left = stats().free;
+	assert_non_null(vmem_frame_take_reserved(PAGE_DATA));
+	vmem_frame_check();
+	vmem_frame_unreserve(5);
+	assert_int_equal(stats().reserved, 0);
+	assert_int_equal(stats().free, left - 1);
+	vmem_frame_check();
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	const uint64_t page = VMEM_PAGE_SIZE;
+	arena_start(FRAMES);
+	vmem_paddr_t pa = alloc(3, 0);
+	vmem_frame_free(pa, 0);
+	assert_true(PANICS(vmem_frame_free(pa, 0), "not an allocated frame"));
+	assert_true(PANICS(vmem_frame_free(pa, 3), "not an allocated frame"));
+	assert_true(PANICS(vmem_frame_give(pa_to_page(pa)), "F3"));
+	assert_true(PANICS(vmem_frame_free(pa + 2 * page, 2), "not aligned"));
+	assert_true(PANICS(vmem_frame_free(pa + 1, 0), "not aligned"));
+	assert_true(PANICS(vmem_frame_free(pa, 19), "not aligned"));
+	assert_true(PANICS(vmem_frame_free(ARENA_PA - page, 0), "not the library's"));
+	assert_true(PANICS(vmem_frame_free(ARENA_PA + (FRAMES - 1) * page, 0), "not an allocated frame")); /* a frame of records */
+	assert_true(PANICS(vmem_frame_free(ARENA_PA, 13), "not the library's"));
+	assert_true(PANICS(vmem_frame_free_run(pa, 0), "no frame"));
+	struct vmem_page *data = vmem_frame_take(PAGE_DATA);
+	assert_true(PANICS(vmem_frame_free(page_to_pa(data), 0), "not an allocated frame of the host's"));
+	vmem_frame_give(data);
+	vmem_frame_drain();
+	assert_true(PANICS(vmem_frame_give(data), "F3"));
+	vmem_frame_check();
+}
+
+static void test_poison(void **state)
+{
+	(void)state;
+	arena_start(FRAMES);
+	struct vmem_page *page = vmem_frame_take(PAGE_DATA);
+	unsigned char *content = page_to_virt(page);
+	memset(content, 0, VMEM_PAGE_SIZE);
+	vmem_frame_give(page);
+	assert_int_not_equal(content[100], 0);
+	content[4095] ^= 1;
+	assert_true(PANICS(vmem_frame_take(PAGE_DATA), "written to after"));
+	arena_start(FRAMES);
+	vmem_paddr_t pa = alloc(4, 0);
+	content = phys_to_virt(pa);
+	memset(content, 0, 16 * VMEM_PAGE_SIZE);
+	vmem_frame_free(pa, 4);
+	content[9 * VMEM_PAGE_SIZE + 8] ^= 1;
+	vmem_frame_check(); /* looks at records, not at content */
+	assert_true(PANICS(while (alloc(4, 0)){}, "written to after"));
+}
+
+/* Each damage that vmem_frame_check() is for. */
+static void test_check_finds(void **state)
+{
+	(void)state;
+	arena_start(FRAMES);
+	struct vmem_page *page = vmem_frame_take(PAGE_DATA);
+	struct vmem_page *cached = vmem_frame_take(PAGE_DATA);
+	vmem_frame_give(cached);
+	struct vmem_page *free = pa_to_page(ARENA_PA + 2048 * VMEM_PAGE_SIZE);
+	assert_int_equal(free->kind, PAGE_FREE);
+	vmem_frame_check();
+	page->kind = PAGE_TABLE;
+	assert_true(PANICS(vmem_frame_check(), "F5"));
+	page->kind = 99;
+	assert_true(PANICS(vmem_frame_check(), "has no kind"));
+	page->kind = PAGE_CACHED;
+	assert_true(PANICS(vmem_frame_check(), "F1"));
+	page->kind = PAGE_FREE_TAIL;
+	assert_true(PANICS(vmem_frame_check(), "F1"));
+	page->kind = PAGE_DATA;
+	cached->kind = PAGE_DATA;
+	assert_true(PANICS(vmem_frame_check(), "F1"));
+	cached->kind = PAGE_CACHED;
+	free[5].kind = PAGE_DATA;
+	assert_true(PANICS(vmem_frame_check(), "inside a free block"));
+	free[5].kind = PAGE_FREE_TAIL;
+	free->order++;
+	assert_true(PANICS(vmem_frame_check(), "free list"));
+	free->order--;
+	free->prev = 3;
+	assert_true(PANICS(vmem_frame_check(), "back link"));
+	free->prev = PAGE_NIL;
+	vmem_frame_check();
+}
+
+static void test_fail_on_request(void **state)
+{
+	(void)state;
+	vmem_paddr_t pa = 7;
+	arena_start(FRAMES);
+	const struct vmem_frame_stats before = stats();
+	arena_fail_at = 0;
+	assert_null(vmem_frame_take(PAGE_DATA));
+	arena_fail_at = arena_asked;
+	assert_int_equal(alloc(0, 0), 0);
+	arena_fail_at = arena_asked;
+	assert_int_equal(alloc(5, 0), 0);
+	arena_fail_at = arena_asked;
+	assert_int_equal(vmem_frame_alloc_run(3, VMEM_PAGE_SIZE, 0, &pa), VMEM_ERR_NO_MEMORY);
+	arena_fail_at = arena_asked;
+	assert_int_equal(vmem_frame_reserve(1), VMEM_ERR_NO_MEMORY);
+	assert_int_equal(pa, 7);
+	const struct vmem_frame_stats after = stats();
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(arena_asked, 5);
+	/* A promise is not to be broken on request. */
+	assert_int_equal(vmem_frame_reserve(1), VMEM_OK);
+	arena_fail_at = arena_asked;
+	assert_non_null(vmem_frame_take_reserved(PAGE_DATA));
+}
+
+/* Random blocks, runs and singles of several CPUs; arena.h keeps the owner of each frame. */
+static void test_random(void **state)
+{
+	(void)state;
+	static struct {
+		vmem_paddr_t pa;
+		uint64_t count;
+	} held[512];
+	const uint64_t page = VMEM_PAGE_SIZE;
+	const struct vmem_ram ram[] = {{ARENA_PA + 3 * page, 1500 * page}, {ARENA_PA + 2000 * page, 999 * page}, {ARENA_PA + 4096 * page, 64 * page}};
+	assert_int_equal(arena_start_ranges(ram, 3), VMEM_OK);
+	const uint64_t total = stats().free;
+	unsigned refused = 0;
+	uint64_t out = 0;
+	for (unsigned step = 0; step < 20000; step++) {
+		unsigned slot = (unsigned)arena_random(512);
+		arena_cpu = (unsigned)arena_random(4);
+		if (held[slot].count != 0) {
+			vmem_frame_free_run(held[slot].pa, held[slot].count);
+			out -= held[slot].count;
+			held[slot].count = 0;
+		} else {
+			uint64_t what = arena_random(4);
+			vmem_paddr_t limit = arena_random(4) == 0 ? ARENA_PA + arena_random(2600) * page : 0;
+			uint64_t count = what == 0 ? 1 + arena_random(40) : what == 1 ? UINT64_C(1) << arena_random(7) : 1;
+			vmem_paddr_t pa = 0;
+			if (what == 0) {
+				(void)vmem_frame_alloc_run(count, page << arena_random(4), limit, &pa);
+			} else {
+				pa = alloc(__builtin_ctz((unsigned)count), limit);
+			}
+			if (pa != 0) {
+				assert_true(limit == 0 || pa + count * page <= limit);
+				held[slot].pa = pa;
+				held[slot].count = count;
+				out += count;
+			} else {
+				refused++;
+			}
+		}
+		assert_int_equal(stats().free, total - out);
+		if (step % 64 == 0) {
+			vmem_frame_check();
+			assert_int_equal(arena_count_owned(), out);
+		}
+	}
+	assert_true(refused > 100 && refused < 15000);
+	for (unsigned slot = 0; slot < 512; slot++) {
+		if (held[slot].count != 0) {
+			vmem_frame_free_run(held[slot].pa, held[slot].count);
+		}
+	}
+	assert_int_equal(stats().free, total);
+	vmem_frame_drain();
+	vmem_frame_check();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_bad_ranges),
+		cmocka_unit_test(test_single),
+		cmocka_unit_test(test_exhaust),
+		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_zeroed),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_drain_before_no_memory),
+		cmocka_unit_test(test_promise),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_poison),
+		cmocka_unit_test(test_check_finds),
+		cmocka_unit_test(test_fail_on_request),
+		cmocka_unit_test(test_random),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
