@@ -2,12 +2,14 @@
 /*
  * boot.S - from the boot loader to start_c() in the high half.
  *
- * The image is a Linux Image (Linux, Documentation/arm64/booting.rst): QEMU then hands over the device tree in x0 and loads
- * the archive. As an ELF file it starts too, with x0 = 0 and the tree at the start of RAM, but without an archive.
+ * The image is a Linux Image (Linux, Documentation/arm64/booting.rst): QEMU then hands over the device tree
+ * in x0 and loads the archive. As an ELF file it starts too, with x0 = 0 and the tree at the start of RAM,
+ * but without an archive.
  *
- * boot_table is 512 leaves of 1 GiB and serves both halves at 39 bits (T0SZ = T1SZ = 25, so that the walk starts at level 1): physical
- * addresses at themselves and at DIRECT_MAP, and the image. It lives until start.c has made the real tables. Its leaves keep
- * SH = 0: with TCR_EL1.DS these bits are address bits, and boot_switch() sets DS while the table is live (DDI 0487, D8.3).
+ * boot_table is 512 leaves of 1 GiB and serves both halves at 39 bits (T0SZ = T1SZ = 25, so that the walk
+ * starts at level 1): physical addresses at themselves and at DIRECT_MAP, and the image. It lives until
+ * start.c has made the real tables. Its leaves keep SH = 0: with TCR_EL1.DS these bits are address bits, and
+ * boot_switch() sets DS while the table is live (DDI 0487, D8.3).
  */
 #include "dtboot.h"
 
@@ -15,10 +17,10 @@
 #define LEAF_NORMAL 0x401		/* AF, AttrIndx 0, block */
 #define LEAF_DEVICE (0x40d | 3 << 53)	/* AF, AttrIndx 3, PXN and UXN, block */
 
-#define SCTLR_RES1 0x30d00800		/* ITD..., EOS, TSCXT, EIS, SPAN, nTLSMD, LSMAOE: DDI 0487, SCTLR_EL1 */
+#define SCTLR_RES1 0x30d00800 /* EOS, TSCXT, EIS, SPAN, nTLSMD, LSMAOE: DDI 0487, SCTLR_EL1 */
 #define SCTLR_OFF SCTLR_RES1
 /* + M, C, SA, SA0, I, DZE, UCT, nTWI, nTWE, UCI */
-#define SCTLR_ON (SCTLR_RES1 | 1 << 0 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 12 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 18 | 1 << 26)
+#define SCTLR_ON (SCTLR_RES1 | 0x0405d01d)
 /* Attr0 write-back, 1 write-through, 2 non-cacheable, 3 device nGnRE */
 #define MAIR 0x0444bbff
 /* T0SZ = T1SZ = 25; walks inner shareable and write-back; 4 KiB granules; IPS 40 bits */
@@ -106,8 +108,9 @@ boot_start:
 	.ltorg
 
 /*
- * void boot_switch(uint64_t ttbr1, uint64_t tcr): another kernel root of another shape. A root and the size of its half cannot
- * change at once, so this runs from the low half with the MMU off in between; T0SZ must stay as it is.
+ * void boot_switch(uint64_t ttbr1, uint64_t tcr): another kernel root of another shape. A root and the size
+ * of its half cannot change at once, so this runs from the low half with the MMU off in between; T0SZ must
+ * stay as it is.
  */
 	.globl boot_switch
 boot_switch:

@@ -11,11 +11,11 @@
 #include "dtboot.h"
 #include "semihost.h"
 
-#define READ_REGISTER(name)                                                                                                      \
-	__extension__({                                                                                                          \
-		uint64_t value_;                                                                                                 \
-		__asm__ volatile("mrs %0, " name : "=r"(value_));                                                                \
-		value_;                                                                                                          \
+#define READ_REGISTER(name)                                                                                  \
+	__extension__({                                                                                      \
+		uint64_t value_;                                                                             \
+		__asm__ volatile("mrs %0, " name : "=r"(value_));                                            \
+		value_;                                                                                      \
 	})
 #define WRITE_REGISTER(name, value) __asm__ volatile("msr " name ", %0" : : "r"((uint64_t)(value)) : "memory")
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame.h - offsets that the assembly shares with the structures of port_isa.h; trap.c asserts that they agree.
+ * frame.h - offsets that the assembly shares with the structures of port_isa.h; trap.c asserts that they
+ * agree.
  */
 #ifndef AARCH64_FRAME_H
 #define AARCH64_FRAME_H

@@ -17,8 +17,8 @@ struct port_frame {
 	uint64_t sp, pc, pstate;
 };
 
-/* What a thread keeps while another one runs. The user's sp, pc, pstate and TLS pointer stay in their registers from a trap
- * until the thread gives up the CPU. */
+/* What a thread keeps while another one runs. The user's sp, pc, pstate and TLS pointer stay in their
+ * registers from a trap until the thread gives up the CPU. */
 struct port_thread {
 	uint64_t x19_x28[10], x29, x30, sp;
 	uint64_t stack_top; /* where traps from user mode begin */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.c - from boot.S to the common kernel: what the CPU has, the final page tables, the registers that never change again.
+ * start.c - from boot.S to the common kernel: what the CPU has, the final page tables, the registers that
+ * never change again.
  *
- *  S1  The kernel's tables and the programs' have one shape: 48 bits, or 52 where the CPU has FEAT_LPA2 and nobody forbids it.
- *      With TCR_EL1.DS bits 9:8 of an entry are address bits and shareability comes from TCR_EL1 (DDI 0487, D8.3).
+ *  S1  The kernel's tables and the programs' have one shape: 48 bits, or 52 where the CPU has FEAT_LPA2 and
+ *      nobody forbids it. With TCR_EL1.DS bits 9:8 of an entry are address bits and shareability comes from
+ *      TCR_EL1 (DDI 0487, D8.3).
  *  S2  Hardware keeps accessed and dirty where it can (FEAT_HAFDBS).
  *  S3  The kernel cannot touch a user page by its user address where FEAT_PAN exists; it never means to.
  *  S4  Programs may read the virtual counter and the cycle counter, and clean caches; SVE and SME trap.
@@ -15,7 +17,9 @@
 
 #define TCR_T0SZ(bits) (UINT64_C(64) - (bits))
 #define TCR_T1SZ(bits) ((UINT64_C(64) - (bits)) << 16)
-#define TCR_WALKS (UINT64_C(1) << 8 | UINT64_C(1) << 10 | UINT64_C(3) << 12 | UINT64_C(1) << 24 | UINT64_C(1) << 26 | UINT64_C(3) << 28)
+#define TCR_WALKS                                                                                            \
+	(UINT64_C(1) << 8 | UINT64_C(1) << 10 | UINT64_C(3) << 12 | UINT64_C(1) << 24 | UINT64_C(1) << 26 |  \
+	    UINT64_C(3) << 28)
 #define TCR_TG1_4K (UINT64_C(2) << 30)
 #define TCR_IPS_SHIFT 32
 #define TCR_AS (UINT64_C(1) << 36)
@@ -109,7 +113,7 @@ static void start_registers(void)
 	WRITE_REGISTER("mdscr_el1", 0);
 	WRITE_REGISTER("tpidrro_el0", 0);
 	WRITE_REGISTER("cntkctl_el1", 2); /* EL0 reads the virtual counter */
-	/* The cycle counter and counter 0 of instructions retired, in EL0 and EL1; readable at EL0 (CR, ER). */
+	/* The cycle counter and counter 0 of instructions retired, in EL0 and EL1; EL0 reads both. */
 	if (id_field(READ_REGISTER("id_aa64dfr0_el1"), 8) - 1 < 14) {
 		WRITE_REGISTER("pmcr_el0", READ_REGISTER("pmcr_el0") | 1 | 4 | 64);
 		WRITE_REGISTER("pmccfiltr_el0", 0);
@@ -151,9 +155,9 @@ void port_describe(void)
 	uint64_t sctlr = READ_REGISTER("sctlr_el1");
 
 	kernel_log("cpu: midr %lx, %u-bit addresses, %s-bit ASIDs, accessed by %s, dirty by %s, PAN %s\n",
-		   (unsigned long)READ_REGISTER("midr_el1"), large ? 52u : 48u, (tcr & TCR_AS) != 0 ? "16" : "8",
-		   (tcr & TCR_HA) != 0 ? "hardware" : "fault", (tcr & TCR_HD) != 0 ? "hardware" : "fault",
-		   (sctlr & SCTLR_SPAN) != 0 ? "no" : "yes");
+	    (unsigned long)READ_REGISTER("midr_el1"), large ? 52u : 48u, (tcr & TCR_AS) != 0 ? "16" : "8",
+	    (tcr & TCR_HA) != 0 ? "hardware" : "fault", (tcr & TCR_HD) != 0 ? "hardware" : "fault",
+	    (sctlr & SCTLR_SPAN) != 0 ? "no" : "yes");
 }
 
 uint64_t port_entropy(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * timer.c - the virtual timer through the interrupt controller (GICv2 or GICv3, whichever the device tree has), clocks, and
- * the UART that carries the log.
+ * timer.c - the virtual timer through the interrupt controller (GICv2 or GICv3, whichever the device tree
+ * has), clocks, and the UART that carries the log.
  *
  *  T1  One interrupt is ever enabled: the virtual timer's, number 27 (PPI 11; Arm BSA, "PPI assignments").
  *  T2  The timer's interrupt is level-sensitive: it is set anew, or stopped, before the end of interrupt.
@@ -14,7 +14,12 @@
 /* IHI 0048B (GICv2), IHI 0069 (GICv3): offsets from the distributor, CPU interface and redistributor. */
 enum { GICD_CTLR = 0, GICD_ISENABLER = 0x100, GICD_IPRIORITYR = 0x400 };
 enum { GICC_CTLR = 0, GICC_PMR = 4, GICC_IAR = 0xc, GICC_EOIR = 0x10 };
-enum { GICR_WAKER = 0x14, GICR_SGI = 0x10000, GICR_IGROUPR0 = GICR_SGI + 0x80, GICR_ISENABLER0 = GICR_SGI + 0x100 };
+enum {
+	GICR_WAKER = 0x14,
+	GICR_SGI = 0x10000,
+	GICR_IGROUPR0 = GICR_SGI + 0x80,
+	GICR_ISENABLER0 = GICR_SGI + 0x100
+};
 enum { GICR_IPRIORITYR = GICR_SGI + 0x400, GICR_FRAMES = 0x20000 };
 #define ICC_PMR "s3_0_c4_c6_0"
 #define ICC_IAR1 "s3_0_c12_c12_0"

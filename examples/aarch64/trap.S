@@ -2,9 +2,10 @@
 /*
  * trap.S - exception vectors, the system-call path, thread switch, user entry.
  *
- * Exceptions from EL0 find SP_EL1 at the top of the thread's kernel stack. ELR, SPSR, SP_EL0 and TPIDR_EL0 stay in their
- * registers: nothing in the kernel changes them but port_thread_switch(), because an exception taken in the kernel is a bug
- * and never returns. So entry and exit move only what a C function may destroy: x0 to x18 and x30.
+ * Exceptions from EL0 find SP_EL1 at the top of the thread's kernel stack. ELR, SPSR, SP_EL0 and TPIDR_EL0
+ * stay in their registers: nothing in the kernel changes them but port_thread_switch(), because an exception
+ * taken in the kernel is a bug and never returns. So entry and exit move only what a C function may destroy:
+ * x0 to x18 and x30.
  */
 #include "frame.h"
 
@@ -43,7 +44,8 @@
 	b	\target
 	.endm
 
-	/* DDI 0487, D1.3 "Exception vectors": current EL with SP_EL0, with SP_ELx, lower EL in AArch64, in AArch32. */
+	/* DDI 0487, D1.3 "Exception vectors": current EL with SP_EL0, with SP_ELx, lower EL in AArch64, in
+	 * AArch32. */
 	.section .text.vectors, "ax"
 	.balign 2048
 	.globl trap_vectors
@@ -123,8 +125,8 @@ trap:	mrs	x2, elr_el1
 	brk	#0
 
 	/*
-	 * A bug of the kernel, perhaps an overflow of its stack: the report runs on a stack of its own. x0 is kept in a
-	 * register that programs can read but not write, and that nothing uses.
+	 * A bug of the kernel, perhaps an overflow of its stack: the report runs on a stack of its own. x0 is
+	 * kept in a register that programs can read but not write, and that nothing uses.
 	 */
 from_kernel:
 	msr	tpidrro_el0, x0
@@ -254,7 +256,10 @@ port_user_enter:
 	adrp	x2, thread_stack_top
 	ldr	x2, [x2, #:lo12:thread_stack_top]
 	mov	sp, x2
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	mov	x\n, xzr
+	.endr
+	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
 	mov	x\n, xzr
 	.endr
 	eret

@@ -84,12 +84,14 @@ _Noreturn void trap_report(const struct port_frame *frame, uint64_t syndrome, ui
 		signal = abort_signal(syndrome, &name);
 	}
 	if (!port_frame_is_user(frame)) {
-		kernel_log("kernel: %s, syndrome %lx, address %lx\n", name, (unsigned long)syndrome, (unsigned long)address);
+		kernel_log("kernel: %s, syndrome %lx, address %lx\n", name, (unsigned long)syndrome,
+		    (unsigned long)address);
 	}
 	kernel_trap(frame, signal, name);
 }
 
-void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
+void port_thread_init(
+    struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
 {
 	*thread = (struct port_thread){
 		.x19_x28 = {(uintptr_t)start, (uintptr_t)argument},
@@ -115,11 +117,12 @@ bool port_frame_is_user(const struct port_frame *frame)
 	return (frame->pstate & 15) == 0;
 }
 
-bool port_frame_register(const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
+bool port_frame_register(
+    const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
 {
-	static const char *const names[] = {"x0",  "x1",  "x2",	 "x3",	"x4",  "x5",  "x6",  "x7",  "x8",  "x9",  "x10", "x11",
-					    "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23",
-					    "x24", "x25", "x26", "x27", "x28", "x29", "x30", "sp",  "pc",  "pstate"};
+	static const char *const names[] = {"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10",
+	    "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24",
+	    "x25", "x26", "x27", "x28", "x29", "x30", "sp", "pc", "pstate"};
 
 	if (n >= sizeof(names) / sizeof(names[0])) {
 		return false;
@@ -140,7 +143,8 @@ bool port_is_return_address(uint64_t address)
 	return before >> 26 == 0x25 || (before & 0xfffffc1f) == 0xd63f0000;
 }
 
-/* One feature bit of AT_HWCAP: an identification field of at least `least`. Linux, Documentation/arm64/elf_hwcaps.rst. */
+/* One feature bit of AT_HWCAP: an identification field of at least `least`. Linux,
+ * Documentation/arm64/elf_hwcaps.rst. */
 struct capability {
 	uint8_t bit, shift, least;
 };
@@ -160,11 +164,25 @@ static uint64_t capabilities(const struct capability *list, unsigned count, uint
 uint64_t port_hwcap(unsigned which)
 {
 	static const struct capability isar0[] = {
-		{3, 4, 1}, {4, 4, 2}, {5, 8, 1}, {6, 12, 1}, {21, 12, 2}, {7, 16, 1}, {8, 20, 2}, {12, 28, 1},
-		{17, 32, 1}, {18, 36, 1}, {19, 40, 1}, {20, 44, 1}, {23, 48, 1}, {27, 52, 1},
+		{3, 4, 1},
+		{4, 4, 2},
+		{5, 8, 1},
+		{6, 12, 1},
+		{21, 12, 2},
+		{7, 16, 1},
+		{8, 20, 2},
+		{12, 28, 1},
+		{17, 32, 1},
+		{18, 36, 1},
+		{19, 40, 1},
+		{20, 44, 1},
+		{23, 48, 1},
+		{27, 52, 1},
 	};
-	static const struct capability isar1[] = {{16, 0, 1}, {13, 12, 1}, {14, 16, 1}, {15, 20, 1}, {26, 20, 2}, {29, 36, 1}};
-	static const struct capability pfr0[] = {{0, 16, 0}, {9, 16, 1}, {1, 20, 0}, {10, 20, 1}, {24, 48, 1}};
+	static const struct capability isar1[] = {
+		{16, 0, 1}, {13, 12, 1}, {14, 16, 1}, {15, 20, 1}, {26, 20, 2}, {29, 36, 1}};
+	static const struct capability pfr0[] = {
+		{0, 16, 0}, {9, 16, 1}, {1, 20, 0}, {10, 20, 1}, {24, 48, 1}};
 
 	if (which != 1) {
 		return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_generic.c - Linux's generic system-call numbers (include/uapi/asm-generic/unistd.h), which AArch64 and RISC-V share. Of the
- * numbers that it leaves to the ISA, 244 to 259, the ISA's cpu.h names what it has.
+ * calls_generic.c - Linux's generic system-call numbers (include/uapi/asm-generic/unistd.h), which AArch64
+ * and RISC-V share. Of the numbers that it leaves to the ISA, 244 to 259, the ISA's cpu.h names what it has.
  */
 #include "calls.h"
 

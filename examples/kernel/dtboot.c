@@ -2,12 +2,13 @@
 /*
  * dtboot.c - booting from a device tree: RAM, archive and command line, and the final page tables.
  *
- * Idea: the boot table reaches everything with 1 GiB leaves, so that this is ordinary C in the high half. What is free is
- * known before the first table is made, so that the tables themselves come from it.
+ * Idea: the boot table reaches everything with 1 GiB leaves, so that this is ordinary C in the high half.
+ * What is free is known before the first table is made, so that the tables themselves come from it.
  *
- *  B1  The final tables use 4 KiB leaves alone: the direct map is never split later, and an emulator's flush of one page
- *      stays a flush of one page.
- *  B2  Image: text read-execute, constants read-only, data read-write. Direct map and devices never executable.
+ *  B1  The final tables use 4 KiB leaves alone: the direct map is never split later, and an emulator's flush
+ *      of one page stays a flush of one page.
+ *  B2  Image: text read-execute, constants read-only, data read-write. Direct map and devices never
+ *      executable.
  *  B3  Firmware's memory that the tree calls "no-map" is not mapped at all.
  */
 #include "dtboot.h"
@@ -80,8 +81,9 @@ static void read_chosen(struct kernel_boot *boot, const struct fdt *fdt)
 		if (arguments != NULL) {
 			boot->command_line = arguments;
 		}
-		if (fdt_number(fdt, &node, "linux,initrd-start", &start) && fdt_number(fdt, &node, "linux,initrd-end", &end) &&
-		    start < end && end <= DIRECT_MAP_LENGTH) {
+		if (fdt_number(fdt, &node, "linux,initrd-start", &start) &&
+		    fdt_number(fdt, &node, "linux,initrd-end", &end) && start < end &&
+		    end <= DIRECT_MAP_LENGTH) {
 			boot->archive = dtboot_physical(start);
 			boot->archive_length = end - start;
 			kernel_ram_reserve(boot, start, end - start);
@@ -94,12 +96,13 @@ void dtboot_read(struct kernel_boot *boot, struct fdt *fdt, uint64_t tree, uint6
 	boot->direct_map = DIRECT_MAP;
 	boot->managed_start = MANAGED_START;
 	boot->managed_length = MANAGED_LENGTH;
-	if (tree >= DIRECT_MAP_LENGTH - TREE_SIZE_MAX || !fdt_open(fdt, dtboot_physical(tree), TREE_SIZE_MAX)) {
+	if (tree >= DIRECT_MAP_LENGTH - TREE_SIZE_MAX ||
+	    !fdt_open(fdt, dtboot_physical(tree), TREE_SIZE_MAX)) {
 		kernel_panic("no device tree at physical address 0x%lx", (unsigned long)tree);
 	}
 	read_memory(boot, fdt);
 	kernel_ram_reserve(boot, (uint64_t)(uintptr_t)kernel_text - IMAGE_BASE + image_physical,
-			   (uint64_t)(kernel_end - kernel_text));
+	    (uint64_t)(kernel_end - kernel_text));
 	kernel_ram_reserve(boot, tree, fdt->size);
 	read_chosen(boot, fdt);
 }
@@ -108,19 +111,23 @@ void dtboot_add_device(struct dtboot_mmu *mmu, uint64_t start, uint64_t length)
 {
 	uint64_t end = vmem_page_ceil(start + length);
 
-	if (mmu->device_count == DTBOOT_DEVICES_MAX || length == 0 || start + length < start || end > DIRECT_MAP_LENGTH) {
+	if (mmu->device_count == DTBOOT_DEVICES_MAX || length == 0 || start + length < start ||
+	    end > DIRECT_MAP_LENGTH) {
 		kernel_panic("cannot map the device at 0x%lx", (unsigned long)start);
 	}
-	mmu->device[mmu->device_count++] = (struct vmem_ram){vmem_page_floor(start), end - vmem_page_floor(start)};
+	mmu->device[mmu->device_count++] =
+	    (struct vmem_ram){vmem_page_floor(start), end - vmem_page_floor(start)};
 }
 
-bool dtboot_device(struct dtboot_mmu *mmu, const struct fdt *fdt, const char *name, unsigned index, uint64_t *out_va)
+bool dtboot_device(
+    struct dtboot_mmu *mmu, const struct fdt *fdt, const char *name, unsigned index, uint64_t *out_va)
 {
 	struct fdt_node node = {0};
 	uint64_t start, length;
 
 	while (fdt_next(fdt, &node)) {
-		if (fdt_has_string(fdt, &node, "compatible", name) && fdt_reg(fdt, &node, index, &start, &length)) {
+		if (fdt_has_string(fdt, &node, "compatible", name) &&
+		    fdt_reg(fdt, &node, index, &start, &length)) {
 			dtboot_add_device(mmu, start, length);
 			*out_va = DIRECT_MAP + start;
 			return true;
@@ -130,7 +137,7 @@ bool dtboot_device(struct dtboot_mmu *mmu, const struct fdt *fdt, const char *na
 }
 
 static void map_pages(struct kernel_boot *boot, const struct dtboot_mmu *mmu, vmem_paddr_t root, uint64_t va,
-		      struct vmem_ram what, enum dtboot_kind kind)
+    struct vmem_ram what, enum dtboot_kind kind)
 {
 	uint64_t *leaves = NULL; /* the table of the page before, while it is the table of this page too */
 
@@ -162,13 +169,15 @@ static void read_no_map(const struct fdt *fdt, struct no_map *out)
 		if (!is_reservation(&node, &inside) || fdt_property(fdt, &node, "no-map", &ignored) == NULL) {
 			continue;
 		}
-		for (unsigned i = 0; out->count < NO_MAP_MAX && fdt_reg(fdt, &node, i, &start, &length); i++) {
+		for (unsigned i = 0; out->count < NO_MAP_MAX && fdt_reg(fdt, &node, i, &start, &length);
+		     i++) {
 			out->range[out->count++] = (struct vmem_ram){start, length};
 		}
 	}
 }
 
-/* The lowest place at or above `at` that may be mapped; `*out_end` is where the piece that begins there ends, at most `end`. */
+/* The lowest place at or above `at` that may be mapped; `*out_end` is where the piece that begins there ends,
+ * at most `end`. */
 static uint64_t next_mappable(const struct no_map *no, uint64_t at, uint64_t end, uint64_t *out_end)
 {
 	for (bool moved = true; moved;) {
@@ -188,7 +197,8 @@ static uint64_t next_mappable(const struct no_map *no, uint64_t at, uint64_t end
 	return at;
 }
 
-static void map_memory(struct kernel_boot *boot, const struct fdt *fdt, const struct dtboot_mmu *mmu, vmem_paddr_t root)
+static void map_memory(
+    struct kernel_boot *boot, const struct fdt *fdt, const struct dtboot_mmu *mmu, vmem_paddr_t root)
 {
 	struct fdt_node node = {0};
 	struct no_map no;
@@ -201,19 +211,21 @@ static void map_memory(struct kernel_boot *boot, const struct fdt *fdt, const st
 			uint64_t piece_end;
 			uint64_t at = next_mappable(&no, vmem_page_ceil(start), end, &piece_end);
 			while (at < end) {
-				map_pages(boot, mmu, root, DIRECT_MAP + at, (struct vmem_ram){at, piece_end - at}, DTBOOT_DATA);
+				map_pages(boot, mmu, root, DIRECT_MAP + at,
+				    (struct vmem_ram){at, piece_end - at}, DTBOOT_DATA);
 				at = next_mappable(&no, piece_end, end, &piece_end);
 			}
 		}
 	}
 }
 
-static void map_image(struct kernel_boot *boot, const struct dtboot_mmu *mmu, vmem_paddr_t root, const char *from, const char *to,
-		      enum dtboot_kind kind)
+static void map_image(struct kernel_boot *boot, const struct dtboot_mmu *mmu, vmem_paddr_t root,
+    const char *from, const char *to, enum dtboot_kind kind)
 {
 	uint64_t va = (uint64_t)(uintptr_t)from;
 
-	map_pages(boot, mmu, root, va, (struct vmem_ram){va - IMAGE_BASE + mmu->image_physical, (uint64_t)(to - from)}, kind);
+	map_pages(boot, mmu, root, va,
+	    (struct vmem_ram){va - IMAGE_BASE + mmu->image_physical, (uint64_t)(to - from)}, kind);
 }
 
 vmem_paddr_t dtboot_tables(struct kernel_boot *boot, const struct fdt *fdt, const struct dtboot_mmu *mmu)
@@ -237,7 +249,8 @@ uint64_t dtboot_seed(const struct fdt *fdt)
 	uint32_t length;
 
 	while (fdt_next(fdt, &node)) {
-		const uint8_t *bytes = fdt_name_is(&node, "chosen") ? fdt_property(fdt, &node, "rng-seed", &length) : NULL;
+		const uint8_t *bytes =
+		    fdt_name_is(&node, "chosen") ? fdt_property(fdt, &node, "rng-seed", &length) : NULL;
 		for (uint32_t i = 0; bytes != NULL && i < length; i++) {
 			seed = (seed ^ bytes[i]) * UINT64_C(0x100000001b3);
 		}
@@ -245,7 +258,8 @@ uint64_t dtboot_seed(const struct fdt *fdt)
 	return seed;
 }
 
-unsigned dtboot_levels(const char *command_line, const struct dtboot_mode *modes, unsigned count, unsigned most)
+unsigned dtboot_levels(
+    const char *command_line, const struct dtboot_mode *modes, unsigned count, unsigned most)
 {
 	char word[8];
 	unsigned levels = most;

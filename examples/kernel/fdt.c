@@ -2,8 +2,9 @@
 /*
  * fdt.c - reading a flattened device tree.
  *
- * Idea: one cursor that steps from node to node in the order of the blob, and look-up of a property by scanning the
- * properties that follow the node's name. Nothing is copied and nothing is remembered but the cells of the ancestors.
+ * Idea: one cursor that steps from node to node in the order of the blob, and look-up of a property by
+ * scanning the properties that follow the node's name. Nothing is copied and nothing is remembered but the
+ * cells of the ancestors.
  *
  *  D1  No byte outside [blob, blob + size) is read, whatever the blob says.
  *  D2  Every string that is handed out ends within the blob.
@@ -54,7 +55,8 @@ bool fdt_open(struct fdt *fdt, const void *blob, uint64_t limit)
 {
 	const uint8_t *header = blob;
 
-	if (blob == NULL || ((uintptr_t)blob & 3) != 0 || limit < FDT_HEADER_SIZE || read32(header) != FDT_MAGIC) {
+	if (blob == NULL || ((uintptr_t)blob & 3) != 0 || limit < FDT_HEADER_SIZE ||
+	    read32(header) != FDT_MAGIC) {
 		return false;
 	}
 	uint32_t size = read32(header + 4);
@@ -66,8 +68,9 @@ bool fdt_open(struct fdt *fdt, const void *blob, uint64_t limit)
 	/* Version 16 has no size of the structure block: it then ends where the blob does. */
 	uint32_t structure_size = version > FDT_VERSION_LEAST ? read32(header + 36) : size - structure;
 
-	if (size > limit || size < FDT_HEADER_SIZE || version < FDT_VERSION_LEAST || (structure & 3) != 0 || structure > size ||
-	    structure_size > size - structure || strings > size || strings_size > size - strings || reserve > size) {
+	if (size > limit || size < FDT_HEADER_SIZE || version < FDT_VERSION_LEAST || (structure & 3) != 0 ||
+	    structure > size || structure_size > size - structure || strings > size ||
+	    strings_size > size - strings || reserve > size) {
 		return false;
 	}
 	fdt->blob = blob;
@@ -80,7 +83,8 @@ bool fdt_open(struct fdt *fdt, const void *blob, uint64_t limit)
 	return true;
 }
 
-/* Reads the token at *at and steps over it, arguments included; `*out_data` is the offset of its arguments. FDT_END if malformed. */
+/* Reads the token at *at and steps over it, arguments included; `*out_data` is the offset of its arguments.
+ * FDT_END if malformed. */
 static uint32_t read_token(const struct fdt *fdt, uint32_t *at, uint32_t *out_data)
 {
 	uint32_t end = fdt->structure_end;
@@ -115,7 +119,8 @@ static uint32_t read_token(const struct fdt *fdt, uint32_t *at, uint32_t *out_da
 	return token;
 }
 
-const uint8_t *fdt_property(const struct fdt *fdt, const struct fdt_node *node, const char *name, uint32_t *out_length)
+const uint8_t *fdt_property(
+    const struct fdt *fdt, const struct fdt_node *node, const char *name, uint32_t *out_length)
 {
 	uint32_t at = node->properties;
 	uint32_t data;
@@ -225,7 +230,8 @@ bool fdt_number(const struct fdt *fdt, const struct fdt_node *node, const char *
 	return true;
 }
 
-bool fdt_reg(const struct fdt *fdt, const struct fdt_node *node, unsigned index, uint64_t *out_start, uint64_t *out_length)
+bool fdt_reg(const struct fdt *fdt, const struct fdt_node *node, unsigned index, uint64_t *out_start,
+    uint64_t *out_length)
 {
 	uint32_t length;
 	const uint8_t *value = fdt_property(fdt, node, "reg", &length);

@@ -3,7 +3,8 @@
  * semihost.c - the program's two output streams and the exit, through the emulator's semihosting interface.
  *
  *  H1  Both files are opened at the first use of either: each is a pipe whose reader waits for a writer.
- *  H2  SYS_WRITE answers how many bytes it did not write; the rest is written again, so that a full pipe loses nothing.
+ *  H2  SYS_WRITE answers how many bytes it did not write; the rest is written again, so that a full pipe
+ *      loses nothing.
  */
 #include "semihost.h"
 

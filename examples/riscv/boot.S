@@ -2,15 +2,15 @@
 /*
  * boot.S - from OpenSBI to start_c() in the high half.
  *
- * Supervisor mode, paging off, a0 the hart, a1 the device tree's physical address (Linux, Documentation/riscv/boot.rst). Any hart may be
- * the one that boots; no other runs.
+ * Supervisor mode, paging off, a0 the hart, a1 the device tree's physical address (Linux,
+ * Documentation/riscv/boot.rst). Any hart may be the one that boots; no other runs.
  *
- * boot_table is an Sv39 root of 512 leaves of 1 GiB: physical addresses at themselves and at DIRECT_MAP, and the image. It lives until
- * start.c has found the largest paging mode and made the real tables.
+ * boot_table is an Sv39 root of 512 leaves of 1 GiB: physical addresses at themselves and at DIRECT_MAP, and
+ * the image. It lives until start.c has found the largest paging mode and made the real tables.
  */
 #include "dtboot.h"
 
-	.option norelax			/* the linker of LLVM 14 cannot shrink code, and .balign would ask it to */
+	.option norelax			/* ld.lld 14 cannot shrink code, which .balign would ask of it */
 
 #define LEAF 0xcf			/* D A X W R V */
 #define SATP_SV39 8

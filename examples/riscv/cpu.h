@@ -11,11 +11,11 @@
 #include "dtboot.h"
 #include "semihost.h"
 
-#define READ_CSR(name)                                                                                                           \
-	__extension__({                                                                                                          \
-		uint64_t value_;                                                                                                 \
-		__asm__ volatile("csrr %0, " name : "=r"(value_) : : "memory");                                                  \
-		value_;                                                                                                          \
+#define READ_CSR(name)                                                                                       \
+	__extension__({                                                                                      \
+		uint64_t value_;                                                                             \
+		__asm__ volatile("csrr %0, " name : "=r"(value_) : : "memory");                              \
+		value_;                                                                                      \
 	})
 #define WRITE_CSR(name, value) __asm__ volatile("csrw " name ", %0" : : "r"((uint64_t)(value)) : "memory")
 #define SET_CSR(name, bits) __asm__ volatile("csrs " name ", %0" : : "r"((uint64_t)(bits)) : "memory")
@@ -44,6 +44,7 @@ static inline void sbi_call(uint64_t extension, uint64_t function, uint64_t argu
 extern uint64_t boot_table[512];
 extern char trap_entry[];
 void thread_begin(void);
+void probe_store(uint64_t va); /* a store that may fault */
 _Noreturn void trap_report(const struct port_frame *frame, uint64_t cause, uint64_t value);
 
 /* timer.c */

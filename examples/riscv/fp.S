@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fp.S - the floating-point registers at a thread switch. A file of its own: nothing else of the kernel may use the D extension.
+ * fp.S - the floating-point registers at a thread switch. A file of its own: nothing else of the kernel may
+ * use the D extension.
  */
 #include "frame.h"
 
-	.option norelax			/* the linker of LLVM 14 cannot shrink code, and .balign would ask it to */
+	.option norelax			/* ld.lld 14 cannot shrink code, which .balign would ask of it */
 
 /* Control and status registers are an extension of their own to GNU as, and none to the LLVM of today. */
 #ifdef __clang__
@@ -17,8 +18,9 @@
 #define STATUS_FS_CLEAN (2 << 13)
 
 	.text
-	/* fp_switch(void *from, void *to): either may be NULL. After the load FS is "clean": the hardware makes it "dirty" at the
-	 * first write (privileged specification, "Extension Context Status in mstatus Register"). */
+	/* fp_switch(void *from, void *to): either may be NULL. After the load FS is "clean": the hardware
+	 * makes it "dirty" at the first write (privileged specification, "Extension Context Status in mstatus
+	 * Register"). */
 	.globl fp_switch
 fp_switch:
 	li	t0, STATUS_FS
@@ -26,14 +28,20 @@ fp_switch:
 	and	t1, t1, t0
 	bne	t1, t0, 1f		/* not dirty: what is in memory still holds */
 	beqz	a0, 1f
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	fsd	f\n, FP_F(\n)(a0)
+	.endr
+	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	fsd	f\n, FP_F(\n)(a0)
 	.endr
 	frcsr	t1
 	sd	t1, FP_FCSR(a0)
 1:	beqz	a1, 2f
 	csrs	sstatus, t0
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	fld	f\n, FP_F(\n)(a1)
+	.endr
+	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	fld	f\n, FP_F(\n)(a1)
 	.endr
 	ld	t1, FP_FCSR(a1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame.h - offsets that the assembly shares with the structures of port_isa.h; trap.c asserts that they agree.
+ * frame.h - offsets that the assembly shares with the structures of port_isa.h; trap.c asserts that they
+ * agree.
  */
 #ifndef RISCV_FRAME_H
 #define RISCV_FRAME_H

@@ -18,8 +18,8 @@ struct port_frame {
 	uint64_t status, pad;
 };
 
-/* What a thread keeps while another one runs. The user's pc, gp and tp stay in their registers from a trap until the thread gives
- * up the CPU: the kernel is built to use neither gp nor tp. */
+/* What a thread keeps while another one runs. The user's pc, gp and tp stay in their registers from a trap
+ * until the thread gives up the CPU: the kernel is built to use neither gp nor tp. */
 struct port_thread {
 	uint64_t s[12], ra, sp;
 	uint64_t stack_top; /* where traps from user mode begin */

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.c - from boot.S to the common kernel: the paging mode, the final page tables, what the ISA string says.
+ * start.c - from boot.S to the common kernel: the paging mode, the final page tables, what the ISA string
+ * says.
  *
- *  S1  The largest mode is found by trying: a write of satp with a mode that the hart does not have changes nothing (privileged
- *      specification, "Supervisor Address Translation and Protection Register"). The trial tables put the boot table under the first
- *      and the last entry of larger roots, so that every address means the same in every mode.
+ *  S1  The largest mode is found by trying: a write of satp with a mode that the hart does not have changes
+ *      nothing (privileged specification, "Supervisor Address Translation and Protection Register"). The
+ *      trial tables put the boot table under the first and the last entry of larger roots, so that every
+ *      address means the same in every mode.
  *  S2  A and D are set in every entry: the kernel's own pages never fault, whoever keeps the bits.
- *  S3  Programs may read cycle, time and instret. The vector unit is off.
+ *  S3  Whether the hart sets A and D by itself is found by trying, too: the ISA string of an emulator that
+ *      cannot do otherwise need not name Svadu.
+ *  S4  Programs may read cycle, time and instret. The vector unit is off.
  */
 #include "cpu.h"
 
@@ -20,6 +24,8 @@
 #define PTE_G UINT64_C(0x20)
 #define PTE_A UINT64_C(0x40)
 #define PTE_D UINT64_C(0x80)
+
+#define PROBE_INDEX 130u /* beyond what the boot table maps low */
 
 #define SATP_MODE_SHIFT 60
 #define SATP_ASID (UINT64_C(0xffff) << 44)
@@ -73,6 +79,22 @@ static uint64_t image_physical(const void *va)
 	return (uint64_t)(uintptr_t)va - IMAGE_BASE + RAM_BASE;
 }
 
+/* S3: a store through a leaf without A and D, in the boot table's unused low half. */
+static bool probe_hardware_dirty(void)
+{
+	static uint64_t target;
+	uint64_t *leaf = &boot_table[PROBE_INDEX];
+	uint64_t offset = image_physical(&target) - RAM_BASE;
+
+	*leaf = RAM_BASE >> 2 | PTE_V | PTE_R | PTE_W;
+	__asm__ volatile("sfence.vma" : : : "memory");
+	probe_store(((uint64_t)PROBE_INDEX << 30) + offset);
+	bool set = (*(volatile uint64_t *)leaf & (PTE_A | PTE_D)) == (PTE_A | PTE_D);
+	*leaf = 0;
+	__asm__ volatile("sfence.vma" : : : "memory");
+	return set;
+}
+
 /* S1 */
 static unsigned probe_levels(void)
 {
@@ -116,24 +138,40 @@ static void start_tables(struct dtboot_mmu *mmu)
 	asid_mask = probe_asid();
 }
 
-/* The boot hart's string; all harts of the machine are alike. */
+static bool is_token(const char *at, const char *name)
+{
+	while (*name != 0 && *at == *name) {
+		at++;
+		name++;
+	}
+	return *name == 0 && (*at == 0 || *at == '_');
+}
+
+/* The boot hart's string, all harts of the machine being alike: "rv64", single letters, then long names, each
+ * behind a '_'. */
 static void read_isa(void)
 {
 	struct fdt_node node = {0};
 
 	while (fdt_next(&fdt, &node)) {
-		const char *isa = fdt_has_string(&fdt, &node, "device_type", "cpu") ? fdt_string(&fdt, &node, "riscv,isa") : NULL;
+		const char *isa = fdt_has_string(&fdt, &node, "device_type", "cpu")
+				      ? fdt_string(&fdt, &node, "riscv,isa")
+				      : NULL;
 		if (isa != NULL) {
 			isa_string = isa;
 		}
 	}
-	/* "rv64", then single letters up to the first long name. */
 	const char *at = isa_string;
 	while (*at == 'r' || *at == 'v' || *at == '6' || *at == '4') {
 		at++;
 	}
 	for (; *at >= 'a' && *at < 'z'; at++) {
 		cpu_letters |= UINT64_C(1) << (*at - 'a');
+	}
+	for (; *at != 0; at++) {
+		boot.isa_features |= is_token(at, "_svpbmt") ? VMEM_RISCV_SVPBMT : 0u;
+		boot.isa_features |= is_token(at, "_svnapot") ? VMEM_RISCV_SVNAPOT : 0u;
+		boot.isa_features |= is_token(at, "_svinval") ? VMEM_RISCV_SVINVAL : 0u;
 	}
 }
 
@@ -160,6 +198,7 @@ _Noreturn void start_c(uint64_t tree)
 	start_registers();
 	dtboot_read(&boot, &fdt, tree, RAM_BASE);
 	read_isa();
+	boot.isa_features |= probe_hardware_dirty() ? VMEM_RISCV_SVADU : 0u;
 	dtboot_add_device(&mmu, UART_BASE, VMEM_PAGE_SIZE);
 	timer_find(&mmu, &fdt);
 	start_tables(&mmu);
@@ -169,10 +208,13 @@ _Noreturn void start_c(uint64_t tree)
 
 void port_describe(void)
 {
-	kernel_log("cpu: %s, Sv%u, ASID mask %lx\n", isa_string, 12 + 9 * levels, (unsigned long)asid_mask);
+	kernel_log("cpu: %s\n", isa_string);
+	kernel_log("cpu: Sv%u, ASID mask %lx, accessed and dirty by %s\n", 12 + 9 * levels,
+	    (unsigned long)asid_mask, (boot.isa_features & VMEM_RISCV_SVADU) != 0 ? "hardware" : "fault");
 }
 
 uint64_t port_entropy(void)
 {
-	return dtboot_seed(&fdt) ^ (READ_CSR("time") + (READ_CSR("cycle") << 32)) * UINT64_C(0x9e3779b97f4a7c15);
+	return dtboot_seed(&fdt) ^
+	       (READ_CSR("time") + (READ_CSR("cycle") << 32)) * UINT64_C(0x9e3779b97f4a7c15);
 }

@@ -2,8 +2,8 @@
 /*
  * timer.c - the timer through SBI, clocks, and the UART that carries the log.
  *
- *  T1  The supervisor timer interrupt is the only one that is ever enabled; setting the timer anew clears it (RISC-V SBI
- *      specification, "Timer Extension").
+ *  T1  The supervisor timer interrupt is the only one that is ever enabled; setting the timer anew clears it
+ *      (RISC-V SBI specification, "Timer Extension").
  */
 #include "cpu.h"
 

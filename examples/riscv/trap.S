@@ -2,15 +2,16 @@
 /*
  * trap.S - the trap entry, the system-call path, thread switch, user entry.
  *
- *  T1  In user mode sscratch holds where the thread's trap frame goes: its kernel stack's top less the frame. In the kernel it is
- *      zero, which is how a trap taken there, always a bug, is told from one out of user mode.
- *  T2  sepc, gp and tp stay in their registers: nothing in the kernel changes them but port_thread_switch(). sstatus too: a
- *      trap from user mode leaves SPP = 0 and SPIE = 1, which is what SRET wants to find.
+ *  T1  In user mode sscratch holds where the thread's trap frame goes: its kernel stack's top less the frame.
+ *      In the kernel it is zero, which is how a trap taken there, always a bug, is told from one out of user
+ *      mode.
+ *  T2  sepc, gp and tp stay in their registers: nothing in the kernel changes them but port_thread_switch().
+ *      sstatus too: a trap from user mode leaves SPP = 0 and SPIE = 1, which is what SRET wants to find.
  *  T3  So entry and exit move only what a C function may destroy, and sp.
  */
 #include "frame.h"
 
-	.option norelax			/* the linker of LLVM 14 cannot shrink code, and .balign would ask it to */
+	.option norelax			/* ld.lld 14 cannot shrink code, which .balign would ask of it */
 
 	.macro save_volatile
 	sd	ra, FRAME_X(1)(sp)
@@ -178,7 +179,8 @@ port_thread_switch:
 	ld	t0, THREAD_STACK_TOP(a1)
 	sd	t0, thread_stack_top, t1
 
-	/* FS tells whether the registers were written since they were loaded: then they are saved. They are always loaded. */
+	/* FS tells whether the registers were written since they were loaded: then they are saved. They are
+	 * always loaded. */
 	ld	a0, THREAD_FP(a0)
 	ld	a1, THREAD_FP(a1)
 	j	fp_switch
@@ -204,13 +206,27 @@ port_user_enter:
 	addi	t0, t0, -FRAME_SIZE
 	csrw	sscratch, t0
 	mv	sp, a1
-	.irp	n, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.irp	n, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	mv	x\n, zero
+	.endr
+	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	mv	x\n, zero
 	.endr
 	sret
 
-	/* uint64_t port_semihost(uint64_t operation, const volatile uint64_t *parameters): the three instructions are the mark
-	 * that the emulator looks for, uncompressed and in one page (RISC-V Semihosting Specification, "Semihosting Trap"). */
+	/* void probe_store(uint64_t va): a store of zero; a fault of it ends in the same place. */
+	.globl probe_store
+probe_store:
+	lla	t0, 1f
+	csrrw	t0, stvec, t0
+	sd	zero, 0(a0)
+	.balign 4
+1:	csrw	stvec, t0
+	ret
+
+	/* uint64_t port_semihost(uint64_t operation, const volatile uint64_t *parameters): the three
+	 * instructions are the mark that the emulator looks for, uncompressed and in one page (RISC-V
+	 * Semihosting Specification, "Semihosting Trap"). */
 	.globl port_semihost
 	.balign 16
 	.option push

@@ -47,12 +47,14 @@ _Noreturn void trap_report(const struct port_frame *frame, uint64_t cause, uint6
 		what = causes[cause];
 	}
 	if (!port_frame_is_user(frame)) {
-		kernel_log("kernel: %s, scause %lx, stval %lx\n", what.name, (unsigned long)cause, (unsigned long)value);
+		kernel_log("kernel: %s, scause %lx, stval %lx\n", what.name, (unsigned long)cause,
+		    (unsigned long)value);
 	}
 	kernel_trap(frame, what.signal, what.name);
 }
 
-void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
+void port_thread_init(
+    struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
 {
 	*thread = (struct port_thread){
 		.s = {(uintptr_t)start, (uintptr_t)argument},
@@ -78,11 +80,12 @@ bool port_frame_is_user(const struct port_frame *frame)
 	return (frame->status & STATUS_SPP) == 0;
 }
 
-bool port_frame_register(const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
+bool port_frame_register(
+    const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
 {
-	static const char *const names[] = {"pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0",  "s1",  "a0",
-					    "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3",  "s4",  "s5",
-					    "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6", "sstatus"};
+	static const char *const names[] = {"pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0",
+	    "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10",
+	    "s11", "t3", "t4", "t5", "t6", "sstatus"};
 
 	if (n >= sizeof(names) / sizeof(names[0])) {
 		return false;
@@ -118,8 +121,8 @@ uint64_t port_hwcap(unsigned which)
 }
 
 /*
- * riscv_flush_icache(start, end, flags): FENCE.I takes no address, and there is one hart; the range and the flag that says
- * "this thread only" change nothing. Other flags are refused, as Linux does.
+ * riscv_flush_icache(start, end, flags): FENCE.I takes no address, and there is one hart; the range and the
+ * flag that says "this thread only" change nothing. Other flags are refused, as Linux does.
  */
 int64_t call_riscv_flush_icache(const uint64_t *argument)
 {

@@ -53,9 +53,9 @@ static void check_headers(const Elf64_auxv_t *vector)
 	uint64_t entry = value(vector, AT_ENTRY, &n[3]);
 
 	check("AT_PHDR, AT_PHENT, AT_PHNUM, AT_ENTRY once each",
-		n[0] == 1 && n[1] == 1 && n[2] == 1 && n[3] == 1);
-	check("AT_PHDR is where the image has its headers",
-		at == (uint64_t)(uintptr_t)image + image->e_phoff);
+	    n[0] == 1 && n[1] == 1 && n[2] == 1 && n[3] == 1);
+	check(
+	    "AT_PHDR is where the image has its headers", at == (uint64_t)(uintptr_t)image + image->e_phoff);
 	check("AT_PHENT and AT_PHNUM are the image's", size == sizeof(Elf64_Phdr) && count == image->e_phnum);
 	check("AT_ENTRY is _start", entry == (uint64_t)(uintptr_t)_start);
 }
@@ -68,7 +68,7 @@ static void check_values(const Elf64_auxv_t *vector)
 	int n;
 
 	check("AT_PAGESZ is 4096",
-		value(vector, AT_PAGESZ, &n) == 4096 && n == 1 && sysconf(_SC_PAGESIZE) == 4096);
+	    value(vector, AT_PAGESZ, &n) == 4096 && n == 1 && sysconf(_SC_PAGESIZE) == 4096);
 	random = (const unsigned char *)(uintptr_t)value(vector, AT_RANDOM, &n);
 	check("AT_RANDOM points to 16 bytes above the vector", n == 1 && (uint64_t)(uintptr_t)random > start);
 	check("they are not all zero", memcmp(random, zero, 16) != 0);
@@ -85,7 +85,8 @@ static void check_values(const Elf64_auxv_t *vector)
 	check("AT_CLKTCK is 100", value(vector, AT_CLKTCK, &n) == 100);
 	name = (const char *)(uintptr_t)value(vector, AT_EXECFN, &n);
 	check("AT_EXECFN once", n == 1);
-	check("AT_EXECFN points to a name above the vector", (uint64_t)(uintptr_t)name > start && name[0] != 0);
+	check(
+	    "AT_EXECFN points to a name above the vector", (uint64_t)(uintptr_t)name > start && name[0] != 0);
 }
 
 int main(int argc, char **argv)

@@ -89,7 +89,7 @@ static void check_break(void)
 	check("and back", sbrk(-(intptr_t)size) == (void *)end && sbrk(0) == (void *)start);
 	errno = 0;
 	check("an absurd break is refused with ENOMEM",
-		sbrk((intptr_t)1 << 60) == (void *)-1 && errno == ENOMEM && sbrk(0) == (void *)start);
+	    sbrk((intptr_t)1 << 60) == (void *)-1 && errno == ENOMEM && sbrk(0) == (void *)start);
 }
 
 static void check_floats(void)

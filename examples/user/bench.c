@@ -42,7 +42,7 @@ struct benchmark {
 void start_c(const uint64_t *stack);
 
 static uint64_t pair; /* what two readings in a row cost */
-static long error; /* the first that the running benchmark met, positive */
+static long error;    /* the first that the running benchmark met, positive */
 
 /* Starts and ends a measured stretch. */
 static inline uint64_t begin(void)
@@ -67,7 +67,7 @@ static inline void note(long result)
 static inline long map(uint64_t at, uint64_t length, int prot)
 {
 	return system_call(
-		SYS_MMAP, (long)at, (long)length, prot, PRIVATE_ANONYMOUS | (at != 0 ? FIXED : 0), -1, 0);
+	    SYS_MMAP, (long)at, (long)length, prot, PRIVATE_ANONYMOUS | (at != 0 ? FIXED : 0), -1, 0);
 }
 
 static inline long unmap(uint64_t at, uint64_t length)
@@ -393,34 +393,33 @@ static uint64_t run_regions_fault(unsigned n, long count)
 
 #define REGIONS(n)                                                                                           \
 	{"regions_map_" #n, SAMPLES, n, setup_regions, run_regions_map, teardown_regions},                   \
-		{"regions_map_fixed_" #n, SAMPLES, n, setup_regions, run_regions_map_fixed,                  \
-			teardown_regions},                                                                   \
-		{"regions_unmap_" #n, SAMPLES, n, setup_regions, run_regions_unmap, teardown_regions},       \
-		{"regions_protect_" #n, SAMPLES, n, setup_regions, run_regions_protect, teardown_regions},   \
+	    {"regions_map_fixed_" #n, SAMPLES, n, setup_regions, run_regions_map_fixed, teardown_regions},   \
+	    {"regions_unmap_" #n, SAMPLES, n, setup_regions, run_regions_unmap, teardown_regions},           \
+	    {"regions_protect_" #n, SAMPLES, n, setup_regions, run_regions_protect, teardown_regions},       \
 	{                                                                                                    \
 		"regions_fault_" #n, SAMPLES, n, setup_regions, run_regions_fault, teardown_regions          \
 	}
 
 static const struct benchmark table[] = {
-	{"null_syscall", 256, 0, NULL, run_null, NULL},
-	{"clear_page", 64, 0, NULL, run_clear, NULL},
-	{"map_untouched", 256, 0, NULL, run_map, NULL},
-	{"unmap_untouched", 256, 0, NULL, run_unmap, NULL},
-	{"map_unmap", 256, 0, NULL, run_map_unmap, NULL},
-	{"map_read_unmap", 256, READ, NULL, run_map_unmap, NULL},
-	{"map_write_unmap", 256, WRITE, NULL, run_map_unmap, NULL},
-	{"write_fault", BIG_PAGES, 0, setup_big, run_write_pages, teardown_big},
-	{"read_fault", BIG_PAGES, 0, setup_big, run_read_pages, teardown_big},
-	{"write_after_read_fault", BIG_PAGES, READ, setup_big, run_write_pages, teardown_big},
-	{"protect_split", 256, 0, setup_three, run_protect, teardown_three},
-	{"protect_merge", 256, 1, setup_three, run_protect, teardown_three},
-	{"protect_per_page", BIG_PAGES, WRITE, setup_big, run_protect_pages, teardown_big},
-	{"unmap_per_page", BIG_PAGES, WRITE, setup_big, run_unmap_pages, NULL},
-	REGIONS(10),
-	REGIONS(100),
-	REGIONS(1000),
-	REGIONS(10000),
-	REGIONS(100000),
+    {"null_syscall", 256, 0, NULL, run_null, NULL},
+    {"clear_page", 64, 0, NULL, run_clear, NULL},
+    {"map_untouched", 256, 0, NULL, run_map, NULL},
+    {"unmap_untouched", 256, 0, NULL, run_unmap, NULL},
+    {"map_unmap", 256, 0, NULL, run_map_unmap, NULL},
+    {"map_read_unmap", 256, READ, NULL, run_map_unmap, NULL},
+    {"map_write_unmap", 256, WRITE, NULL, run_map_unmap, NULL},
+    {"write_fault", BIG_PAGES, 0, setup_big, run_write_pages, teardown_big},
+    {"read_fault", BIG_PAGES, 0, setup_big, run_read_pages, teardown_big},
+    {"write_after_read_fault", BIG_PAGES, READ, setup_big, run_write_pages, teardown_big},
+    {"protect_split", 256, 0, setup_three, run_protect, teardown_three},
+    {"protect_merge", 256, 1, setup_three, run_protect, teardown_three},
+    {"protect_per_page", BIG_PAGES, WRITE, setup_big, run_protect_pages, teardown_big},
+    {"unmap_per_page", BIG_PAGES, WRITE, setup_big, run_unmap_pages, NULL},
+    REGIONS(10),
+    REGIONS(100),
+    REGIONS(1000),
+    REGIONS(10000),
+    REGIONS(100000),
 };
 
 /* Output */

@@ -58,10 +58,10 @@ static size_t random_size(void)
 {
 	uint64_t r = next_random();
 
-	return 1 + (size_t)(next_random() % (r % 16 == 0	 ? 512 * 1024
-						    : r % 8 == 0 ? 32 * 1024
-						    : r % 2 == 0 ? 2048
-								 : 128));
+	return 1 + (size_t)(next_random() % (r % 16 == 0     ? 512 * 1024
+						: r % 8 == 0 ? 32 * 1024
+						: r % 2 == 0 ? 2048
+							     : 128));
 }
 
 static void drop(struct block *b)
@@ -135,8 +135,8 @@ int main(void)
 	errno = 0;
 	huge = malloc((size_t)1 << 62);
 	printf("churn: %lu blocks made, %lu of them zeroed, %lu resized, peak %zu bytes, %zu left\n", made,
-		zeroed, resized, peak, live);
-	printf("churn: %lu wrong; 2^62 bytes: %s\n", bad,
-		huge == NULL && errno == ENOMEM ? "refused" : "given");
+	    zeroed, resized, peak, live);
+	printf(
+	    "churn: %lu wrong; 2^62 bytes: %s\n", bad, huge == NULL && errno == ENOMEM ? "refused" : "given");
 	return bad != 0 || live != 0 || huge != NULL;
 }

@@ -32,7 +32,7 @@ static size_t assemble(unsigned char *at, unsigned k)
 int main(void)
 {
 	unsigned char *memory =
-		mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	    mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned wrong = 0, calls = 0;
 
 	if (memory == MAP_FAILED) {

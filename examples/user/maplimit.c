@@ -49,13 +49,13 @@ int main(void)
 	if (mprotect(page(i), (size_t)(PAGES - i) * PAGE, PROT_READ) != 0) {
 		i += 2; /* not even one was left: the refused page begins the last region */
 	}
-	check("a whole region may change", mprotect(page(2), PAGE, PROT_NONE) == 0 &&
-						   mprotect(page(2), PAGE, PROT_READ | PROT_WRITE) == 0);
+	check("a whole region may change",
+	    mprotect(page(2), PAGE, PROT_NONE) == 0 && mprotect(page(2), PAGE, PROT_READ | PROT_WRITE) == 0);
 	base[0] = 1;
 	/* Fill up what may be left, one by one. */
 	for (long k = 0; k < 4; k++) {
-		other = mmap(
-			NULL, PAGE, k % 2 == 0 ? PROT_NONE : PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		other =
+		    mmap(NULL, PAGE, k % 2 == 0 ? PROT_NONE : PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (other == MAP_FAILED) {
 			break;
 		}
@@ -65,11 +65,11 @@ int main(void)
 	check("munmap in the middle of a region is refused", refused(munmap(other, PAGE)));
 	check("mprotect in the middle of a region is refused", refused(mprotect(other, PAGE, PROT_NONE)));
 	check("and both changed nothing",
-		*(volatile unsigned char *)other == 0 && *(volatile unsigned char *)(page(PAGES - 2)) == 0);
+	    *(volatile unsigned char *)other == 0 && *(volatile unsigned char *)(page(PAGES - 2)) == 0);
 	check("munmap of a whole region is not", munmap(page(1), PAGE) == 0);
 	check("munmap at the end of a region is not", munmap(page(PAGES - 1), PAGE) == 0);
 	check("then one fits again",
-		mmap(page(1), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page(1));
+	    mmap(page(1), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page(1));
 	check("all of it goes", munmap(base, (size_t)PAGES * PAGE) == 0);
 	return bad != 0;
 }

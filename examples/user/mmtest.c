@@ -71,17 +71,28 @@ const char *outcome(long result)
 		return "done";
 	}
 	switch (-result) {
-	case EINVAL: return "EINVAL";
-	case ENOMEM: return "ENOMEM";
-	case EEXIST: return "EEXIST";
-	case EACCES: return "EACCES";
-	case EFAULT: return "EFAULT";
-	case EBADF: return "EBADF";
-	case EPERM: return "EPERM";
-	case ENOSYS: return "ENOSYS";
-	case EOPNOTSUPP: return "EOPNOTSUPP";
-	case EOVERFLOW: return "EOVERFLOW";
-	default: break;
+	case EINVAL:
+		return "EINVAL";
+	case ENOMEM:
+		return "ENOMEM";
+	case EEXIST:
+		return "EEXIST";
+	case EACCES:
+		return "EACCES";
+	case EFAULT:
+		return "EFAULT";
+	case EBADF:
+		return "EBADF";
+	case EPERM:
+		return "EPERM";
+	case ENOSYS:
+		return "ENOSYS";
+	case EOPNOTSUPP:
+		return "EOPNOTSUPP";
+	case EOVERFLOW:
+		return "EOVERFLOW";
+	default:
+		break;
 	}
 	snprintf(number, sizeof(number), "error %ld", -result);
 	return number;
@@ -95,7 +106,7 @@ unsigned char *area(unsigned pages)
 	unsigned char *at;
 
 	if (strcmp(outcome(whole), "done") != 0 || unmap((uintptr_t)whole, 3 * length) != 0 ||
-		map((uintptr_t)whole + length, length, RW, PRIVATE | MAP_FIXED) != whole + (long)length) {
+	    map((uintptr_t)whole + length, length, RW, PRIVATE | MAP_FIXED) != whole + (long)length) {
 		printf("mmtest: no area of %u pages\n", pages);
 		fflush(stdout);
 		_exit(2);

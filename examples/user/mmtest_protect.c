@@ -22,9 +22,9 @@ static void test_protect_errors(void)
 	is("mprotect: unknown permission bits", outcome(protect(at, PAGE, PROT_READ | 0x100)), "EINVAL");
 	is("mprotect: unknown permission bits, length 0", outcome(protect(at, 0, 0x100)), "done");
 	is("mprotect: grows down and up",
-		outcome(protect(at, PAGE, PROT_READ | PROT_GROWSDOWN | PROT_GROWSUP)), "EINVAL");
+	    outcome(protect(at, PAGE, PROT_READ | PROT_GROWSDOWN | PROT_GROWSUP)), "EINVAL");
 	is("mprotect: grows down, but does not", outcome(protect(at, PAGE, PROT_READ | PROT_GROWSDOWN)),
-		"EINVAL");
+	    "EINVAL");
 	is("mprotect: nothing there", outcome(protect(at - PAGE, PAGE, PROT_READ)), "ENOMEM");
 	is("mprotect: beyond user space", outcome(protect(BEYOND, PAGE, PROT_READ)), "ENOMEM");
 	is("mprotect: begins in a hole", outcome(protect(at - PAGE, (size_t)2 * PAGE, PROT_READ)), "ENOMEM");
@@ -44,7 +44,7 @@ static void test_protect_effects(void)
 	const uintptr_t at = (uintptr_t)p;
 
 	is("mprotect: the middle, none, length rounded up", outcome(protect(at + PAGE, PAGE + 1, PROT_NONE)),
-		"done");
+	    "done");
 	is("a page in front", kernel_writes(p), "done");
 	is("none is not writable", kernel_writes(p + PAGE), "EFAULT");
 	is("none is not writable, second page", kernel_writes(p + (size_t)2 * PAGE), "EFAULT");
@@ -63,15 +63,15 @@ static void test_protect_effects(void)
 	is("mprotect: read-execute", outcome(protect(at, (size_t)5 * PAGE, PROT_READ | PROT_EXEC)), "done");
 	is("read-execute is not writable", kernel_writes(p), "EFAULT");
 	is("mprotect: every second page",
-		outcome(protect(at, PAGE, RW) | protect(at + (size_t)2 * PAGE, PAGE, RW) |
-			protect(at + (size_t)4 * PAGE, PAGE, RW)),
-		"done");
+	    outcome(protect(at, PAGE, RW) | protect(at + (size_t)2 * PAGE, PAGE, RW) |
+		    protect(at + (size_t)4 * PAGE, PAGE, RW)),
+	    "done");
 	is("page 1 is not writable", kernel_writes(p + PAGE), "EFAULT");
 	is("page 2 is writable", kernel_writes(p + (size_t)2 * PAGE), "done");
 	is("page 3 is not writable", kernel_writes(p + (size_t)3 * PAGE), "EFAULT");
 	is("mprotect: all of them", outcome(protect(at, (size_t)5 * PAGE, RW)), "done");
 	holds("page 3 and 4 hold what they held",
-		filled(p + (size_t)3 * PAGE + 1, 4) == 0 && p[(size_t)3 * PAGE + 1] == 4);
+	    filled(p + (size_t)3 * PAGE + 1, 4) == 0 && p[(size_t)3 * PAGE + 1] == 4);
 	is("page 3 is writable", kernel_writes(p + (size_t)3 * PAGE), "done");
 	drop_area(p, 5);
 }
@@ -85,7 +85,7 @@ static void test_protect_untouched(void)
 	map((uintptr_t)p, (size_t)2 * PAGE, PROT_NONE, PRIVATE | MAP_FIXED_NOREPLACE);
 	is("mmap: none is not writable", kernel_writes(p), "EFAULT");
 	is("mprotect: none to read-only", outcome(protect((uintptr_t)p, (size_t)2 * PAGE, PROT_READ)),
-		"done");
+	    "done");
 	holds("it is zero", filled(p, 0) && filled(p + PAGE, 0));
 	is("mprotect: to read-write", outcome(protect((uintptr_t)p, (size_t)2 * PAGE, RW)), "done");
 	p[0] = 1;
@@ -111,11 +111,11 @@ void test_break(void)
 	memset((void *)up, 7, PAGE);
 	holds("brk: down in the page keeps it", set_break(up + 1) == up + 1 && filled(page, 7));
 	holds("brk: down and up again is zero",
-		set_break(up) == up && !mapped(page) && set_break(up + PAGE) == up + PAGE && filled(page, 0));
+	    set_break(up) == up && !mapped(page) && set_break(up + PAGE) == up + PAGE && filled(page, 0));
 	holds("brk: absurd", set_break(BEYOND) == up + PAGE);
 	holds("brk: below the start", set_break(PAGE) == up + PAGE);
 	is("mmap: right above the break",
-		outcome(map(up + (uintptr_t)3 * PAGE, PAGE, RW, PRIVATE | MAP_FIXED_NOREPLACE)), "done");
+	    outcome(map(up + (uintptr_t)3 * PAGE, PAGE, RW, PRIVATE | MAP_FIXED_NOREPLACE)), "done");
 	holds("brk: up to it", set_break(up + (uintptr_t)2 * PAGE) == up + (uintptr_t)2 * PAGE);
 	holds("brk: into it", set_break(up + (uintptr_t)4 * PAGE) == up + (uintptr_t)2 * PAGE);
 	holds("brk: past it", set_break(up + (uintptr_t)16 * PAGE) == up + (uintptr_t)2 * PAGE);
@@ -141,7 +141,7 @@ void test_kernel_access(void)
 	is("read to the last address", kernel_writes((const void *)UINTPTR_MAX), "EFAULT");
 	memcpy(p + (size_t)2 * PAGE - sizeof(line) + 1, line, sizeof(line) - 1);
 	is("write up to the last byte of a mapping",
-		kernel_reads(p + (size_t)2 * PAGE - sizeof(line) + 1, sizeof(line) - 1), "done");
+	    kernel_reads(p + (size_t)2 * PAGE - sizeof(line) + 1, sizeof(line) - 1), "done");
 	/* A page that nobody touched yet is given to the kernel as to the program. */
 	unmap((uintptr_t)p, PAGE);
 	map((uintptr_t)p, PAGE, RW, PRIVATE | MAP_FIXED);

@@ -80,7 +80,7 @@ void start_c(const uint64_t *stack)
 		finish("pie: not moved\n", 1);
 	}
 	if (auxiliary(stack, AT_PHDR) != base + sizeof(Elf64_Ehdr) ||
-		auxiliary(stack, AT_ENTRY) != base + ((const Elf64_Ehdr *)base)->e_entry) {
+	    auxiliary(stack, AT_ENTRY) != base + ((const Elf64_Ehdr *)base)->e_entry) {
 		finish("pie: the auxiliary vector is about another address\n", 1);
 	}
 	if (table[1] - table[0] != 2 || table[0][2] != 't' || *table[1] != 't') {

@@ -16,9 +16,9 @@ static int bad;
 static void report(const char *what, int refused, int error)
 {
 	printf("wx: %s: %s\n", what,
-		!refused	  ? "given"
-		: error == EACCES ? "refused, EACCES"
-				  : strerror(error));
+	    !refused	      ? "given"
+	    : error == EACCES ? "refused, EACCES"
+			      : strerror(error));
 	bad += refused != wanted_refusal || (refused && error != EACCES);
 }
 
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
 	report("mprotect of read-execute memory", r != 0, errno);
 	r = mprotect(p, (size_t)3 * PAGE, rw);
 	printf("wx: read-execute back to read-write: %s, content %d\n", r == 0 ? "given" : strerror(errno),
-		memory[PAGE]);
+	    memory[PAGE]);
 	bad += r != 0 || memory[PAGE] != 18;
 	return bad != 0;
 }

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Boot cases that compare: a program on the example kernel must do what it did on Linux (examples/user/cases, expected/)."""
+
+import dataclasses
+import os
+import re
+import shlex
+import subprocess
+
+import run as examples_run
+
+LIST = os.path.join(examples_run.USER, "cases")
+EXPECTED = os.path.join(examples_run.USER, "expected")
+SIGNALS = {4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 11: "SIGSEGV"}
+# What runs in each forced paging mode and on each CPU model besides mmtest: the start of a program, faults of both kinds, code.
+SHORT = ["args", "basics", "churn", "jit", "fault-no-exec", "offstack"]
+
+
+class Skip(Exception):
+    """The case cannot run here; the message says why."""
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    status: int
+    options: list
+    program: str
+    args: list
+
+    def option(self, key):
+        return next((o[len(key) + 1:] for o in self.options if o.startswith(key + "=")), None)
+
+    def expected(self, stream):
+        path = os.path.join(EXPECTED, "%s.%s" % (self.option("as") or self.name, stream))
+        return _read(path) if os.path.exists(path) else b""
+
+    def input(self):
+        name = self.option("in")
+        return _read(os.path.join(EXPECTED, name + ".in")) if name else None
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _cases():
+    found = {}
+    with open(LIST) as file:
+        for line in file:
+            words = [] if line.startswith("#") else shlex.split(line)
+            if words:
+                options = [] if words[2] == "-" else words[2].split(",")
+                found[words[0]] = Case(words[0], int(words[1]), options, words[3], words[4:])
+    return found
+
+
+def _difference(case, status, out, err, own):
+    """What is not as on Linux, in a few words; nothing if all is."""
+    if status != case.status:
+        return "status %d, on Linux %d" % (status, case.status)
+    wanted = case.expected("out")
+    if out != wanted:
+        at = next((i for i, (a, b) in enumerate(zip(out, wanted)) if a != b), min(len(out), len(wanted)))
+        return "%d bytes on standard output, on Linux %d; the first difference is at %d" % (len(out), len(wanted), at)
+    if "anyerr" not in case.options and err.encode() != case.expected("err"):
+        return "another standard error than on Linux"
+    signal = SIGNALS.get(case.status - 128)
+    if signal and not any("killed by signal %d (%s)" % (case.status - 128, signal) in line for line in own):
+        return "no word about the signal"
+    if case.program in ("fault", "offstack") and not any(re.search("0x[0-9a-f]{2,}", line) for line in own):
+        return "no report with the address"
+    return ""
+
+
+def _busybox(bench):
+    if not os.path.exists(bench.program("busybox")):
+        done = subprocess.run(["sh", os.path.join(examples_run.USER, "busybox.sh"), bench.isa, bench.programs],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise Skip("Debian's busybox-static could not be fetched: " + done.stdout.strip()[-200:])
+
+
+def _run(bench, case, options=()):
+    if case.program == "busybox":
+        _busybox(bench)
+    options = list(options) + (["--wx"] if "wx" in case.options else [])
+    status, out, err = bench.run(bench.program(case.program), *case.args, options=options, data=case.input())
+    lines = err.split("\n")
+    own = [line for line in lines if line.startswith("examples/run: ")]
+    err = "\n".join(line for line in lines if not line.startswith("examples/run: "))
+    wrong = _difference(case, status, out, err, own)
+    if not wrong:
+        return ""
+    return "%s\n%s\n---- standard error\n%s\n%s" % (wrong, out[:6000].decode(errors="backslashreplace"), err[:4000], "\n".join(own))
+
+
+def cases(isa, modes, cpus):
+    """Name -> function of a Bench that returns what is wrong. modes and cpus: the paging modes and CPU models to go through as well."""
+    known = _cases()
+    if isa == "riscv":  # Debian 12's C library has no start code for static-pie there
+        del known["hello-pie"]
+    table = {"Linux " + name: lambda b, c=case: _run(b, c) for name, case in known.items()}
+    settings = [("paging " + mode, ["--word", "paging=" + mode]) for mode in modes]
+    settings += [("cpu " + cpu, ["--cpu", cpu]) for cpu in cpus] + [("128 MiB of memory", ["--memory", "128"])]
+    for label, options in settings:
+        for name in SHORT:
+            table["%s, Linux %s" % (label, name)] = lambda b, c=known[name], o=options: _run(b, c, o)
+    table["128 MiB of memory, Linux hash64"] = lambda b: _run(b, known["hash64"], ["--memory", "128"])
+    return table
