@@ -71,7 +71,10 @@ def command(boot, directory):
         line += ["-icount", "shift=0,sleep=off"]
     if boot.gdb:
         line += ["-S", "-gdb", "tcp:127.0.0.1:%d" % boot.gdb]
-    line += ["-kernel", os.path.abspath(boot.kernel), "-append", " ".join(boot.words)]
+    kernel = os.path.abspath(boot.kernel)
+    if isa == "aarch64" and kernel.endswith(".elf"):
+        kernel = kernel[:-4] + ".img"  # an ELF file would get neither archive nor device tree
+    line += ["-kernel", kernel, "-append", " ".join(boot.words)]
     if boot.archive:
         line += ["-initrd", os.path.join(directory, "archive")]
     return line
