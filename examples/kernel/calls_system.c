@@ -163,7 +163,7 @@ int64_t call_time(const uint64_t *argument)
 	return (int64_t)seconds;
 }
 
-/* Sleeps by giving way until the time has come; there are no timers to wait on. */
+/* Sleeps in ticks: there are no timers to wait on. */
 static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
 {
 	uint64_t time[2], now, end;
@@ -177,7 +177,7 @@ static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
 	}
 	end = time[0] * NANOSECONDS + time[1] + (absolute ? 0 : now);
 	while (clock_read(clock, &now) && now < end) {
-		process_yield();
+		process_pause();
 	}
 	return 0;
 }

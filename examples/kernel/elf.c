@@ -60,6 +60,9 @@ static bool header_check(const struct archive_entry *file, const struct elf_head
 	if (h->type != ET_EXEC && h->type != ET_DYN) {
 		return refuse(file, "not an executable file");
 	}
+	if (h->entry >= vmem_aspace_user_size()) {
+		return refuse(file, "its entry lies outside of the user half");
+	}
 	if (h->phentsize != sizeof(struct elf_segment) || h->phnum == 0 || h->phnum > SEGMENTS_MAX || h->phoff > file->size ||
 	    file->size - h->phoff < h->phnum * sizeof(struct elf_segment)) {
 		return refuse(file, "bad program headers");

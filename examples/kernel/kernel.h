@@ -132,6 +132,8 @@ _Noreturn void process_exit(unsigned status);
 _Noreturn void process_kill(unsigned signal);
 /* Gives the CPU to the next ready process, if there is another. */
 void process_yield(void);
+/* The same, and if there is no other, waits for the next tick. */
+void process_pause(void);
 
 /* ---- Programs (elf.c, stack.c). ---- */
 

@@ -138,12 +138,14 @@ void kernel_panic(const char *format, ...)
 void panic_trap(const struct port_frame *frame, const char *name)
 {
 	const char *register_name;
+	unsigned shown = 0;
 	uint64_t value;
 
 	enter(name);
 	for (unsigned i = 0; port_frame_register(frame, i, &register_name, &value); i++) {
 		if (register_name[0] != '\0') {
-			kernel_log("%6s %016lx%s", register_name, value, i % 4 == 3 ? "\n" : "");
+			kernel_log("%7s %016lx%s", register_name, value, shown % 4 == 3 ? "\n" : "");
+			shown++;
 		}
 	}
 	kernel_log("\nat\n");

@@ -4,7 +4,7 @@
  * the common kernel supplies to it. There is no #if of an ISA in the common code.
  *
  * The machine has one CPU. The kernel runs with interrupts off and is never preempted; interrupts are on in user mode
- * only. So a trap comes from user mode, or it is a bug of the kernel. Every thread has a kernel stack of its own, and a
+ * only, and in port_idle(). So a trap comes from user mode, or it is a bug of the kernel. Every thread has a kernel stack of its own, and a
  * thread that gives up the CPU does so inside kernel_schedule(), with all that it left of user mode on that stack.
  *
  * Layout that every port keeps: all RAM is mapped, write-back, read-write and not executable, at physical address +
@@ -78,12 +78,12 @@ uint64_t port_entropy(void);   /* the best word of entropy there is: an instruct
 void port_tick_start(void);    /* from now on kernel_tick() is called about KERNEL_TICK_HZ times a second of user time */
 void port_tick_stop(void);     /* no more ticks: a lone program is not disturbed */
 #define KERNEL_TICK_HZ 100u
-void port_idle(void);	       /* waits for an interrupt, interrupts on meanwhile; none pending: returns after the next */
+void port_idle(void);	       /* waits for the next tick, interrupts on meanwhile: the one other place where they are */
 
 /* ---- Threads. struct port_thread is in port_isa.h; its users know no field. ---- */
 
 /* A thread that will begin in start(argument) on the given kernel stack (exclusive top, 16-byte aligned) at the first switch
- * to it. fp_area: one zeroed page for its floating-point and vector state, which starts as at reset. */
+ * to it. fp_area: one zeroed page for its floating-point and vector state, which starts as at reset; NULL: it never enters user mode. */
 void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument);
 /* Saves the callee-saved registers, the user's TLS register and the whole FP and vector state in `from`, loads those of
  * `to`, and makes its stack the one that traps from user mode use. Returns when somebody switches back to `from`. The user

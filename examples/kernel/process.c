@@ -7,7 +7,7 @@
  *
  * P1. process_current is NULL exactly in the boot context. Its space is then none, else the process's.
  * P2. A process ends on its own stack and in its own space, so both are freed later, by the boot context.
- * P3. The tick runs exactly while more than one process is ready.
+ * P3. The tick runs while more than one process is ready, or while the only one waits for the time.
  */
 #include <vmem/frame.h>
 #include <vmem/kernel.h>
@@ -174,6 +174,17 @@ void process_yield(void)
 
 	if (next != process_current) {
 		switch_to(next);
+	}
+}
+
+void process_pause(void)
+{
+	if (ready_count > 1) {
+		process_yield();
+	} else {
+		port_tick_start();
+		port_idle();
+		port_tick_stop();
 	}
 }
 

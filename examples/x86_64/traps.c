@@ -161,7 +161,9 @@ void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area
 		.stack_top = (uint64_t)(uintptr_t)stack_top,
 		.fp = fp_area,
 	};
-	fp_init(fp_area);
+	if (fp_area != NULL) {
+		fp_init(fp_area);
+	}
 }
 
 void port_thread_switch(struct port_thread *from, struct port_thread *to)
