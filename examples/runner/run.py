@@ -68,7 +68,10 @@ def kernel_image(isa, out):
     """Builds the release kernel of an ISA; its path."""
     directory = build.build("kernel-" + isa, ["--cross-file", build.cross_file(isa), "--buildtype", "release"],
                             what="the %s kernel" % isa, out=out)
-    return os.path.join(directory, "examples", "kernel.elf")
+    kernel = os.path.join(directory, "examples", "kernel.elf")
+    if not os.path.exists(kernel):
+        raise build.BuildError("there is no kernel of %s" % isa)
+    return kernel
 
 
 def symbols(kernel, isa):
