@@ -18,6 +18,16 @@ static struct {
 	uint64_t address;
 } failed;
 
+/* Apart from kernel_fault(), which stays short without it. */
+static __attribute__((noinline)) bool note_failure(uint64_t address, struct vmem_trap trap, enum vmem_fault_result result)
+{
+	failed.valid = true;
+	failed.trap = trap;
+	failed.result = result;
+	failed.address = address;
+	return false;
+}
+
 bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 {
 	const struct vmem_trap trap = vmem_trap_decode(cause, detail);
@@ -29,11 +39,7 @@ bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 			return true;
 		}
 	}
-	failed.valid = true;
-	failed.trap = trap;
-	failed.result = result;
-	failed.address = address;
-	return false;
+	return note_failure(address, trap, result);
 }
 
 static const char *access_name(unsigned access)
