@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmu_riscv.c - the MMU of RV64 in S-mode, from the privileged specification, chapters "Supervisor-Level
+ * ISA" and "Svnapot", "Svpbmt",
+ * "Svade", "Svadu".
+ *
+ * "Sv39", "Sv48", "Sv57": bit 0 V, 1 R, 2 W, 3 X, 4 U, 5 G, 6 A, 7 D, 9:8 software, 53:10 PPN, 60:54
+ *     reserved, 62:61 PBMT, 63 N. R=W=X=0 points to the next level, and then A, D, U, PBMT and N must be
+ *     zero. W without R is reserved; a large leaf is aligned.
+ * "Virtual address translation process": what is malformed page-faults. A and D are set by hardware (Svadu)
+ *     or fault (Svade). SUM is on and MXR off: S-mode's data accesses may use U pages, its fetches never.
+ * "Supervisor memory-management fence instruction": SFENCE.VMA with an address orders leaf entries only,
+ *     with an id no global mapping; a non-leaf change wants rs1=x0. Entries with V clear may be cached, so
+ *     an upper one of these goes only with rs1=x0 too.
+ * "Svnapot": 64 KiB runs, ppn[3:0] = 1000; the page's place comes from the address.
+ */
+#include "internal.h"
+
+#define BIT(n) (UINT64_C(1) << (n))
+#define V BIT(0)
+#define R BIT(1)
+#define W BIT(2)
+#define X BIT(3)
+#define U BIT(4)
+#define G BIT(5)
+#define A BIT(6)
+#define D BIT(7)
+#define N BIT(63)
+
+static bool has(uint32_t feature)
+{
+	return (machine_now->config.features & feature) != 0;
+}
+
+static uint64_t address_of(uint64_t raw)
+{
+	return (raw >> 10 & low_mask(44)) << 12;
+}
+
+static struct mmu_entry bad(const char *why)
+{
+	return (struct mmu_entry){.kind = MMU_BAD, .bad = why};
+}
+
+static const char *malformed_table(uint64_t raw, unsigned level)
+{
+	if (level == 0) {
+		return "a pointer at the last level";
+	}
+	if ((raw & (A | D | U)) != 0) {
+		return "A, D or U in a pointer";
+	}
+	return (raw >> 61) != 0 ? "PBMT or N in a pointer" : NULL;
+}
+
+static const char *malformed_leaf(uint64_t raw, unsigned level)
+{
+	unsigned pbmt = (unsigned)(raw >> 61) & 3;
+	if ((raw & W) != 0 && (raw & R) == 0) {
+		return "W without R";
+	}
+	if (pbmt == 3 || (pbmt != 0 && !has(MACHINE_SVPBMT))) {
+		return "a reserved PBMT";
+	}
+	if ((raw & N) != 0 && (!has(MACHINE_SVNAPOT) || level != 0 || (raw >> 10 & 15) != 8)) {
+		return "a reserved N";
+	}
+	return (address_of(raw) & low_mask(level_shift(level))) != 0 ? "a misaligned leaf" : NULL;
+}
+
+static uint8_t type_of(uint64_t raw, uint64_t pa)
+{
+	static const uint8_t types[4] = {MACHINE_WB, MACHINE_WC, MACHINE_UC, MACHINE_UC};
+	unsigned pbmt = (unsigned)(raw >> 61) & 3;
+	return pbmt == 0 && !machine_is_ram(pa) ? (uint8_t)MACHINE_UC : types[pbmt];
+}
+
+static uint32_t allowed(uint64_t raw)
+{
+	uint32_t user = ((raw & R) != 0 ? (uint32_t)MACHINE_PERM_UR : 0) |
+			((raw & W) != 0 ? (uint32_t)MACHINE_PERM_UW : 0) |
+			((raw & X) != 0 ? (uint32_t)MACHINE_PERM_UX : 0);
+	uint32_t supervisor = user << 3; /* the same three bits, one group up */
+	return (raw & U) != 0 ? user | (supervisor & ~(uint32_t)MACHINE_PERM_SX) : supervisor;
+}
+
+static struct mmu_entry decode(uint64_t raw, unsigned level, unsigned index)
+{
+	struct mmu_entry e = {.kind = MMU_INVALID};
+	bool is_table = (raw & (R | W | X)) == 0;
+	if ((raw & V) == 0) {
+		return e;
+	}
+	if ((raw >> 54 & 127) != 0) {
+		return bad("reserved bits 60:54");
+	}
+	e.bad = is_table ? malformed_table(raw, level) : malformed_leaf(raw, level);
+	if (e.bad != NULL) {
+		return bad(e.bad);
+	}
+	e.pa = address_of(raw);
+	if ((e.pa & ~low_mask(machine_now->config.pa_bits)) != 0) {
+		e = bad("an address beyond physical memory");
+		e.bad_size = true;
+		return e;
+	}
+	e.global = (raw & G) != 0;
+	if (is_table) {
+		e.kind = MMU_TABLE;
+		e.accessed = true;
+		return e;
+	}
+	e.kind = MMU_LEAF;
+	if ((raw & N) != 0) {
+		e.run_shift = 4;
+		e.pa = (e.pa & ~low_mask(16)) | (uint64_t)(index & 15) << 12;
+	}
+	e.accessed = (raw & A) != 0;
+	e.dirty = (raw & D) != 0;
+	e.type = type_of(raw, e.pa);
+	e.allow = allowed(raw);
+	return e;
+}
+
+static uint32_t finish(uint32_t allow)
+{
+	return allow;
+}
+
+static uint64_t mark(uint64_t raw, unsigned level, bool store)
+{
+	(void)level;
+	return (raw & (R | W | X)) == 0 ? raw : raw | A | (store ? D : 0);
+}
+
+static bool canonical(uint64_t va)
+{
+	uint64_t upper = va >> (machine_now->va_bits - 1);
+	return upper == 0 || upper == UINT64_MAX >> (machine_now->va_bits - 1);
+}
+
+static void fault(const struct mmu_fault *f, struct machine_result *out)
+{
+	static const uint8_t page_faults[] = {[MACHINE_READ] = 13, [MACHINE_WRITE] = 15, [MACHINE_EXEC] = 12};
+	static const uint8_t access_faults[] = {[MACHINE_READ] = 5, [MACHINE_WRITE] = 7, [MACHINE_EXEC] = 1};
+	bool access = f->why == WHY_SIZE || f->why == WHY_BUS;
+	out->cause = access ? access_faults[f->kind] : page_faults[f->kind];
+	out->detail = f->user ? 0 : BIT(8); /* sstatus.SPP */
+}
+
+const struct mmu mmu_riscv = {
+    .name = "RISC-V",
+    .decode = decode,
+    .finish = finish,
+    .mark = mark,
+    .canonical = canonical,
+    .fault = fault,
+};
+
+void riscv_write_satp(unsigned cpu, uint64_t root, uint32_t asid)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	if (machine_now->config.isa != MACHINE_RISCV) {
+		machine_violation(MACHINE_MISUSE, "CSRW satp on another ISA");
+		return;
+	}
+	machine_counters.root_writes++;
+	c->root = root;
+	c->asid = asid;
+	c->id_unchecked = true; /* the fence comes after satp: judged at the next translation */
+}
+
+struct operand {
+	bool leaves_only, any_id;
+	uint32_t asid;
+};
+
+static bool matches(const struct tlb_entry *e, const void *argument)
+{
+	const struct operand *o = argument;
+	if (o->leaves_only && (e->kind == MMU_TABLE || (e->kind == MMU_INVALID && e->level != 0))) {
+		return false;
+	}
+	return o->any_id || (!e->global && e->asid == o->asid);
+}
+
+void riscv_sfence_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
+{
+	struct operand operand = {rs1 != RISCV_ANY, rs2 == RISCV_ANY, (uint32_t)rs2};
+	uint64_t *counter = !operand.leaves_only ? (operand.any_id ? &machine_counters.flush_all
+								   : &machine_counters.flush_space)
+			    : operand.any_id	 ? &machine_counters.flush_global
+						 : &machine_counters.flush_page;
+	if (machine_now->config.isa != MACHINE_RISCV) {
+		machine_violation(MACHINE_MISUSE, "SFENCE.VMA on another ISA");
+		return;
+	}
+	struct tlb_flush flush = tlb_flush_begin(counter);
+	if (operand.leaves_only) {
+		tlb_drop_address(&flush, cpu, rs1, matches, &operand);
+	} else if (operand.any_id) {
+		tlb_drop_matching(&flush, cpu, matches, &operand);
+	} else {
+		tlb_drop_id(&flush, cpu, operand.asid, matches, &operand);
+	}
+	tlb_flush_end(&flush);
+}
