@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * archive.c - the initial archive: a cpio file of the "newc" form (cpio(5)), read where it lies. Each member is a header of 110
- * characters (a magic of six, then thirteen numbers of eight hexadecimal digits), its name with a NUL, padding to four bytes, the content,
- * padding again; the member TRAILER!!! ends it.
+ * archive.c - the initial archive: a cpio file of the "newc" form (cpio(5)), read where it lies. Each
+ * member is a header of 110 characters (a magic of six, then thirteen numbers of eight hexadecimal digits),
+ * its name with a NUL, padding to four bytes, the content, padding again; the member TRAILER!!! ends it.
  *
  * The members go into a table once; nothing of them is copied until a program is mapped (archive_object()).
  */
@@ -47,13 +47,15 @@ void archive_open(const void *start, size_t length)
 	const char *at = start;
 	size_t left = length;
 
-	entries[entries_count++] = (struct archive_entry){ .name = "", .mode = MODE_DIRECTORY | 0755, .links = 2 };
+	entries[entries_count++] =
+	    (struct archive_entry){.name = "", .mode = MODE_DIRECTORY | 0755, .links = 2};
 	while (left >= HEADER_SIZE) {
 		uint64_t name_size, size, name_end, data_end;
 		const char *name = at + HEADER_SIZE;
 
 		if (memcmp(at, "070701", 6) != 0 && memcmp(at, "070702", 6) != 0) {
-			kernel_panic("the initial archive is not a newc cpio file at byte %zu", length - left);
+			kernel_panic(
+			    "the initial archive is not a newc cpio file at byte %zu", length - left);
 		}
 		name_size = header_field(at, FIELD_NAME_SIZE);
 		size = header_field(at, FIELD_SIZE);
@@ -70,11 +72,11 @@ void archive_open(const void *start, size_t length)
 		}
 		if (plain_name(name)[0] != '\0') {
 			entries[entries_count++] = (struct archive_entry){
-				.name = plain_name(name),
-				.data = at + name_end,
-				.size = size,
-				.mode = (uint32_t)header_field(at, FIELD_MODE),
-				.links = (uint32_t)header_field(at, FIELD_LINKS),
+			    .name = plain_name(name),
+			    .data = at + name_end,
+			    .size = size,
+			    .mode = (uint32_t)header_field(at, FIELD_MODE),
+			    .links = (uint32_t)header_field(at, FIELD_LINKS),
 			};
 		}
 		at += data_end;
@@ -102,7 +104,8 @@ static struct archive_entry *lookup(const char *name)
 	return NULL;
 }
 
-/* Appends the components of `path` to the plain name in `out`; "." and ".." are worked out. False when it does not fit. */
+/* Appends the components of `path` to the plain name in `out`; "." and ".." are worked out. False when it
+ * does not fit. */
 static bool append_path(char *out, const char *path)
 {
 	size_t length = string_length(out);

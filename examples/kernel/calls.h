@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls.h - the system calls of the common kernel, for the ports' tables. Each takes its arguments in memory and answers a result or a
- * negative errno, as Linux's call of the same name does for one that knows no signals, no other users and a file system that never changes.
+ * calls.h - the system calls of the common kernel, for the ports' tables. Each takes its arguments in
+ * memory and answers a result or a negative errno, as Linux's call of the same name does for one that knows
+ * no signals, no other users and a file system that never changes.
  */
 #ifndef KERNEL_CALLS_H
 #define KERNEL_CALLS_H
@@ -17,17 +18,22 @@ kernel_call_t call_dup, call_dup2, call_dup3, call_fcntl, call_ioctl;
 
 /* calls_path.c */
 kernel_call_t call_open, call_openat;
-kernel_call_t call_fstat, call_stat, call_lstat, call_newfstatat, call_readlink, call_readlinkat, call_access, call_faccessat;
+kernel_call_t call_fstat, call_stat, call_lstat, call_newfstatat, call_readlink, call_readlinkat, call_access,
+    call_faccessat;
 kernel_call_t call_getdents64, call_getcwd, call_chdir;
 
 /* calls_process.c */
-kernel_call_t call_exit, call_exit_group, call_getpid, call_getppid, call_gettid, call_set_tid_address, call_sched_yield;
-kernel_call_t call_sched_getaffinity, call_kill, call_tkill, call_tgkill, call_rt_sigaction, call_rt_sigprocmask, call_wait4;
+kernel_call_t call_exit, call_exit_group, call_getpid, call_getppid, call_gettid, call_set_tid_address,
+    call_sched_yield;
+kernel_call_t call_sched_getaffinity, call_kill, call_tkill, call_tgkill, call_rt_sigaction,
+    call_rt_sigprocmask, call_wait4;
 kernel_call_t call_prctl;
 
 /* calls_system.c */
-kernel_call_t call_uname, call_sysinfo, call_prlimit64, call_getrlimit, call_getrusage, call_times, call_getrandom;
-kernel_call_t call_clock_gettime, call_clock_getres, call_gettimeofday, call_time, call_nanosleep, call_clock_nanosleep;
+kernel_call_t call_uname, call_sysinfo, call_prlimit64, call_getrlimit, call_getrusage, call_times,
+    call_getrandom;
+kernel_call_t call_clock_gettime, call_clock_getres, call_gettimeofday, call_time, call_nanosleep,
+    call_clock_nanosleep;
 
 /* 0, whatever is asked: user and group ids, calls that have nothing to do here. */
 kernel_call_t call_zero;

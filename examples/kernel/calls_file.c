@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_file.c - system calls on descriptors. Data passes through one page: the kernel never touches a user address, and nothing else can
- * run while it is in use.
+ * calls_file.c - system calls on descriptors. Data passes through one page: the kernel never touches a user
+ * address, and nothing else can run while it is in use.
  */
 #include <vmem/copy.h>
 
@@ -113,7 +113,7 @@ static int64_t for_each_vector(const uint64_t *argument, kernel_call_t *call)
 		int64_t done = kernel_copy_in(&vector, argument[1] + i * sizeof(vector), sizeof(vector));
 
 		if (done == 0) {
-			const uint64_t part[3] = { argument[0], vector.base, vector.length };
+			const uint64_t part[3] = {argument[0], vector.base, vector.length};
 			done = call(part);
 		}
 		if (done < 0) {

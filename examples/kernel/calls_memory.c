@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_memory.c - system calls on memory: what this kernel is the example for. Linux's semantics are the library's (posix.h); here are
- * only the order of the arguments and the one rule that a kernel adds, that files cannot be mapped.
+ * calls_memory.c - system calls on memory: what this kernel is the example for. Linux's semantics are the
+ * library's (posix.h); here are only the order of the arguments and the one rule that a kernel adds, that
+ * files cannot be mapped.
  */
 #include <vmem/copy.h>
 
@@ -20,7 +21,8 @@ int64_t call_mmap(const uint64_t *argument)
 	if ((argument[5] & VMEM_PAGE_MASK) != 0) {
 		return -EINVAL;
 	}
-	result = vmem_posix_mmap(&process_current->posix, argument[0], argument[1], (int)argument[2], (int)argument[3], &address);
+	result = vmem_posix_mmap(
+	    &process_current->posix, argument[0], argument[1], (int)argument[2], (int)argument[3], &address);
 	return result < 0 ? result : (int64_t)address;
 }
 
@@ -46,7 +48,8 @@ int64_t call_madvise(const uint64_t *argument)
 	if (argument[2] != MADV_DONTNEED || length == 0) {
 		return argument[2] <= MADV_DONTNEED ? 0 : -EINVAL;
 	}
-	return -vmem_posix_errno(vmem_vmar_decommit(vmem_aspace_root(process_current->aspace), argument[0], length));
+	return -vmem_posix_errno(
+	    vmem_vmar_decommit(vmem_aspace_root(process_current->aspace), argument[0], length));
 }
 
 int64_t kernel_copy_in(void *to, uint64_t from, size_t length)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_path.c - system calls on names and what they stand for. The working directory is the root and stays it; a directory descriptor of
- * the *at calls matters only if it is an open directory other than the root.
+ * calls_path.c - system calls on names and what they stand for. The working directory is the root and stays
+ * it; a directory descriptor of the *at calls matters only if it is an open directory other than the root.
  */
 #include "calls.h"
 #include "files.h"
@@ -13,7 +13,8 @@
 
 static void fill_stat(struct port_stat *out, const struct archive_entry *entry, uint32_t mode)
 {
-	*out = (struct port_stat){ .st_dev = 1, .st_ino = 1, .st_mode = mode, .st_nlink = 1, .st_blksize = 4096 };
+	*out =
+	    (struct port_stat){.st_dev = 1, .st_ino = 1, .st_mode = mode, .st_nlink = 1, .st_blksize = 4096};
 	if (entry != NULL) {
 		out->st_ino = (uint64_t)(entry - archive_entry(0)) + 2;
 		out->st_mode = entry->mode;
@@ -130,7 +131,7 @@ int64_t call_newfstatat(const uint64_t *argument)
 			return result;
 		}
 		if (first == '\0') {
-			return call_fstat((const uint64_t[2]){ argument[0], argument[2] });
+			return call_fstat((const uint64_t[2]){argument[0], argument[2]});
 		}
 	}
 	return stat_path(argument[0], argument[1], argument[2], (argument[3] & AT_SYMLINK_NOFOLLOW) != 0);
@@ -212,7 +213,8 @@ static const char *name_in(const struct archive_entry *directory, const struct a
 	const char *name = entry->name;
 
 	if (length != 0) {
-		if (string_length(name) <= length || memcmp(name, directory->name, length) != 0 || name[length] != '/') {
+		if (string_length(name) <= length || memcmp(name, directory->name, length) != 0 ||
+		    name[length] != '/') {
 			return NULL;
 		}
 		name += length + 1;
@@ -225,7 +227,8 @@ static const char *name_in(const struct archive_entry *directory, const struct a
 	return *name != '\0' ? name : NULL;
 }
 
-/* struct linux_dirent64: ino, off, reclen, type, then the name and its NUL, padded to eight bytes. The position is an index into the archive. */
+/* struct linux_dirent64: ino, off, reclen, type, then the name and its NUL, padded to eight bytes. The
+ * position is an index into the archive. */
 int64_t call_getdents64(const uint64_t *argument)
 {
 	struct open_file *file = files_get(argument[0]);
@@ -239,8 +242,8 @@ int64_t call_getdents64(const uint64_t *argument)
 	}
 	for (;; file->position++) {
 		const struct archive_entry *entry = archive_entry((unsigned)file->position);
-		uint8_t record[24 + KERNEL_PATH_MAX] = { 0 };
-		const uint64_t numbers[2] = { file->position + 2, file->position + 1 };
+		uint8_t record[24 + KERNEL_PATH_MAX] = {0};
+		const uint64_t numbers[2] = {file->position + 2, file->position + 1};
 		const char *name;
 		size_t length;
 

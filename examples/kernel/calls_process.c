@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_process.c - system calls on processes. There are no signal handlers: a signal that a program sends itself kills it, or is ignored.
+ * calls_process.c - system calls on processes. There are no signal handlers: a signal that a program sends
+ * itself kills it, or is ignored.
  */
 #include "calls.h"
 
@@ -92,7 +93,8 @@ static int64_t send_signal(uint64_t pid, uint64_t signal)
 	if (pid != process_current->pid && pid != 0) {
 		return -ESRCH;
 	}
-	if (signal == 0 || is_harmless(signal) || (process_current->signals_ignored >> (signal - 1) & 1) != 0) {
+	if (signal == 0 || is_harmless(signal) ||
+	    (process_current->signals_ignored >> (signal - 1) & 1) != 0) {
 		return 0;
 	}
 	kernel_say("%s: killed by signal %lu, sent by itself", process_current->name, signal);
@@ -111,10 +113,12 @@ int64_t call_tkill(const uint64_t *argument)
 
 int64_t call_tgkill(const uint64_t *argument)
 {
-	return (uint32_t)argument[0] == process_current->pid ? send_signal((uint32_t)argument[1], argument[2]) : -ESRCH;
+	return (uint32_t)argument[0] == process_current->pid ? send_signal((uint32_t)argument[1], argument[2])
+							     : -ESRCH;
 }
 
-/* Remembers only whether a signal is ignored. struct sigaction begins with the handler; the old one is answered as zeroes. */
+/* Remembers only whether a signal is ignored. struct sigaction begins with the handler; the old one is
+ * answered as zeroes. */
 int64_t call_rt_sigaction(const uint64_t *argument)
 {
 	static const uint64_t old[3];
@@ -160,7 +164,7 @@ int64_t call_wait4(const uint64_t *argument)
 int64_t call_prctl(const uint64_t *argument)
 {
 	enum { PR_SET_NAME = 15, PR_GET_NAME = 16 };
-	char name[16] = { 0 };
+	char name[16] = {0};
 	size_t length;
 
 	switch (argument[0]) {

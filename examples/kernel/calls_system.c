@@ -12,7 +12,7 @@ int64_t call_uname(const uint64_t *argument)
 {
 	static const struct {
 		char sysname[65], nodename[65], release[65], version[65], machine[65], domain[65];
-	} names = { "Linux", "vmem", "6.1.0", "libvmem example kernel", PORT_MACHINE, "(none)" };
+	} names = {"Linux", "vmem", "6.1.0", "libvmem example kernel", PORT_MACHINE, "(none)"};
 
 	return kernel_copy_out(argument[0], &names, sizeof(names));
 }
@@ -26,7 +26,7 @@ int64_t call_sysinfo(const uint64_t *argument)
 		uint32_t pad2;
 		uint64_t total_high, free_high;
 		uint32_t unit, pad3;
-	} info = { .processes = 1, .unit = 1 };
+	} info = {.processes = 1, .unit = 1};
 	struct vmem_frame_stats frames;
 
 	vmem_frame_stats(&frames);
@@ -39,7 +39,7 @@ int64_t call_sysinfo(const uint64_t *argument)
 static int64_t limit_out(uint64_t resource, uint64_t to)
 {
 	enum { RLIMIT_STACK = 3, RLIMIT_NOFILE = 7, RLIMIT_COUNT = 16 };
-	uint64_t limit[2] = { UINT64_MAX, UINT64_MAX };
+	uint64_t limit[2] = {UINT64_MAX, UINT64_MAX};
 
 	if (resource >= RLIMIT_COUNT) {
 		return -EINVAL;
@@ -55,7 +55,8 @@ static int64_t limit_out(uint64_t resource, uint64_t to)
 /* New limits are taken and have no effect. */
 int64_t call_prlimit64(const uint64_t *argument)
 {
-	return argument[0] == 0 || argument[0] == process_current->pid ? limit_out(argument[1], argument[3]) : -ESRCH;
+	return argument[0] == 0 || argument[0] == process_current->pid ? limit_out(argument[1], argument[3])
+								       : -ESRCH;
 }
 
 int64_t call_getrlimit(const uint64_t *argument)
@@ -66,7 +67,7 @@ int64_t call_getrlimit(const uint64_t *argument)
 /* Time since the process began counts as its own: user and, none, system. */
 int64_t call_getrusage(const uint64_t *argument)
 {
-	uint64_t usage[18] = { 0 };
+	uint64_t usage[18] = {0};
 	const uint64_t ns = port_clock_ns() - process_current->start_ns;
 
 	usage[0] = ns / NANOSECONDS;
@@ -77,7 +78,7 @@ int64_t call_getrusage(const uint64_t *argument)
 int64_t call_times(const uint64_t *argument)
 {
 	const uint64_t ticks = port_clock_ns() / (NANOSECONDS / 100);
-	const uint64_t times[4] = { ticks - process_current->start_ns / (NANOSECONDS / 100), 0, 0, 0 };
+	const uint64_t times[4] = {ticks - process_current->start_ns / (NANOSECONDS / 100), 0, 0, 0};
 
 	if (argument[0] != 0 && kernel_copy_out(argument[0], times, sizeof(times)) != 0) {
 		return -EFAULT;
@@ -112,7 +113,8 @@ static uint64_t wall_clock(void)
 	return boot_time + port_clock_ns();
 }
 
-/* Wall clock: CLOCK_REALTIME and its coarse, alarm and TAI relatives. The others are time since the start. False for an unknown clock. */
+/* Wall clock: CLOCK_REALTIME and its coarse, alarm and TAI relatives. The others are time since the start.
+ * False for an unknown clock. */
 static bool clock_read(uint64_t clock, uint64_t *out)
 {
 	if (clock > 11 || clock == 10) {
@@ -133,7 +135,7 @@ int64_t call_clock_gettime(const uint64_t *argument)
 	if (!clock_read(argument[0], &ns)) {
 		return -EINVAL;
 	}
-	return kernel_copy_out(argument[1], (const uint64_t[2]){ ns / NANOSECONDS, ns % NANOSECONDS }, 16);
+	return kernel_copy_out(argument[1], (const uint64_t[2]){ns / NANOSECONDS, ns % NANOSECONDS}, 16);
 }
 
 int64_t call_clock_getres(const uint64_t *argument)
@@ -143,14 +145,16 @@ int64_t call_clock_getres(const uint64_t *argument)
 	if (!clock_read(argument[0], &ns)) {
 		return -EINVAL;
 	}
-	return argument[1] != 0 ? kernel_copy_out(argument[1], (const uint64_t[2]){ 0, 1 }, 16) : 0;
+	return argument[1] != 0 ? kernel_copy_out(argument[1], (const uint64_t[2]){0, 1}, 16) : 0;
 }
 
 int64_t call_gettimeofday(const uint64_t *argument)
 {
 	const uint64_t ns = wall_clock();
 
-	return argument[0] != 0 ? kernel_copy_out(argument[0], (const uint64_t[2]){ ns / NANOSECONDS, ns % NANOSECONDS / 1000 }, 16) : 0;
+	return argument[0] != 0 ? kernel_copy_out(argument[0],
+				      (const uint64_t[2]){ns / NANOSECONDS, ns % NANOSECONDS / 1000}, 16)
+				: 0;
 }
 
 int64_t call_time(const uint64_t *argument)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo.c - runs the list in etc/demo: each line a program, its arguments and the status it must end with (README.md). Lines that end in "&"
- * are started and left; the next line without one is waited for, and they with it.
+ * demo.c - runs the list in etc/demo: each line a program, its arguments and the status it must end with
+ * (README.md). Lines that end in "&" are started and left; the next line without one is waited for, and
+ * they with it.
  */
 #include "kernel.h"
 
@@ -27,7 +28,7 @@ static bool line_split(struct line *line, const char *text, size_t length)
 {
 	size_t last = 0;
 
-	*line = (struct line){ .length = 0 };
+	*line = (struct line){.length = 0};
 	for (size_t i = 0; i < length;) {
 		char end = ' ';
 
@@ -85,8 +86,8 @@ static struct process *start(const struct line *line)
 {
 	char path[LINE_MAX + 4] = "bin/";
 	const char *name = line->words + line->arguments_at;
-	const struct strings argv = { name, line->length - line->arguments_at };
-	const struct strings env = { environment, sizeof(environment) };
+	const struct strings argv = {name, line->length - line->arguments_at};
+	const struct strings env = {environment, sizeof(environment)};
 	struct archive_entry *file;
 
 	memcpy(path + 4, name, string_length(name) + 1);
@@ -140,7 +141,8 @@ void demo_run(void)
 			kernel_say("not a line of the list");
 			continue;
 		}
-		batch[count] = (struct started){ .process = start(&line), .expected = read_decimal(line.words) };
+		batch[count] =
+		    (struct started){.process = start(&line), .expected = read_decimal(line.words)};
 		count += batch[count].process != NULL ? 1 : 0;
 		if (line.background && count < BATCH_MAX) {
 			continue;

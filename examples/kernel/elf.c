@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * elf.c - loads a static program (System V gABI chapters 4 and 5): each segment at its own permission, its pages shared with the file's
- * object until they are written.
+ * elf.c - loads a static program (System V gABI chapters 4 and 5): each segment at its own permission, its
+ * pages shared with the file's object until they are written.
  *
- *	| file pages, private, from the object | zero pages |		memsz > filesz: the tail of the last file page is cleared
+ *	| file pages, private, from the object | zero pages |
  *
- * E1. Nothing in the file is trusted: every number is checked before it is used, and the space refuses what lies outside of it.
- * E2. ET_EXEC goes where it says; ET_DYN (static-pie) goes to one third below the top of the user half, and relocates itself.
+ * Where memsz is larger than filesz the tail of the last file page is cleared.
+ *
+ * E1. Nothing in the file is trusted: every number is checked before it is used, and the space refuses what
+ *     lies outside of it.
+ * E2. ET_EXEC goes where it says; ET_DYN (static-pie) goes to one third below the top of the user half, and
+ *     relocates itself.
  */
 #include <vmem/copy.h>
 
@@ -43,13 +47,15 @@ static bool refuse_interpreter(const struct archive_entry *file, const struct el
 
 	memcpy(name, file->data + segment->offset, length);
 	name[length] = '\0';
-	kernel_say("%s: not run: it is dynamic and wants the interpreter %s; only static programs run here", file->name, name);
+	kernel_say("%s: not run: it is dynamic and wants the interpreter %s; only static programs run here",
+	    file->name, name);
 	return false;
 }
 
 static bool header_check(const struct archive_entry *file, const struct elf_header *h)
 {
-	static const uint8_t ident[7] = { 0x7f, 'E', 'L', 'F', 2, 1, 1 }; /* 64 bits, little endian, version 1 */
+	static const uint8_t ident[7] = {
+	    0x7f, 'E', 'L', 'F', 2, 1, 1}; /* 64 bits, little endian, version 1 */
 
 	if (memcmp(h->ident, ident, sizeof(ident)) != 0) {
 		return refuse(file, "not a 64-bit ELF file");
@@ -63,8 +69,8 @@ static bool header_check(const struct archive_entry *file, const struct elf_head
 	if (h->entry >= vmem_aspace_user_size()) {
 		return refuse(file, "its entry lies outside of the user half");
 	}
-	if (h->phentsize != sizeof(struct elf_segment) || h->phnum == 0 || h->phnum > SEGMENTS_MAX || h->phoff > file->size ||
-	    file->size - h->phoff < h->phnum * sizeof(struct elf_segment)) {
+	if (h->phentsize != sizeof(struct elf_segment) || h->phnum == 0 || h->phnum > SEGMENTS_MAX ||
+	    h->phoff > file->size || file->size - h->phoff < h->phnum * sizeof(struct elf_segment)) {
 		return refuse(file, "bad program headers");
 	}
 	return true;
@@ -78,8 +84,8 @@ static bool segment_check(const struct archive_entry *file, const struct elf_seg
 	if (s->type != PT_LOAD) {
 		return true;
 	}
-	if (s->filesz > s->memsz || !vmem_range_ok(s->vaddr, s->memsz) || s->vaddr + s->memsz > vmem_aspace_user_size() ||
-	    ((s->vaddr ^ s->offset) & VMEM_PAGE_MASK) != 0) {
+	if (s->filesz > s->memsz || !vmem_range_ok(s->vaddr, s->memsz) ||
+	    s->vaddr + s->memsz > vmem_aspace_user_size() || ((s->vaddr ^ s->offset) & VMEM_PAGE_MASK) != 0) {
 		return refuse(file, "bad segment");
 	}
 	return true;
@@ -91,17 +97,17 @@ static unsigned segment_permission(const struct elf_segment *s)
 	       ((s->flags & PF_X) != 0 ? VMEM_EXEC : 0u);
 }
 
-static vmem_status_t map_part(struct process *process, uint64_t start, uint64_t length, unsigned permission, struct vmem_object *object,
-			      uint64_t offset)
+static vmem_status_t map_part(struct process *process, uint64_t start, uint64_t length, unsigned permission,
+    struct vmem_object *object, uint64_t offset)
 {
 	const struct vmem_map map = {
-		.length = length,
-		.permission = permission,
-		.maximum = VMEM_RWX,
-		.place = VMEM_PLACE_REPLACE,
-		.address = start,
-		.object = object,
-		.offset = offset,
+	    .length = length,
+	    .permission = permission,
+	    .maximum = VMEM_RWX,
+	    .place = VMEM_PLACE_REPLACE,
+	    .address = start,
+	    .object = object,
+	    .offset = offset,
 	};
 	vmem_vaddr_t ignored;
 
@@ -109,7 +115,8 @@ static vmem_status_t map_part(struct process *process, uint64_t start, uint64_t 
 }
 
 /* Maps one segment, `bias` above its address. */
-static vmem_status_t map_segment(struct process *process, struct archive_entry *file, const struct elf_segment *s, uint64_t bias)
+static vmem_status_t map_segment(
+    struct process *process, struct archive_entry *file, const struct elf_segment *s, uint64_t bias)
 {
 	const uint64_t start = bias + s->vaddr;
 	const uint64_t file_end = start + s->filesz;
@@ -124,14 +131,15 @@ static vmem_status_t map_segment(struct process *process, struct archive_entry *
 	if (s->filesz != 0) {
 		status = archive_object(file, &object);
 		if (status == VMEM_OK) {
-			status = map_part(process, first, zero - first, tail ? VMEM_READ | VMEM_WRITE : permission, object,
-					  vmem_page_floor(s->offset));
+			status = map_part(process, first, zero - first,
+			    tail ? VMEM_READ | VMEM_WRITE : permission, object, vmem_page_floor(s->offset));
 		}
 		if (status == VMEM_OK && tail) {
 			if (vmem_clear_user(process->aspace, file_end, zero - file_end) != zero - file_end) {
 				return VMEM_ERR_NO_MEMORY;
 			}
-			status = vmem_vmar_protect(vmem_aspace_root(process->aspace), first, zero - first, permission);
+			status = vmem_vmar_protect(
+			    vmem_aspace_root(process->aspace), first, zero - first, permission);
 		}
 	}
 	if (status == VMEM_OK && end > zero) {
@@ -157,7 +165,7 @@ bool elf_load(struct process *process, struct archive_entry *file, struct progra
 	if (header.type == ET_DYN) {
 		bias = vmem_aspace_user_size() / 3 * 2 & ~UINT64_C(0x1fffff);
 	}
-	*out = (struct program){ .entry = bias + header.entry, .header_count = header.phnum };
+	*out = (struct program){.entry = bias + header.entry, .header_count = header.phnum};
 	for (unsigned i = 0; i < header.phnum; i++) {
 		const struct elf_segment *s = &segments[i];
 
@@ -178,7 +186,7 @@ bool elf_load(struct process *process, struct archive_entry *file, struct progra
 		status = map_segment(process, file, s, bias);
 		if (status != VMEM_OK) {
 			kernel_say("%s: not run: segment at %lx, %s: %s", file->name, bias + s->vaddr,
-				   kernel_permission(segment_permission(s)), vmem_status_name(status));
+			    kernel_permission(segment_permission(s)), vmem_status_name(status));
 			return false;
 		}
 		if (s->offset <= header.phoff && header.phoff - s->offset < s->filesz) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.c - page faults and other exceptions: the library resolves a fault, or says why not; then the program dies with a report. The kernel
- * itself never faults: it reaches user memory through copy.h, and its own mappings are wired. A fault from it is a bug.
+ * fault.c - page faults and other exceptions: the library resolves a fault, or says why not; then the
+ * program dies with a report. The kernel itself never faults: it reaches user memory through copy.h, and
+ * its own mappings are wired. A fault from it is a bug.
  */
 #include <vmem/fault.h>
 #include <vmem/kernel.h>
@@ -18,6 +19,17 @@ static struct {
 	uint64_t address;
 } failed;
 
+/* Apart from kernel_fault(), which stays short without it. */
+static __attribute__((noinline)) bool note_failure(
+    uint64_t address, struct vmem_trap trap, enum vmem_fault_result result)
+{
+	failed.valid = true;
+	failed.trap = trap;
+	failed.result = result;
+	failed.address = address;
+	return false;
+}
+
 bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 {
 	const struct vmem_trap trap = vmem_trap_decode(cause, detail);
@@ -29,11 +41,7 @@ bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 			return true;
 		}
 	}
-	failed.valid = true;
-	failed.trap = trap;
-	failed.result = result;
-	failed.address = address;
-	return false;
+	return note_failure(address, trap, result);
 }
 
 static const char *access_name(unsigned access)
@@ -64,21 +72,23 @@ static void say_region(struct process *process, uint64_t address)
 	struct vmem_region_info region, below;
 	bool has_below = false;
 
-	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region); at = region.start + region.length) {
+	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region);
+	     at = region.start + region.length) {
 		if (address < region.start) {
 			break;
 		}
 		if (address - region.start < region.length) {
-			kernel_say("%s: the region there is %lx-%lx %s%s", process->name, region.start, region.start + region.length,
-				   kernel_permission(region.permission), (region.flags & VMEM_MAP_GUARD) != 0 ? ", a guard" : "");
+			kernel_say("%s: the region there is %lx-%lx %s%s", process->name, region.start,
+			    region.start + region.length, kernel_permission(region.permission),
+			    (region.flags & VMEM_MAP_GUARD) != 0 ? ", a guard" : "");
 			return;
 		}
 		below = region;
 		has_below = true;
 	}
 	if (has_below) {
-		kernel_say("%s: no region there; the one below is %lx-%lx %s", process->name, below.start, below.start + below.length,
-			   kernel_permission(below.permission));
+		kernel_say("%s: no region there; the one below is %lx-%lx %s", process->name, below.start,
+		    below.start + below.length, kernel_permission(below.permission));
 	} else {
 		kernel_say("%s: no region there, nor below", process->name);
 	}
@@ -88,9 +98,9 @@ static _Noreturn void kill_by_fault(struct process *process, const struct port_f
 {
 	const unsigned signal = fault_signal(failed.result);
 
-	kernel_say("%s: killed by signal %u: page fault: %s address %lx at pc %lx, sp %lx: %s", process->name, signal,
-		   access_name(failed.trap.access), failed.address, port_frame_pc(frame), port_frame_sp(frame),
-		   vmem_fault_name(failed.result));
+	kernel_say("%s: killed by signal %u: page fault: %s address %lx at pc %lx, sp %lx: %s", process->name,
+	    signal, access_name(failed.trap.access), failed.address, port_frame_pc(frame),
+	    port_frame_sp(frame), vmem_fault_name(failed.result));
 	say_region(process, failed.address);
 	failed.valid = false;
 	process_kill(signal);
@@ -100,17 +110,21 @@ void kernel_trap(const struct port_frame *frame, unsigned signal, const char *na
 {
 	struct process *process = process_current;
 
-	if (!port_frame_is_user(frame) || process == NULL || signal == 0 || (failed.valid && failed.trap.malformed)) {
+	if (!port_frame_is_user(frame) || process == NULL || signal == 0 ||
+	    (failed.valid && failed.trap.malformed)) {
 		if (failed.valid) {
-			kernel_log("page fault: %s address %lx%s%s\n", access_name(failed.trap.access), failed.address,
-				   failed.trap.malformed ? ", a malformed entry" : "",
-				   vmem_kernel_is_guard((void *)(uintptr_t)failed.address) ? ", a guard page of the kernel" : "");
+			kernel_log("page fault: %s address %lx%s%s\n", access_name(failed.trap.access),
+			    failed.address, failed.trap.malformed ? ", a malformed entry" : "",
+			    vmem_kernel_is_guard((void *)(uintptr_t)failed.address)
+				? ", a guard page of the kernel"
+				: "");
 		}
 		panic_trap(frame, name);
 	}
 	if (failed.valid) {
 		kill_by_fault(process, frame);
 	}
-	kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", process->name, signal, name, port_frame_pc(frame), port_frame_sp(frame));
+	kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", process->name, signal, name,
+	    port_frame_pc(frame), port_frame_sp(frame));
 	process_kill(signal);
 }

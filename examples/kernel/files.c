@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * files.c - the table of open files. One for the whole kernel: a slot is free when no descriptor refers to it. Standard input, output and errors
- * are the first three slots and stay.
+ * files.c - the table of open files. One for the whole kernel: a slot is free when no descriptor refers to
+ * it. Standard input, output and errors are the first three slots and stay.
  */
 #include "files.h"
 
 #define OPEN_MAX 128u
 
 static struct open_file open_files[OPEN_MAX] = {
-	{ .references = 1, .kind = FILE_INPUT },
-	{ .references = 1, .kind = FILE_OUTPUT },
-	{ .references = 1, .kind = FILE_ERRORS },
+    {.references = 1, .kind = FILE_INPUT},
+    {.references = 1, .kind = FILE_OUTPUT},
+    {.references = 1, .kind = FILE_ERRORS},
 };
 
 void files_init(struct process *process)
@@ -53,7 +53,7 @@ int64_t files_open(struct archive_entry *entry)
 {
 	for (unsigned i = 0; i < OPEN_MAX; i++) {
 		if (open_files[i].references == 0) {
-			open_files[i] = (struct open_file){ .kind = FILE_ARCHIVE, .entry = entry };
+			open_files[i] = (struct open_file){.kind = FILE_ARCHIVE, .entry = entry};
 			return files_duplicate(&open_files[i], 0);
 		}
 	}

@@ -39,8 +39,8 @@ enum { SIGNAL_ILL = 4, SIGNAL_ABRT = 6, SIGNAL_BUS = 7, SIGNAL_FPE = 8, SIGNAL_K
 /* ---- Options: the command line, read once (main.c). ---- */
 
 struct kernel_options {
-	bool run;	  /* one program; else the demonstration */
-	bool wx;	  /* W^X in every space */
+	bool run; /* one program; else the demonstration */
+	bool wx;  /* W^X in every space */
 	bool verbose;
 	uint64_t regions; /* limit on the regions of a space */
 };
@@ -54,7 +54,8 @@ extern uint64_t kernel_direct_map;
 
 /* Formats as kernel_log() does, cut to what fits and terminated; answers the length. */
 size_t kernel_format(char *out, size_t room, const char *format, va_list arguments);
-/* To the user of the machine: a line of the demonstration, or one of the log that examples/run shows with `run=`. Without its line end. */
+/* To the user of the machine: a line of the demonstration, or one of the log that examples/run shows with
+ * `run=`. Without its line end. */
 void kernel_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Only with `verbose`. */
 void kernel_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -70,13 +71,13 @@ struct archive_entry {
 	const char *name; /* no leading or trailing slash; "" is the root */
 	const char *data; /* content, or a symbolic link's target (not terminated) */
 	uint64_t size;
-	uint32_t mode;		    /* Linux's st_mode */
+	uint32_t mode; /* Linux's st_mode */
 	uint32_t links;
 	struct vmem_object *object; /* content as memory, made when first wanted */
 };
 void archive_open(const void *start, size_t length);
-/* By path, relative to the root if it does not start there; links are followed unless `keep_link` (then the last one is not). NULL with
- * *out_error ENOENT, ENOTDIR, ELOOP. out_error may be NULL. */
+/* By path, relative to the root if it does not start there; links are followed unless `keep_link` (then the
+ * last one is not). NULL with *out_error ENOENT, ENOTDIR, ELOOP. out_error may be NULL. */
 struct archive_entry *archive_find(const char *path, bool keep_link, int *out_error);
 /* The n-th entry, NULL beyond the last. */
 struct archive_entry *archive_entry(unsigned n);
@@ -101,15 +102,15 @@ struct process {
 	struct port_thread thread;
 	struct vmem_aspace *aspace;
 	struct vmem_posix posix;
-	void *stack;		/* kernel stack, lowest byte */
-	vmem_paddr_t fp_frame;	/* vector state */
-	uint64_t entry, sp;	/* where user mode begins */
+	void *stack;	       /* kernel stack, lowest byte */
+	vmem_paddr_t fp_frame; /* vector state */
+	uint64_t entry, sp;    /* where user mode begins */
 	struct archive_entry *file;
 	char name[48];
 	struct open_file *files[FILES_MAX];
 	uint64_t signals_ignored; /* bit n - 1: signal n */
 	uint64_t start_ns;
-	unsigned signal;	  /* what it died of; 0: exited */
+	unsigned signal; /* what it died of; 0: exited */
 	unsigned status;
 };
 
@@ -140,10 +141,12 @@ void process_pause(void);
 struct program {
 	uint64_t entry, headers, header_count, end; /* end: of the highest segment, page aligned */
 };
-/* Maps a static ELF file into the process's space. False when it is not one or does not fit: that has been said. */
+/* Maps a static ELF file into the process's space. False when it is not one or does not fit: that has been
+ * said. */
 bool elf_load(struct process *process, struct archive_entry *file, struct program *out);
 /* Maps the stack and its guard, and lays out what Linux's ABI puts on it. Sets process->sp. */
-bool stack_build(struct process *process, const struct program *program, struct strings argv, struct strings env);
+bool stack_build(
+    struct process *process, const struct program *program, struct strings argv, struct strings env);
 
 /* ---- Reports (report.c). ---- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - the common kernel's beginning and end: reads its options, starts the library, and runs one program or the demonstration.
+ * main.c - the common kernel's beginning and end: reads its options, starts the library, and runs one
+ * program or the demonstration.
  */
 #include <vmem/init.h>
 
@@ -68,11 +69,13 @@ static void read_options(const char *command_line)
 	char ignored[8];
 
 	kernel_options.run = kernel_argument(command_line, "run", ignored, sizeof(ignored));
-	kernel_options.wx = kernel_argument(command_line, "wx", ignored, sizeof(ignored)) || !kernel_options.run;
+	kernel_options.wx =
+	    kernel_argument(command_line, "wx", ignored, sizeof(ignored)) || !kernel_options.run;
 	kernel_options.verbose = kernel_argument(command_line, "verbose", ignored, sizeof(ignored));
 	kernel_options.regions = argument_number(command_line, "regions", vmem_posix_linux.max_regions);
-	random_state = kernel_argument(command_line, "seed", ignored, sizeof(ignored)) ? argument_number(command_line, "seed", 0)
-										       : port_entropy();
+	random_state = kernel_argument(command_line, "seed", ignored, sizeof(ignored))
+			   ? argument_number(command_line, "seed", 0)
+			   : port_entropy();
 }
 
 static struct strings file_strings(const char *path)
@@ -81,9 +84,9 @@ static struct strings file_strings(const char *path)
 
 	/* A last string without its NUL would run into what follows in the archive. */
 	if (file == NULL || file->size == 0 || file->data[file->size - 1] != '\0') {
-		return (struct strings){ NULL, 0 };
+		return (struct strings){NULL, 0};
 	}
-	return (struct strings){ file->data, file->size };
+	return (struct strings){file->data, file->size};
 }
 
 static _Noreturn void run_program(const char *path)
@@ -97,7 +100,7 @@ static _Noreturn void run_program(const char *path)
 		kernel_end_exit(127);
 	}
 	if (argv.length == 0) {
-		argv = (struct strings){ path, string_length(path) + 1 };
+		argv = (struct strings){path, string_length(path) + 1};
 	}
 	process = process_create(file, argv, file_strings("etc/environment"));
 	if (process == NULL) {
@@ -131,12 +134,12 @@ void kernel_main(const struct kernel_boot *boot)
 {
 	const char *line = boot->command_line;
 	struct vmem_config config = {
-		.ram = boot->ram,
-		.ram_count = boot->ram_count,
-		.direct_map = boot->direct_map,
-		.kernel_start = boot->managed_start,
-		.kernel_length = boot->managed_length,
-		.isa_features = boot->isa_features,
+	    .ram = boot->ram,
+	    .ram_count = boot->ram_count,
+	    .direct_map = boot->direct_map,
+	    .kernel_start = boot->managed_start,
+	    .kernel_length = boot->managed_length,
+	    .isa_features = boot->isa_features,
 	};
 	char word[KERNEL_WORD_MAX];
 	vmem_status_t status;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory.c - the list of free RAM, from what firmware says to what the library is given. Runs before anything else: no allocation, a fixed
- * number of ranges, sorted by nothing. A range that has to be cut in two takes a free slot, and a page at an end is simply cut off.
+ * memory.c - the list of free RAM, from what firmware says to what the library is given. Runs before
+ * anything else: no allocation, a fixed number of ranges, sorted by nothing. A range that has to be cut in
+ * two takes a free slot, and a page at an end is simply cut off.
  */
 #include "kernel.h"
 
@@ -22,7 +23,7 @@ void kernel_ram_add(struct kernel_boot *boot, vmem_paddr_t start, uint64_t lengt
 	if (boot->ram_count == KERNEL_RAM_MAX) {
 		kernel_panic("more than %u ranges of RAM", KERNEL_RAM_MAX);
 	}
-	boot->ram[boot->ram_count++] = (struct vmem_ram){ .start = first, .length = end - first };
+	boot->ram[boot->ram_count++] = (struct vmem_ram){.start = first, .length = end - first};
 }
 
 void kernel_ram_reserve(struct kernel_boot *boot, vmem_paddr_t start, uint64_t length)
@@ -41,7 +42,8 @@ void kernel_ram_reserve(struct kernel_boot *boot, vmem_paddr_t start, uint64_t l
 			if (boot->ram_count == KERNEL_RAM_MAX) {
 				kernel_panic("more than %u ranges of RAM", KERNEL_RAM_MAX);
 			}
-			boot->ram[boot->ram_count++] = (struct vmem_ram){ .start = end, .length = ram_end - end };
+			boot->ram[boot->ram_count++] =
+			    (struct vmem_ram){.start = end, .length = ram_end - end};
 			ram->length = first - ram->start;
 		} else if (first > ram->start) {
 			ram->length = first - ram->start;

@@ -2,9 +2,10 @@
 /*
  * panic.c - reason, registers, backtrace, end.
  *
- * The backtrace needs neither frame pointers nor unwind tables, which would cost every function something: it reads the stack upwards and
- * keeps the words that point behind a call instruction of the kernel's text. A stale word may show a caller too many; a caller
- * that is on the stack is always shown. Names come from the archive's boot/symbols, if it is there: `nm -n` of the kernel.
+ * The backtrace needs neither frame pointers nor unwind tables, which would cost every function something:
+ * it reads the stack upwards and keeps the words that point behind a call instruction of the kernel's text.
+ * A stale word may show a caller too many; a caller that is on the stack is always shown. Names come from
+ * the archive's boot/symbols, if it is there: `nm -n` of the kernel.
  */
 #include <vmem/host.h>
 
@@ -65,7 +66,8 @@ static void log_address(uint64_t address)
 	}
 }
 
-/* How far a stack can be read from sp: to the top of the process's kernel stack, or a little in the image's data. */
+/* How far a stack can be read from sp: to the top of the process's kernel stack, or a little in the image's
+ * data. */
 static uint64_t stack_end(uint64_t sp)
 {
 	const uint64_t data_end = (uintptr_t)kernel_end;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port.h - the waist of the example kernel: what an ISA directory (examples/x86_64, aarch64, riscv) supplies, and what
- * the common kernel supplies to it. There is no #if of an ISA in the common code.
+ * port.h - the waist of the example kernel: what an ISA directory (examples/x86_64, aarch64, riscv)
+ * supplies, and what the common kernel supplies to it. There is no #if of an ISA in the common code.
  *
- * The machine has one CPU. The kernel runs with interrupts off and is never preempted; interrupts are on in user mode
- * only, and in port_idle(). So a trap comes from user mode, or it is a bug of the kernel. Every thread has a kernel stack of its own, and a
- * thread that gives up the CPU does so inside kernel_schedule(), with all that it left of user mode on that stack.
+ * The machine has one CPU. The kernel runs with interrupts off and is never preempted; interrupts are on in
+ * user mode only, and in port_idle(). So a trap comes from user mode, or it is a bug of the kernel. Every
+ * thread has a kernel stack of its own, and a thread that gives up the CPU does so inside
+ * port_thread_switch(), with all that it left of user mode on that stack.
  *
- * Layout that every port keeps: all RAM is mapped, write-back, read-write and not executable, at physical address +
- * boot.direct_map; the kernel's image is mapped in the kernel half with text read-execute, constants read-only and data
- * read-write. All of it by 4 KiB leaves: with larger ones QEMU turns each single-page flush into a flush of everything
- * and hides missing flushes. No mapping of the kernel's is left in the user half when kernel_main() is called.
+ * Layout that every port keeps: all RAM is mapped, write-back, read-write and not executable, at physical
+ * address + boot.direct_map; the kernel's image is mapped in the kernel half with text read-execute,
+ * constants read-only and data read-write. All of it by 4 KiB leaves: with larger ones QEMU turns each
+ * single-page flush into a flush of everything and hides missing flushes. No mapping of the kernel's is
+ * left in the user half when kernel_main() is called.
  */
 #ifndef KERNEL_PORT_H
 #define KERNEL_PORT_H
@@ -25,11 +27,10 @@
 /*
  * port_isa.h, in the ISA's directory, defines:
  *	struct port_frame, struct port_thread
- *	struct port_stat		Linux's struct stat of the ISA, with its field names (st_dev, st_ino, st_mode, ...)
- *	PORT_MACHINE			uname's machine and AT_PLATFORM, a string
- *	PORT_ELF_MACHINE		e_machine
- *	PORT_O_DIRECTORY		open's flag, which differs
- *	static inline void port_user_tls(struct port_thread *, uint64_t)  only if a call needs it; not used by common code
+ *	struct port_stat	Linux's struct stat of the ISA, with its field names: st_dev, st_ino, st_mode, ...
+ *	PORT_MACHINE		uname's machine and AT_PLATFORM, a string
+ *	PORT_ELF_MACHINE	e_machine
+ *	PORT_O_DIRECTORY	open's flag, which differs
  */
 #include "port_isa.h"
 
@@ -38,7 +39,8 @@
 #define KERNEL_RAM_MAX 32u
 
 struct kernel_boot {
-	struct vmem_ram ram[KERNEL_RAM_MAX]; /* free RAM: neither the image, nor the archive, tables or firmware's data */
+	/* Free RAM: neither the image, nor the archive, the first tables or the firmware's data. */
+	struct vmem_ram ram[KERNEL_RAM_MAX];
 	unsigned ram_count;
 	uint64_t direct_map;	    /* what a physical address is added to */
 	vmem_vaddr_t managed_start; /* the part of the kernel half that the library shall manage */
@@ -52,11 +54,13 @@ struct kernel_boot {
 /* Builds boot->ram: adds a range of RAM, then cuts out what is in use. Bytes; any order, overlaps allowed. */
 void kernel_ram_add(struct kernel_boot *boot, vmem_paddr_t start, uint64_t length);
 void kernel_ram_reserve(struct kernel_boot *boot, vmem_paddr_t start, uint64_t length);
-/* Takes `pages` zeroed pages from boot->ram for the port's first page tables (before kernel_main()); the direct map that is
- * live then may cover only part of RAM: the pages come from below `limit`, 0 for none. Panics when there are none. */
+/* Takes `pages` zeroed pages from boot->ram for the port's first page tables (before kernel_main()); the
+ * direct map that is live then may cover only part of RAM: the pages come from below `limit`, 0 for none.
+ * Panics when there are none. */
 vmem_paddr_t kernel_ram_take(struct kernel_boot *boot, uint64_t pages, vmem_paddr_t limit);
 
-/* The common kernel; called once on the boot stack with interrupts off, the final page tables live and traps working. */
+/* The common kernel; called once on the boot stack with interrupts off, the final page tables live and
+ * traps working. */
 _Noreturn void kernel_main(const struct kernel_boot *boot);
 
 /* ---- Channels and exit (see CHANNELS.md). All work from the first instruction of C on. ---- */
@@ -72,25 +76,32 @@ _Noreturn void port_exit(void);
 
 /* ---- Time and entropy. ---- */
 
-uint64_t port_clock_ns(void);  /* since boot; monotonic */
-uint64_t port_wall_ns(void);   /* since 1970, from the machine's clock chip; read once by the common code */
-uint64_t port_entropy(void);   /* the best word of entropy there is: an instruction, the firmware's seed, the cycle counter */
-void port_tick_start(void);    /* from now on kernel_tick() is called about KERNEL_TICK_HZ times a second of user time */
-void port_tick_stop(void);     /* no more ticks: a lone program is not disturbed */
+uint64_t port_clock_ns(void); /* since boot; monotonic */
+uint64_t port_wall_ns(void);  /* since 1970, from the machine's clock chip; read once by the common code */
+/* The best word of entropy there is: an instruction, the firmware's seed, the cycle counter. */
+uint64_t port_entropy(void);
 #define KERNEL_TICK_HZ 100u
-void port_idle(void);	       /* waits for the next tick, interrupts on meanwhile: the one other place where they are */
+/* From now on kernel_tick() is called about KERNEL_TICK_HZ times a second of user time. */
+void port_tick_start(void);
+/* No more ticks: a lone program is not disturbed. */
+void port_tick_stop(void);
+/* Waits for the next tick, interrupts on meanwhile: the one other place where they are. */
+void port_idle(void);
 
 /* ---- Threads. struct port_thread is in port_isa.h; its users know no field. ---- */
 
-/* A thread that will begin in start(argument) on the given kernel stack (exclusive top, 16-byte aligned) at the first switch
- * to it. fp_area: one zeroed page for its floating-point and vector state, which starts as at reset; NULL: it never enters user mode. */
-void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument);
-/* Saves the callee-saved registers, the user's TLS register and the whole FP and vector state in `from`, loads those of
- * `to`, and makes its stack the one that traps from user mode use. Returns when somebody switches back to `from`. The user
- * half of the address space is the caller's to change. The boot context has a struct port_thread too, with fp_area NULL. */
+/* A thread that will begin in start(argument) on the given kernel stack (exclusive top, 16-byte aligned) at
+ * the first switch to it. fp_area: one zeroed page for its floating-point and vector state, which starts as
+ * at reset; NULL: it never enters user mode. */
+void port_thread_init(
+    struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument);
+/* Saves the callee-saved registers, the user's TLS register and the whole FP and vector state in `from`,
+ * loads those of `to`, and makes its stack the one that traps from user mode use. Returns when somebody
+ * switches back to `from`. The user half of the address space is the caller's to change. The boot context
+ * has a struct port_thread too, with fp_area NULL. */
 void port_thread_switch(struct port_thread *from, struct port_thread *to);
-/* Drops to user mode at pc with the stack pointer sp and every other register zero, FP state as at reset, interrupts on. The kernel
- * stack is empty from here on: the next trap starts at its top. */
+/* Drops to user mode at pc with the stack pointer sp and every other register zero, FP state as at reset,
+ * interrupts on. The kernel stack is empty from here on: the next trap starts at its top. */
 _Noreturn void port_user_enter(uint64_t pc, uint64_t sp);
 
 /* The running thread, for a port's own system calls (the user's TLS register). */
@@ -99,23 +110,24 @@ struct port_thread *kernel_port_thread(void);
 /* ---- Traps: the port calls these. ---- */
 
 /*
- * A page fault as vmem_trap_decode() takes it. The port's entry saves only what a C function may destroy, calls this, and
- * when it returns true goes straight back. When it returns false, the entry saves the rest of the registers (C has kept
- * them) and calls kernel_trap(), which does not return for a fault.
+ * A page fault as vmem_trap_decode() takes it. The port's entry saves only what a C function may destroy,
+ * calls this, and when it returns true goes straight back. When it returns false, the entry saves the rest
+ * of the registers (C has kept them) and calls kernel_trap(), which does not return for a fault.
  */
 bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail);
 
-/* Any other exception, or a failed page fault, with all registers. signal: what a program dies of (Linux's number);
- * name: for the report. From user mode: kills the program with a report. From the kernel: panics. */
+/* Any other exception, or a failed page fault, with all registers. signal: what a program dies of (Linux's
+ * number); name: for the report. From user mode: kills the program with a report. From the kernel: panics. */
 _Noreturn void kernel_trap(const struct port_frame *frame, unsigned signal, const char *name);
 
 /* The timer's interrupt, from user mode, acknowledged. May switch threads. */
 void kernel_tick(void);
 
 /*
- * System calls. The port's entry saves what Linux promises to keep, builds the six arguments in memory, finds the function in
- * port_calls[] by the program's number, calls it with interrupts off and puts the result into the result register.
- * A number beyond the table or without a function goes to kernel_call_unknown(number).
+ * System calls. The port's entry saves what Linux promises to keep, builds the six arguments in memory,
+ * finds the function in port_calls[] by the program's number, calls it with interrupts off and puts the
+ * result into the result register. A number beyond the table or without a function goes to
+ * kernel_call_unknown(number).
  */
 typedef int64_t kernel_call_t(const uint64_t *argument);
 extern kernel_call_t *const port_calls[];
@@ -129,8 +141,10 @@ uint64_t port_frame_pc(const struct port_frame *frame);
 uint64_t port_frame_sp(const struct port_frame *frame);
 bool port_frame_is_user(const struct port_frame *frame);
 /* For each register in turn: its name, and its value. False when n is beyond the last. */
-bool port_frame_register(const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value);
-/* True if `address` (in the kernel's text) follows a call instruction: how a backtrace tells return addresses from data. */
+bool port_frame_register(
+    const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value);
+/* True if `address` (in the kernel's text) follows a call instruction: how a backtrace tells return
+ * addresses from data. */
 bool port_is_return_address(uint64_t address);
 
 /* ---- What programs are told. ---- */
@@ -139,15 +153,18 @@ uint64_t port_hwcap(unsigned which); /* 1: AT_HWCAP, 2: AT_HWCAP2 */
 /* A line for the log: paging mode, CPU features in use. Writes with kernel_log(). */
 void port_describe(void);
 
-/* From the linker script, page aligned: the image is [kernel_text, kernel_end); data goes from kernel_data to kernel_end. */
+/* From the linker script, page aligned: the image is [kernel_text, kernel_end); data goes from kernel_data
+ * to kernel_end. */
 extern char kernel_text[], kernel_rodata[], kernel_data[], kernel_end[];
 
 /* ---- Services of the common kernel that ports use. ---- */
 
-/* Formats: %s %c %d %u %x %lu %ld %lx %zu %p %% with width and 0 and -. To the log; never fails, allocates nothing. */
+/* Formats: %s %c %d %u %x %lu %ld %lx %zu %p %% with width and 0 and -. To the log; never fails, allocates
+ * nothing. */
 void kernel_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void kernel_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The value of the word NAME=VALUE of the command line (CHANNELS.md), copied; false if absent. NAME alone gives "". */
+/* The value of the word NAME=VALUE of the command line (CHANNELS.md), copied; false if absent. NAME alone
+ * gives "". */
 bool kernel_argument(const char *command_line, const char *name, char *out, size_t room);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * print.c - formatted messages. A message is built in a buffer on the stack and written at once, so it works at any time, in a panic too.
+ * print.c - formatted messages. A message is built in a buffer on the stack and written at once, so it
+ * works at any time, in a panic too.
  */
 #include "kernel.h"
 
@@ -38,7 +39,8 @@ static void put_padded(struct sink *sink, const struct field *field, const char 
 	}
 }
 
-static void put_number(struct sink *sink, const struct field *field, uint64_t value, unsigned base, bool negative)
+static void put_number(
+    struct sink *sink, const struct field *field, uint64_t value, unsigned base, bool negative)
 {
 	char digits[24];
 	size_t at = sizeof(digits);
@@ -54,7 +56,8 @@ static void put_number(struct sink *sink, const struct field *field, uint64_t va
 }
 
 /* One conversion, after its flags; answers what follows it. */
-static const char *put_conversion(struct sink *sink, const struct field *field, const char *format, va_list *arguments)
+static const char *put_conversion(
+    struct sink *sink, const struct field *field, const char *format, va_list *arguments)
 {
 	int64_t number;
 	const char *text;
@@ -73,8 +76,9 @@ static const char *put_conversion(struct sink *sink, const struct field *field, 
 		break;
 	case 'u':
 	case 'x':
-		put_number(sink, field, field->is_long ? va_arg(*arguments, unsigned long) : va_arg(*arguments, unsigned),
-			   *format == 'u' ? 10 : 16, false);
+		put_number(sink, field,
+		    field->is_long ? va_arg(*arguments, unsigned long) : va_arg(*arguments, unsigned),
+		    *format == 'u' ? 10 : 16, false);
 		break;
 	case 'p':
 		put(sink, '0');
@@ -92,12 +96,12 @@ static const char *put_conversion(struct sink *sink, const struct field *field, 
 
 size_t kernel_format(char *out, size_t room, const char *format, va_list arguments)
 {
-	struct sink sink = { .out = out, .room = room };
+	struct sink sink = {.out = out, .room = room};
 	va_list rest;
 
 	va_copy(rest, arguments);
 	while (*format != '\0') {
-		struct field field = { 0 };
+		struct field field = {0};
 
 		if (*format != '%') {
 			put(&sink, *format++);
@@ -156,7 +160,7 @@ void kernel_say(const char *format, ...)
 
 const char *kernel_permission(unsigned permission)
 {
-	static const char names[8][4] = { "---", "r--", "-w-", "rw-", "--x", "r-x", "-wx", "rwx" };
+	static const char names[8][4] = {"---", "r--", "-w-", "rw-", "--x", "r-x", "-wx", "rwx"};
 
 	return names[permission & VMEM_RWX];
 }

@@ -2,8 +2,9 @@
 /*
  * process.c - processes, and who runs next.
  *
- * A process is one thread with an address space, a kernel stack and a page for its vector state. The boot context makes processes, lets
- * them run and frees them; they run by turns: each until it ends, yields or, when there is another, its tick is up.
+ * A process is one thread with an address space, a kernel stack and a page for its vector state. The boot
+ * context makes processes, lets them run and frees them; they run by turns: each until it ends, yields or,
+ * when there is another, its tick is up.
  *
  * P1. process_current is NULL exactly in the boot context. Its space is then none, else the process's.
  * P2. A process ends on its own stack and in its own space, so both are freed later, by the boot context.
@@ -66,9 +67,9 @@ static void set_name(struct process *process, struct strings argv)
 static bool make_space(struct process *process, struct strings argv, struct strings env)
 {
 	const struct vmem_aspace_config config = {
-		.wx = kernel_options.wx,
-		.max_regions = kernel_options.regions,
-		.seed = kernel_random(),
+	    .wx = kernel_options.wx,
+	    .max_regions = kernel_options.regions,
+	    .seed = kernel_random(),
 	};
 	struct vmem_posix_policy policy = vmem_posix_linux;
 	struct program program;
@@ -93,7 +94,7 @@ static bool make_space(struct process *process, struct strings argv, struct stri
 
 static bool make_thread(struct process *process)
 {
-	const struct vmem_frame_request request = { .zeroed = true };
+	const struct vmem_frame_request request = {.zeroed = true};
 
 	if (vmem_kernel_stack_alloc(KERNEL_STACK_SIZE, &process->stack) != VMEM_OK ||
 	    vmem_frame_alloc(&request, &process->fp_frame) != VMEM_OK) {
@@ -101,7 +102,7 @@ static bool make_thread(struct process *process)
 		return false;
 	}
 	port_thread_init(&process->thread, (char *)process->stack + KERNEL_STACK_SIZE,
-			 (void *)(uintptr_t)(kernel_direct_map + process->fp_frame), process_begin, process);
+	    (void *)(uintptr_t)(kernel_direct_map + process->fp_frame), process_begin, process);
 	return true;
 }
 
@@ -116,7 +117,7 @@ struct process *process_create(struct archive_entry *file, struct strings argv, 
 		kernel_say("%s: not run: too many processes", file->name);
 		return NULL;
 	}
-	*process = (struct process){ .state = PROCESS_ENDED, .pid = ++last_pid, .file = file };
+	*process = (struct process){.state = PROCESS_ENDED, .pid = ++last_pid, .file = file};
 	set_name(process, argv);
 	if (!make_space(process, argv, env) || !make_thread(process)) {
 		process_free(process);

@@ -29,13 +29,15 @@ void report_map(struct process *process)
 	struct vmem_region_info region;
 
 	kernel_say("  %-16s %-16s perm max   size KiB  resident  shared", "start", "end");
-	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region); at = region.start + region.length) {
+	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region);
+	     at = region.start + region.length) {
 		uint64_t resident, shared;
 
 		vmem_region_residence(process->aspace, &region, &resident, &shared);
-		kernel_say("  %016lx %016lx %s  %s %10lu %9lu %7lu  %s", region.start, region.start + region.length,
-			   kernel_permission(region.permission), kernel_permission(region.maximum), region.length / 1024, resident, shared,
-			   region_kind(process, &region));
+		kernel_say("  %016lx %016lx %s  %s %10lu %9lu %7lu  %s", region.start,
+		    region.start + region.length, kernel_permission(region.permission),
+		    kernel_permission(region.maximum), region.length / 1024, resident, shared,
+		    region_kind(process, &region));
 	}
 }
 
@@ -44,11 +46,13 @@ void report_statistics(const struct process *process)
 	struct vmem_aspace_stats s;
 
 	vmem_aspace_stats(process->aspace, &s);
-	kernel_say("  faults %lu: %lu zero page, %lu zeroed, %lu copied, %lu reused, %lu from the file, %lu spurious, %lu refused", s.faults,
-		   s.faults_zero_page, s.faults_zeroed, s.faults_copied, s.faults_reused, s.faults_object, s.faults_spurious,
-		   s.faults_refused);
-	kernel_say("  regions %lu, mapped %lu KiB, resident %lu pages, private %lu, page tables %lu, flushes %lu", s.regions, s.mapped / 1024,
-		   s.resident, s.committed, s.tables, s.flushes);
+	kernel_say("  faults %lu: %lu zero page, %lu zeroed, %lu copied, %lu reused, %lu from the file, %lu "
+		   "spurious, %lu refused",
+	    s.faults, s.faults_zero_page, s.faults_zeroed, s.faults_copied, s.faults_reused, s.faults_object,
+	    s.faults_spurious, s.faults_refused);
+	kernel_say(
+	    "  regions %lu, mapped %lu KiB, resident %lu pages, private %lu, page tables %lu, flushes %lu",
+	    s.regions, s.mapped / 1024, s.resident, s.committed, s.tables, s.flushes);
 }
 
 void report_memory(void)
@@ -56,6 +60,7 @@ void report_memory(void)
 	struct vmem_frame_stats s;
 
 	vmem_frame_stats(&s);
-	kernel_say("memory: %lu KiB, %lu KiB free; pages: %lu tables, %lu small objects, %lu data, %lu kernel", s.total * 4, s.free * 4,
-		   s.tables, s.slabs, s.data, s.host);
+	kernel_say(
+	    "memory: %lu KiB, %lu KiB free; pages: %lu tables, %lu small objects, %lu data, %lu kernel",
+	    s.total * 4, s.free * 4, s.tables, s.slabs, s.data, s.host);
 }

@@ -2,7 +2,8 @@
 /*
  * stack.c - a program's stack, as Linux and the psABIs of the three ISAs want it at the first instruction:
  *
- *	sp ->	argc | argv[0..] 0 | envp[0..] 0 | auxv pairs, AT_NULL	| padding | 16 random bytes | strings	<- top
+ *	sp ->	argc | argv[0..] 0 | envp[0..] 0 | auxv pairs, AT_NULL
+ *		padding | 16 random bytes | platform | environment | arguments	<- top
  *
  * sp is a multiple of 16. The region has a guard below it of a size that no ordinary frame jumps over.
  */
@@ -80,12 +81,12 @@ static unsigned strings_count(struct strings strings)
 static bool map_stack(struct process *process, uint64_t top)
 {
 	struct vmem_map map = {
-		.length = STACK_SIZE,
-		.permission = VMEM_READ | VMEM_WRITE,
-		.maximum = VMEM_RWX,
-		.flags = VMEM_MAP_NO_MERGE,
-		.place = VMEM_PLACE_FIXED,
-		.address = top - STACK_SIZE,
+	    .length = STACK_SIZE,
+	    .permission = VMEM_READ | VMEM_WRITE,
+	    .maximum = VMEM_RWX,
+	    .flags = VMEM_MAP_NO_MERGE,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = top - STACK_SIZE,
 	};
 	vmem_vaddr_t ignored;
 
@@ -93,10 +94,10 @@ static bool map_stack(struct process *process, uint64_t top)
 		return false;
 	}
 	map = (struct vmem_map){
-		.length = STACK_GUARD,
-		.flags = VMEM_MAP_GUARD,
-		.place = VMEM_PLACE_FIXED,
-		.address = top - STACK_SIZE - STACK_GUARD,
+	    .length = STACK_GUARD,
+	    .flags = VMEM_MAP_GUARD,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = top - STACK_SIZE - STACK_GUARD,
 	};
 	return vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) == VMEM_OK;
 }
@@ -129,10 +130,11 @@ static bool copy_out(struct process *process, uint64_t to, const void *from, siz
 	return vmem_copy_to_user(process->aspace, to, from, length) == length;
 }
 
-bool stack_build(struct process *process, const struct program *program, struct strings argv, struct strings env)
+bool stack_build(
+    struct process *process, const struct program *program, struct strings argv, struct strings env)
 {
 	static const char platform[] = PORT_MACHINE;
-	const uint64_t random[2] = { kernel_random(), kernel_random() };
+	const uint64_t random[2] = {kernel_random(), kernel_random()};
 	const uint64_t top = vmem_page_floor(vmem_aspace_user_size() - 65536);
 	const uint64_t argv_at = top - argv.length;
 	const uint64_t env_at = argv_at - env.length;
@@ -153,7 +155,9 @@ bool stack_build(struct process *process, const struct program *program, struct 
 	}
 	sp = (random_at - words.count * sizeof(uint64_t)) & ~UINT64_C(15);
 	process->sp = sp;
-	return copy_out(process, argv_at, argv.bytes, argv.length) && copy_out(process, env_at, env.bytes, env.length) &&
-	       copy_out(process, platform_at, platform, sizeof(platform)) && copy_out(process, random_at, random, sizeof(random)) &&
+	return copy_out(process, argv_at, argv.bytes, argv.length) &&
+	       copy_out(process, env_at, env.bytes, env.length) &&
+	       copy_out(process, platform_at, platform, sizeof(platform)) &&
+	       copy_out(process, random_at, random, sizeof(random)) &&
 	       copy_out(process, sp, words.word, words.count * sizeof(uint64_t));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * string.c - the four functions that compilers take for granted, and two more. Eight bytes at a time where both sides are aligned
- * alike: no unaligned access, so this works with an MMU that is off.
+ * string.c - the four functions that compilers take for granted, and two more. Eight bytes at a time where
+ * both sides are aligned alike: no unaligned access, so this works with an MMU that is off.
  */
 #include "kernel.h"
 

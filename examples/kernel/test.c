@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test.c - what `test=NAME` runs: ways for the kernel to go wrong, to see that each is told to the runner as what it is.
+ * test.c - what `test=NAME` runs: ways for the kernel to go wrong, to see that each is told to the runner
+ * as what it is.
  */
 #include <vmem/kernel.h>
 
@@ -12,7 +13,8 @@ static uint64_t read_word(uint64_t address)
 	return *(volatile uint64_t *)(uintptr_t)address;
 }
 
-/* Calls itself until the stack is used up; the array and the addition keep the compiler from making it a loop. */
+/* Calls itself until the stack is used up; the array and the addition keep the compiler from making it a
+ * loop. */
 static unsigned overflow(unsigned depth)
 {
 	volatile uint8_t use[256];

@@ -55,8 +55,8 @@ void timer_interrupt(void);
 /* start.c: the letters of the ISA string, bit n for 'a' + n. */
 extern uint64_t cpu_letters;
 
-/* trap.c, and its place in calls_generic.c. */
+/* trap.c; and the ISA's places in calls_generic.c: 258 is riscv_hwprobe. */
 kernel_call_t call_riscv_flush_icache;
-#define CPU_CALLS [259] = call_riscv_flush_icache,
+#define CPU_CALLS [258] = call_absent, [259] = call_riscv_flush_icache,
 
 #endif

@@ -2,10 +2,11 @@
 /*
  * boot.S - from PVH's 32-bit entry to start_c() in the high half.
  *
- * Xen's PVH boot ABI (docs/misc/pvh.pandoc; "x86/HVM direct boot ABI"): 32-bit protected mode, paging off, EBX is the physical
- * address of struct hvm_start_info. Tables made here live only until start.c has built the real ones: 1 GiB by 2 MiB leaves,
- * at 0 (this code), at DIRECT_MAP and at KERNEL_BASE. With 5 levels all of the kernel half lies in the last entry of the
- * top table, so that its addresses are the same in both modes.
+ * Xen's PVH boot ABI (docs/misc/pvh.pandoc; "x86/HVM direct boot ABI"): 32-bit protected mode, paging off,
+ * EBX is the physical address of struct hvm_start_info. Tables made here live only until start.c has built
+ * the real ones: 1 GiB by 2 MiB leaves, at 0 (this code), at DIRECT_MAP and at KERNEL_BASE. With 5 levels
+ * all of the kernel half lies in the last entry of the top table, so that its addresses are the same in
+ * both modes.
  */
 #define KERNEL_BASE 0xffffffff80000000
 #define PHYS(symbol) ((symbol) - KERNEL_BASE)
@@ -45,8 +46,8 @@ boot_entry:
 	cmp $512, %ecx
 	jne 1b
 
-	/* CR4: PAE; LA57 (bit 12) if the CPU has it and the command line does not say "paging=4". LA57 can be changed only while
-	 * paging is off (SDM vol. 3A 4.1.1), which is why this is decided here. */
+	/* CR4: PAE; LA57 (bit 12) if the CPU has it and the command line does not say "paging=4". LA57 can
+	 * be changed only while paging is off (SDM vol. 3A 4.1.1), which is why this is decided here. */
 	mov $0x20, %esi
 	mov $PHYS(boot_pml4), %edi
 	xor %eax, %eax

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * console.c - the three output streams and the end of the machine, as CHANNELS.md has them: QEMU's debug consoles for the program, the first
- * serial port for the log. A debug console takes a byte for every store to its port, so one REP OUTSB writes a buffer.
+ * console.c - the three output streams and the end of the machine, as CHANNELS.md has them: QEMU's debug
+ * consoles for the program, the first serial port for the log. A debug console takes a byte for every store
+ * to its port, so one REP OUTSB writes a buffer.
  */
 #include "port.h"
 
@@ -33,7 +34,8 @@ void port_write(enum port_channel channel, const void *bytes, size_t length)
 	}
 }
 
-/* The second way out is for a machine without the exit device; the status that QEMU then has means nothing either. */
+/* The second way out is for a machine without the exit device; the status that QEMU then has means nothing
+ * either. */
 _Noreturn void port_exit(void)
 {
 	outl(PORT_EXIT, 0x10);

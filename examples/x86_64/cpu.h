@@ -19,9 +19,23 @@
 #define MSR_GS_BASE 0xc0000101u
 
 /* Selectors. SYSRET takes user data at STAR[63:48] + 8 and user code at + 16 (SDM vol. 2B, SYSRET). */
-enum { SELECT_CODE = 0x08, SELECT_DATA = 0x10, SELECT_USER_BASE = 0x18, SELECT_USER_DATA = 0x23, SELECT_USER_CODE = 0x2b, SELECT_TSS = 0x30 };
+enum {
+	SELECT_CODE = 0x08,
+	SELECT_DATA = 0x10,
+	SELECT_USER_BASE = 0x18,
+	SELECT_USER_DATA = 0x23,
+	SELECT_USER_CODE = 0x2b,
+	SELECT_TSS = 0x30
+};
 
-enum { VECTOR_DEBUG = 1, VECTOR_NMI = 2, VECTOR_DOUBLE_FAULT = 8, VECTOR_PAGE_FAULT = 14, VECTOR_EXCEPTIONS = 32, VECTOR_TIMER = 32 };
+enum {
+	VECTOR_DEBUG = 1,
+	VECTOR_NMI = 2,
+	VECTOR_DOUBLE_FAULT = 8,
+	VECTOR_PAGE_FAULT = 14,
+	VECTOR_EXCEPTIONS = 32,
+	VECTOR_TIMER = 32
+};
 
 static inline void outb(uint16_t port, uint8_t value)
 {
@@ -102,10 +116,10 @@ static inline bool cpuid_has(uint32_t leaf)
 
 struct kernel_boot;
 
-void cpu_features(void);		     /* CR0, CR4, XCR0 as the CPU allows; fp.c's sizes */
-void traps_start(void);			     /* GDT, TSS, IDT, SYSCALL */
-void traps_stack(uint64_t top);		     /* where traps from user mode find their stack */
-void timer_start(void);			     /* interrupt controller masked, timer stopped */
+void cpu_features(void);	/* CR0, CR4, XCR0 as the CPU allows; fp.c's sizes */
+void traps_start(void);		/* GDT, TSS, IDT, SYSCALL */
+void traps_stack(uint64_t top); /* where traps from user mode find their stack */
+void timer_start(void);		/* interrupt controller masked, timer stopped */
 void timer_interrupt(void);
 void fp_start(void);
 void fp_init(void *area);

@@ -2,15 +2,23 @@
 /*
  * fp.c - floating-point and vector state, and the CPU's control bits.
  *
- * The kernel and the library use general registers only, so the registers hold the user's state at any time and are moved when threads
- * change: eagerly, by XSAVE where the CPU has it (x87, SSE, AVX, AVX-512 as offered), else by FXSAVE. An area is one page.
- * SDM vol. 1 chapter 13 (XSAVE), vol. 3A 2.5 (CR4).
+ * The kernel and the library use general registers only, so the registers hold the user's state at any time
+ * and are moved when threads change: eagerly, by XSAVE where the CPU has it (x87, SSE, AVX, AVX-512 as
+ * offered), else by FXSAVE. An area is one page. SDM vol. 1 chapter 13 (XSAVE), vol. 3A 2.5 (CR4).
  */
 #include "port.h"
 
 #include "cpu.h"
 
-enum { CR4_PGE = 1 << 7, CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10, CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21 };
+enum {
+	CR4_PGE = 1 << 7,
+	CR4_OSFXSR = 1 << 9,
+	CR4_OSXMMEXCPT = 1 << 10,
+	CR4_PCIDE = 1 << 17,
+	CR4_OSXSAVE = 1 << 18,
+	CR4_SMEP = 1 << 20,
+	CR4_SMAP = 1 << 21
+};
 
 static bool has_xsave;
 static uint64_t xsave_mask;
@@ -61,7 +69,8 @@ void cpu_features(void)
 	}
 }
 
-/* The area is zero. A zero XSTATE_BV loads every component as at reset, but MXCSR is always read from memory; FXRSTOR reads all. */
+/* The area is zero. A zero XSTATE_BV loads every component as at reset, but MXCSR is always read from
+ * memory; FXRSTOR reads all. */
 void fp_init(void *area)
 {
 	((uint16_t *)area)[0] = 0x37f;	/* FCW */
@@ -103,6 +112,7 @@ void port_describe(void)
 	const uint64_t cr4 = read_cr4();
 
 	kernel_log("x86-64: %d levels, %s%s%s%s%s, vector state %u bytes\n", (cr4 & 1 << 12) != 0 ? 5 : 4,
-		   (rdmsr(MSR_EFER) & 1 << 11) != 0 ? "NX" : "no NX", (cr4 & CR4_SMEP) != 0 ? " SMEP" : "",
-		   (cr4 & CR4_SMAP) != 0 ? " SMAP" : "", (cr4 & CR4_PCIDE) != 0 ? " PCID" : "", has_xsave ? " XSAVE" : "", xsave_size);
+	    (rdmsr(MSR_EFER) & 1 << 11) != 0 ? "NX" : "no NX", (cr4 & CR4_SMEP) != 0 ? " SMEP" : "",
+	    (cr4 & CR4_SMAP) != 0 ? " SMAP" : "", (cr4 & CR4_PCIDE) != 0 ? " PCID" : "",
+	    has_xsave ? " XSAVE" : "", xsave_size);
 }

@@ -2,15 +2,16 @@
 /*
  * start.c - from boot.S to the common kernel: reads what PVH gives, builds the final page tables.
  *
- * The boot tables map 1 GiB with 2 MiB leaves. The final ones use 4 KiB leaves alone, and no address of the user half:
+ * The boot tables map 1 GiB with 2 MiB leaves. The final ones use 4 KiB leaves alone, and no address of the
+ * user half:
  * S1. All RAM of the firmware's map at DIRECT_MAP, writable, never executable.
  * S2. The image at KERNEL_BASE: text read-execute, constants read-only, data read-write.
- * S3. Everything above is global. Nothing else is mapped.
- * The same RAM is reached at both places; only S2's text is executable, and only S1's alias of it is writable, which is what a
- * kernel that maps all RAM has to live with.
+ * S3. Everything above is global. Nothing else is mapped. The same RAM is reached at both places; only S2's
+ *     text is executable, and only S1's alias of it is writable, which is what a kernel that maps all RAM
+ *     has to live with.
  *
- * What PVH gives (struct hvm_start_info, its memory map, module list and command line) lies in RAM below 1 GiB and is copied out, or
- * kept out of the free RAM.
+ * What PVH gives (struct hvm_start_info, its memory map, module list and command line) lies in RAM below 1
+ * GiB and is copied out, or kept out of the free RAM.
  */
 #include "port.h"
 
@@ -63,7 +64,8 @@ static uint64_t *table_next(struct kernel_boot *b, uint64_t *table, unsigned shi
 }
 
 /* Maps a range that is not mapped yet; finds each leaf table once per 2 MiB. */
-static void tables_map(struct kernel_boot *b, uint64_t *top, unsigned levels, uint64_t va, uint64_t pa, uint64_t length, uint64_t bits)
+static void tables_map(struct kernel_boot *b, uint64_t *top, unsigned levels, uint64_t va, uint64_t pa,
+    uint64_t length, uint64_t bits)
 {
 	uint64_t *leaf = NULL;
 
@@ -81,14 +83,16 @@ static void tables_map(struct kernel_boot *b, uint64_t *top, unsigned levels, ui
 	}
 }
 
-static void tables_map_image(struct kernel_boot *b, uint64_t *top, unsigned levels, const char *from, const char *to, uint64_t bits)
+static void tables_map_image(
+    struct kernel_boot *b, uint64_t *top, unsigned levels, const char *from, const char *to, uint64_t bits)
 {
 	uint64_t va = (uint64_t)(uintptr_t)from;
 
 	tables_map(b, top, levels, va, va - KERNEL_BASE, (uint64_t)(to - from), bits);
 }
 
-/* The ranges of RAM to be mapped are those of the firmware's map: boot->ram has holes where something is in use. */
+/* The ranges of RAM to be mapped are those of the firmware's map: boot->ram has holes where something is in
+ * use. */
 static void tables_build(const struct start_memory *map, unsigned count)
 {
 	const uint64_t nx = (rdmsr(MSR_EFER) & 1u << 11) != 0 ? PTE_NX : 0;
@@ -124,7 +128,8 @@ static void copy_string(char *to, size_t room, uint64_t from)
 	to[n] = '\0';
 }
 
-/* The free RAM, with the image and the archive cut out; all PVH structures that are read later are in `map`. */
+/* The free RAM, with the image and the archive cut out; all PVH structures that are read later are in
+ * `map`. */
 static void read_memory(const struct start_memory *map, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -134,7 +139,8 @@ static void read_memory(const struct start_memory *map, unsigned count)
 	}
 	/* The first MiB holds the start information and the BIOS's data: not worth the care. */
 	kernel_ram_reserve(&boot, 0, 0x100000);
-	kernel_ram_reserve(&boot, (uint64_t)(uintptr_t)kernel_text - KERNEL_BASE, (uint64_t)(kernel_end - kernel_text));
+	kernel_ram_reserve(
+	    &boot, (uint64_t)(uintptr_t)kernel_text - KERNEL_BASE, (uint64_t)(kernel_end - kernel_text));
 }
 
 _Noreturn void start_c(uint32_t start_info);

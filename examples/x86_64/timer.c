@@ -2,8 +2,8 @@
 /*
  * timer.c - the 8254 as the tick, the time-stamp counter as the clock, the CMOS clock for the date.
  *
- * The tick is off unless two threads want the CPU. The counter's frequency is measured against the 8254's second channel, 2 ms, the first
- * time that somebody asks for the time: most runs never do.
+ * The tick is off unless two threads want the CPU. The counter's frequency is measured against the 8254's
+ * second channel, 2 ms, the first time that somebody asks for the time: most runs never do.
  */
 #include "port.h"
 
@@ -11,7 +11,16 @@
 
 #define PIT_HZ 1193182u
 
-enum { PIC1 = 0x20, PIC1_DATA = 0x21, PIC2 = 0xa0, PIC2_DATA = 0xa1, PIT_0 = 0x40, PIT_2 = 0x42, PIT_COMMAND = 0x43, PIT_GATE = 0x61 };
+enum {
+	PIC1 = 0x20,
+	PIC1_DATA = 0x21,
+	PIC2 = 0xa0,
+	PIC2_DATA = 0xa1,
+	PIT_0 = 0x40,
+	PIT_2 = 0x42,
+	PIT_COMMAND = 0x43,
+	PIT_GATE = 0x61
+};
 
 static uint64_t tsc_start, tsc_khz;
 

@@ -2,11 +2,14 @@
 /*
  * traps.S - every way into the kernel and out of it.
  *
- * T1. The kernel runs with interrupts off, so its own stack is in use only between an entry and the matching exit: a trap from user mode
- *     always starts at the thread's stack_top, by TSS.RSP0 or, for SYSCALL, by traps_stack_top.
- * T2. One CPU: traps_stack_top and traps_user_sp are plain variables at absolute addresses; there is no SWAPGS, and GS is the user's.
- * T3. A fast entry saves the nine registers that a C function may destroy; C keeps the other six. When the C function wants them
- *     all it says so, and the slow path stores the six below the nine: struct port_frame.
+ * T1. The kernel runs with interrupts off, so its own stack is in use only between an entry and the
+ *     matching exit: a trap from user mode always starts at the thread's stack_top, by TSS.RSP0 or, for
+ *     SYSCALL, by traps_stack_top.
+ * T2. One CPU: traps_stack_top and traps_user_sp are plain variables at absolute addresses; there is no
+ *     SWAPGS, and GS is the user's.
+ * T3. A fast entry saves the nine registers that a C function may destroy; C keeps the other six. When the
+ *     C function wants them all it says so, and the slow path stores the six below the nine: struct
+ *     port_frame.
  */
 
 	.text
@@ -65,7 +68,8 @@ entry_timer:
 	RESTORE_CALLER
 	iretq
 
-/* Every other vector: all registers, then C. traps_exception() returns only for traps that the kernel ignores. */
+/* Every other vector: all registers, then C. traps_exception() returns only for traps that the kernel
+ * ignores. */
 entry_common:
 	SAVE_CALLER
 entry_slow:
@@ -94,7 +98,7 @@ entry_\number:
 	.altmacro
 	.set vector, 0
 	.macro ENTRY_NEXT n
-	.if (\n == 8) || (\n == 10) || (\n == 11) || (\n == 12) || (\n == 13) || (\n == 14) || (\n == 17) || (\n == 21) || (\n == 29) || (\n == 30)
+	.if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21) || (\n == 29) || (\n == 30)
 	ENTRY \n, 1
 	.else
 	ENTRY \n, 0
@@ -106,9 +110,10 @@ entry_\number:
 	.endr
 
 /*
- * SYSCALL: RCX is the return address, R11 the flags, RSP still the user's. Linux keeps all registers but RAX, RCX and R11; C keeps six,
- * and the six arguments, in memory, are what the function is called with. SYSRET with a non-canonical RCX would fault in the kernel on
- * the user's stack; the last page of the user half is never mapped, so RCX is canonical.
+ * SYSCALL: RCX is the return address, R11 the flags, RSP still the user's. Linux keeps all registers but
+ * RAX, RCX and R11; C keeps six, and the six arguments, in memory, are what the function is called with.
+ * SYSRET with a non-canonical RCX would fault in the kernel on the user's stack; the last page of the user
+ * half is never mapped, so RCX is canonical.
  */
 	.globl entry_syscall
 	.balign 64
@@ -175,7 +180,8 @@ port_user_enter:
 	xor %r15d, %r15d
 	iretq
 
-/* switch_stacks(uint64_t *save, uint64_t load): T1 makes this the only place where one kernel stack becomes another. */
+/* switch_stacks(uint64_t *save, uint64_t load): T1 makes this the only place where one kernel stack becomes
+ * another. */
 	.globl switch_stacks
 switch_stacks:
 	push %rbx
@@ -194,7 +200,8 @@ switch_stacks:
 	pop %rbx
 	ret
 
-/* The first return of switch_stacks() in a new thread: port_thread_init() put the function in r12 and its argument in r13. */
+/* The first return of switch_stacks() in a new thread: port_thread_init() put the function in r12 and its
+ * argument in r13. */
 	.globl switch_begin
 switch_begin:
 	mov %r13, %rdi

@@ -2,8 +2,9 @@
 /*
  * traps.c - descriptor tables, and what to do with exceptions that are not page faults.
  *
- * NMI, debug, double fault and machine check have a stack of their own each: a double fault is mostly an overflow of the kernel's stack, and a
- * single-step trap can be taken before SYSCALL's entry has switched stacks.
+ * NMI, debug, double fault and machine check have a stack of their own each: a double fault is mostly an
+ * overflow of the kernel's stack, and a single-step trap can be taken before SYSCALL's entry has switched
+ * stacks.
  */
 #include "port.h"
 
@@ -45,12 +46,12 @@ static uint8_t ist_stacks[4][4096] __attribute__((aligned(16)));
 static void set_gate(unsigned vector, uint64_t entry, unsigned ist, unsigned ring)
 {
 	idt[vector] = (struct gate){
-		.offset_low = (uint16_t)entry,
-		.selector = SELECT_CODE,
-		.ist = (uint8_t)ist,
-		.type = (uint8_t)(0x8e | ring << 5), /* present, interrupt gate */
-		.offset_middle = (uint16_t)(entry >> 16),
-		.offset_high = (uint32_t)(entry >> 32),
+	    .offset_low = (uint16_t)entry,
+	    .selector = SELECT_CODE,
+	    .ist = (uint8_t)ist,
+	    .type = (uint8_t)(0x8e | ring << 5), /* present, interrupt gate */
+	    .offset_middle = (uint16_t)(entry >> 16),
+	    .offset_high = (uint32_t)(entry >> 32),
 	};
 }
 
@@ -78,9 +79,11 @@ void traps_start(void)
 
 	gdt[1] = UINT64_C(0x00af9b000000ffff); /* kernel code */
 	gdt[2] = UINT64_C(0x00cf93000000ffff); /* kernel data */
-	gdt[4] = UINT64_C(0x00cff3000000ffff); /* user data; 3 would be 32-bit user code, which does not exist */
+	gdt[4] =
+	    UINT64_C(0x00cff3000000ffff); /* user data; 3 would be 32-bit user code, which does not exist */
 	gdt[5] = UINT64_C(0x00affb000000ffff); /* user code */
-	gdt[6] = UINT64_C(0x0000890000000000) | (sizeof(tss) - 1) | (at & 0xffffff) << 16 | (at >> 24 & 0xff) << 56;
+	gdt[6] = UINT64_C(0x0000890000000000) | (sizeof(tss) - 1) | (at & 0xffffff) << 16 |
+		 (at >> 24 & 0xff) << 56;
 	gdt[7] = at >> 32;
 	tss.io_map = sizeof(tss);
 	for (unsigned i = 0; i < 4; i++) {
@@ -109,24 +112,24 @@ static const struct {
 	const char *name;
 	unsigned signal;
 } exceptions[VECTOR_EXCEPTIONS] = {
-	[0] = { "divide error", 8 },
-	[1] = { "debug trap", 5 },
-	[2] = { "non-maskable interrupt", 0 },
-	[3] = { "breakpoint", 5 },
-	[4] = { "overflow", 11 },
-	[5] = { "bound range exceeded", 11 },
-	[6] = { "illegal instruction", 4 },
-	[7] = { "no coprocessor", 8 },
-	[8] = { "double fault", 0 },
-	[10] = { "invalid TSS", 11 },
-	[11] = { "segment not present", 7 },
-	[12] = { "stack segment fault", 7 },
-	[13] = { "general protection fault", 11 },
-	[14] = { "page fault", 11 },
-	[16] = { "floating-point error", 8 },
-	[17] = { "alignment check", 7 },
-	[18] = { "machine check", 0 },
-	[19] = { "SIMD floating-point error", 8 },
+    [0] = {"divide error", 8},
+    [1] = {"debug trap", 5},
+    [2] = {"non-maskable interrupt", 0},
+    [3] = {"breakpoint", 5},
+    [4] = {"overflow", 11},
+    [5] = {"bound range exceeded", 11},
+    [6] = {"illegal instruction", 4},
+    [7] = {"no coprocessor", 8},
+    [8] = {"double fault", 0},
+    [10] = {"invalid TSS", 11},
+    [11] = {"segment not present", 7},
+    [12] = {"stack segment fault", 7},
+    [13] = {"general protection fault", 11},
+    [14] = {"page fault", 11},
+    [16] = {"floating-point error", 8},
+    [17] = {"alignment check", 7},
+    [18] = {"machine check", 0},
+    [19] = {"SIMD floating-point error", 8},
 };
 
 void traps_exception(const struct port_frame *frame)
@@ -134,8 +137,8 @@ void traps_exception(const struct port_frame *frame)
 	const uint64_t pc = frame->rip;
 
 	/* A single step of the user's SYSCALL is reported at the kernel's first instruction. */
-	if (frame->vector == VECTOR_DEBUG && !port_frame_is_user(frame) && pc >= (uint64_t)(uintptr_t)entry_syscall &&
-	    pc < (uint64_t)(uintptr_t)entry_syscall_end) {
+	if (frame->vector == VECTOR_DEBUG && !port_frame_is_user(frame) &&
+	    pc >= (uint64_t)(uintptr_t)entry_syscall && pc < (uint64_t)(uintptr_t)entry_syscall_end) {
 		return;
 	}
 	if (frame->vector == VECTOR_DOUBLE_FAULT) {
@@ -147,19 +150,21 @@ void traps_exception(const struct port_frame *frame)
 	kernel_trap(frame, exceptions[frame->vector].signal, exceptions[frame->vector].name);
 }
 
-void port_thread_init(struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
+void port_thread_init(
+    struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument)
 {
 	uint64_t *sp = stack_top;
 
-	/* As switch_stacks() leaves it: r15 r14 r13 r12 rbp rbx, the return address; and two words, so that the first call is aligned. */
+	/* As switch_stacks() leaves it: r15 r14 r13 r12 rbp rbx, the return address; and two words, so that
+	 * the first call is aligned. */
 	sp -= 9;
 	sp[2] = (uint64_t)(uintptr_t)argument;
 	sp[3] = (uint64_t)(uintptr_t)start;
 	sp[6] = (uint64_t)(uintptr_t)switch_begin;
 	*thread = (struct port_thread){
-		.sp = (uint64_t)(uintptr_t)sp,
-		.stack_top = (uint64_t)(uintptr_t)stack_top,
-		.fp = fp_area,
+	    .sp = (uint64_t)(uintptr_t)sp,
+	    .stack_top = (uint64_t)(uintptr_t)stack_top,
+	    .fp = fp_area,
 	};
 	if (fp_area != NULL) {
 		fp_init(fp_area);
@@ -196,10 +201,11 @@ bool port_frame_is_user(const struct port_frame *frame)
 	return (frame->cs & 3) != 0;
 }
 
-bool port_frame_register(const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
+bool port_frame_register(
+    const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value)
 {
-	static const char names[][8] = { "r15", "r14", "r13", "r12", "rbp", "rbx",    "r11",   "r10", "r9", "r8",     "rdi",
-					 "rsi", "rdx", "rcx", "rax", "",    "error", "rip", "cs",  "rflags", "rsp", "ss" };
+	static const char names[][8] = {"r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8",
+	    "rdi", "rsi", "rdx", "rcx", "rax", "", "error", "rip", "cs", "rflags", "rsp", "ss"};
 
 	if (n >= sizeof(names) / sizeof(names[0])) {
 		return false;
@@ -209,11 +215,13 @@ bool port_frame_register(const struct port_frame *frame, unsigned n, const char 
 	return true;
 }
 
-/* CALL is E8 with four bytes, or FF /2: two to seven bytes, of which the two-, three- and six-byte forms and their REX forms occur. */
+/* CALL is E8 with four bytes, or FF /2: two to seven bytes, of which the two-, three- and six-byte forms
+ * and their REX forms occur. */
 bool port_is_return_address(uint64_t address)
 {
 	const uint8_t *p = (const uint8_t *)(uintptr_t)address;
 
-	return p[-5] == 0xe8 || (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) || (p[-3] == 0xff && (p[-2] & 0x38) == 0x10) ||
-	       (p[-6] == 0xff && (p[-5] & 0x38) == 0x10) || (p[-7] == 0xff && (p[-6] & 0x38) == 0x10);
+	return p[-5] == 0xe8 || (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) ||
+	       (p[-3] == 0xff && (p[-2] & 0x38) == 0x10) || (p[-6] == 0xff && (p[-5] & 0x38) == 0x10) ||
+	       (p[-7] == 0xff && (p[-6] & 0x38) == 0x10);
 }

@@ -19,7 +19,7 @@ PARTS = {
 }
 # Optimised a little, or the sanitizers make it slow.
 BUILD = ["--buildtype", "debugoptimized", "-Doptimization=1"]
-_CASE = re.compile(r"(not )?ok (\d+)(?: # SKIP)?(?: - | )(.*)")
+_CASE = re.compile(r"(not )?ok (\d+)(?: # SKIP)? (?:- )?(.*)")
 
 
 def tests(directory, part):
@@ -29,20 +29,24 @@ def tests(directory, part):
 
 
 def cases(output):
-    """The cases of a program that speaks TAP: (name, outcome, the lines that follow it)."""
-    found = []
-    planned = None
+    """The cases of a program that speaks TAP, one group of them or several: ({name: [outcome, lines that follow it]}, ended, planned).
+    A case that several groups have is one result, the worst of them."""
+    found = {}
+    last = None
+    ended = planned = 0
     for line in output.split("\n"):
         plan = re.fullmatch(r"1\.\.(\d+)", line)
         said = _CASE.fullmatch(line)
         if plan:
-            planned = int(plan[1])
+            planned += int(plan[1])
         elif said:
-            skipped = "# SKIP" in line
-            found.append([said[3], report.SKIPPED if skipped else report.FAILED if said[1] else report.PASSED, []])
-        elif found:
-            found[-1][2].append(line)
-    return found, planned
+            ended += 1
+            outcome = report.SKIPPED if "# SKIP" in line else report.FAILED if said[1] else report.PASSED
+            last = found.setdefault(said[3], [outcome, []])
+            last[0] = max(last[0], outcome, key=[report.PASSED, report.SKIPPED, report.FAILED].index)
+        elif last:
+            last[1].append(line)
+    return found, ended, planned
 
 
 def run_program(test, extra, timeout):
@@ -61,15 +65,15 @@ def run_program(test, extra, timeout):
 def record(rep, part, test, output, status, seconds):
     """One program's cases, or the program itself if it names none, become results."""
     name = "%s/%s" % (part, test["name"])
-    found, planned = cases(output)
-    for case, outcome, lines in found:
+    found, ended, planned = cases(output)
+    for case, (outcome, lines) in found.items():
         rep.add("%s: %s" % (name, case), outcome, detail="\n".join(lines))
     if not found:
         outcome = {0: report.PASSED, 77: report.SKIPPED}.get(status, report.FAILED)
         rep.add(name, outcome, detail=output)
-    elif planned is not None and planned != len(found):
-        rep.add(name, report.FAILED, "%d of %d cases ended, status %s" % (len(found), planned, status), output)
-    elif status != 0 and all(outcome == report.PASSED for _, outcome, _ in found):
+    elif planned != ended:
+        rep.add(name, report.FAILED, "%d of %d cases ended, status %s" % (ended, planned, status), output)
+    elif status != 0 and all(outcome == report.PASSED for outcome, _ in found.values()):
         rep.add(name, report.FAILED, "status %s after its cases" % status, output)
     shown = [line for line in output.split("\n") if line.startswith("figure: ")]
     rep.note("%s: %d cases, %.1f s" % (name, max(1, len(found)), seconds))

@@ -18,46 +18,7 @@
  * Locks: none. The caller does not migrate meanwhile.
  */
 #include "arch.h"
-
-#define READ(name)                                                                                           \
-	static inline uint64_t read_##name(void)                                                             \
-	{                                                                                                    \
-		uint64_t value;                                                                              \
-		__asm__ volatile("mrs %0, " #name : "=r"(value) : : "memory");                               \
-		return value;                                                                                \
-	}
-#define WRITE(name)                                                                                          \
-	static inline void write_##name(uint64_t value)                                                      \
-	{                                                                                                    \
-		__asm__ volatile("msr " #name ", %0" : : "r"(value) : "memory");                             \
-	}
-#define TLBI(operation)                                                                                      \
-	static inline void tlbi_##operation(uint64_t operand)                                                \
-	{                                                                                                    \
-		__asm__ volatile("tlbi " #operation ", %0" : : "r"(operand) : "memory");                     \
-	}
-
-READ(tcr_el1)
-READ(mair_el1)
-READ(ttbr1_el1)
-READ(par_el1)
-READ(midr_el1)
-READ(ctr_el0)
-READ(dczid_el0)
-READ(id_aa64mmfr0_el1)
-READ(id_aa64mmfr1_el1)
-WRITE(tcr_el1)
-WRITE(mair_el1)
-WRITE(ttbr0_el1)
-TLBI(vae1is)
-TLBI(vale1is)
-TLBI(vaae1is)
-TLBI(vaale1is)
-TLBI(aside1is)
-TLBI(aside1)
-
-#define ISB() __asm__ volatile("isb" : : : "memory")
-#define DSB(domain) __asm__ volatile("dsb " #domain : : : "memory")
+#include "insn.h"
 
 #define TCR_EPD0 (UINT64_C(1) << 7)
 #define TCR_HALF_0 UINT64_C(0xff3f) /* T0SZ, IRGN0, ORGN0, SH0, TG0 */
@@ -106,7 +67,7 @@ static vmem_paddr_t ttbr_root(uint64_t ttbr)
  */
 static bool dirty_state_is_broken(void)
 {
-	uint64_t midr = read_midr_el1();
+	uint64_t midr = insn_read_midr_el1();
 	unsigned part = (unsigned)(midr >> 4) & 0xfff;
 	unsigned revision = ((unsigned)(midr >> 20) & 0xf) << 4 | ((unsigned)midr & 0xf);
 
@@ -130,9 +91,9 @@ static vmem_cache_t attribute_cache(unsigned byte)
 static uint32_t probe_features(uint64_t tcr)
 {
 	uint32_t features = MMU_SPLIT_ROOTS | MMU_BROADCAST | MMU_NX;
-	uint64_t mair = read_mair_el1();
+	uint64_t mair = insn_read_mair_el1();
 
-	if ((read_id_aa64mmfr1_el1() & 0xf) >= 2 && !dirty_state_is_broken()) {
+	if ((insn_read_id_aa64mmfr1_el1() & 0xf) >= 2 && !dirty_state_is_broken()) {
 		features |= MMU_HW_DIRTY;
 	}
 	if ((tcr & TCR_DS) != 0) {
@@ -149,9 +110,9 @@ static uint32_t probe_features(uint64_t tcr)
 void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 {
 	static const uint8_t physical_bits[8] = { 32, 36, 40, 42, 44, 48, 52, 52 };
-	uint64_t tcr = read_tcr_el1();
-	uint64_t model = read_id_aa64mmfr0_el1();
-	uint64_t zva = read_dczid_el0();
+	uint64_t tcr = insn_read_tcr_el1();
+	uint64_t model = insn_read_id_aa64mmfr0_el1();
+	uint64_t zva = insn_read_dczid_el0();
 	unsigned range = (unsigned)model & 7;
 	unsigned size = (unsigned)(tcr >> 32) & 7; /* TCR.IPS, as the host set it */
 	unsigned va_bits = 64 - ((unsigned)(tcr >> 16) & 0x3f);
@@ -171,40 +132,40 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 		.features = probe_features(tcr),
 	};
 	cpu.zero_block = (zva & 0x10) != 0 ? 0 : 4u << (zva & 0xf);
-	__asm__ volatile("at s1e1r, %0" : : "r"(empty_table) : "memory");
-	ISB();
-	cpu.empty_root = read_par_el1() & UINT64_C(0x000ffffffffff000);
+	insn_at_s1e1r(empty_table);
+	insn_isb();
+	cpu.empty_root = insn_read_par_el1() & UINT64_C(0x000ffffffffff000);
 }
 
 void vmem_arch_cpu_init(void)
 {
-	uint64_t tcr = read_tcr_el1();
-	uint64_t mair = read_mair_el1() & ((UINT64_C(1) << MAIR_SHIFT) - 1);
+	uint64_t tcr = insn_read_tcr_el1();
+	uint64_t mair = insn_read_mair_el1() & ((UINT64_C(1) << MAIR_SHIFT) - 1);
 
-	write_mair_el1(mair | MAIR_VALUE << MAIR_SHIFT);
+	insn_write_mair_el1(mair | MAIR_VALUE << MAIR_SHIFT);
 	if ((tcr & TCR_EPD0) != 0) {
 		/*
 		 * The host has no user half yet: it becomes like the kernel's, but for TG1, which counts
 		 * differently.
 		 */
-		write_ttbr0_el1(ttbr_base(cpu.empty_root));
-		ISB();
+		insn_write_ttbr0_el1(ttbr_base(cpu.empty_root));
+		insn_isb();
 		tcr = (tcr & ~(TCR_HALF_0 | TCR_EPD0)) | (tcr >> 16 & TCR_HALF_0 & 0x3f3f);
 	}
 	tcr &= ~(TCR_A1 | TCR_AS | TCR_HA | TCR_HD);
 	tcr |= vmem_mmu.asid_bits > 8 ? TCR_AS : 0;
 	tcr |= (vmem_mmu.features & MMU_HW_DIRTY) != 0 ? TCR_HA | TCR_HD : 0;
-	write_tcr_el1(tcr);
-	ISB();
+	insn_write_tcr_el1(tcr);
+	insn_isb();
 	/* TCR and MAIR may be cached in the TLB. */
-	__asm__ volatile("tlbi vmalle1" : : : "memory");
-	DSB(nsh);
-	ISB();
+	insn_tlbi_vmalle1();
+	insn_dsb_nsh();
+	insn_isb();
 }
 
 vmem_paddr_t vmem_arch_kernel_root(void)
 {
-	return ttbr_root(read_ttbr1_el1());
+	return ttbr_root(insn_read_ttbr1_el1());
 }
 
 void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
@@ -212,20 +173,20 @@ void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
 	uint64_t id = (uint64_t)asid << ID_SHIFT;
 
 	if (flush) { /* M2 */
-		write_ttbr0_el1(ttbr_base(cpu.empty_root));
-		ISB();
-		DSB(nshst);
-		tlbi_aside1(id);
-		DSB(nsh);
+		insn_write_ttbr0_el1(ttbr_base(cpu.empty_root));
+		insn_isb();
+		insn_dsb_nshst();
+		insn_tlbi_aside1(id);
+		insn_dsb_nsh();
 	}
-	write_ttbr0_el1(ttbr_base(root != 0 ? root : cpu.empty_root) | id);
-	ISB();
+	insn_write_ttbr0_el1(ttbr_base(root != 0 ? root : cpu.empty_root) | id);
+	insn_isb();
 }
 
 void vmem_arch_publish(void)
 {
-	DSB(ishst);
-	ISB();
+	insn_dsb_ishst();
+	insn_isb();
 }
 
 static void flush_range(const struct arch_flush *flush)
@@ -238,9 +199,9 @@ static void flush_range(const struct arch_flush *flush)
 	if ((flush->flags & FLUSH_GLOBAL) != 0) {
 		for (; left != 0; left--, operand += step) {
 			if (tables) {
-				tlbi_vaae1is(operand);
+				insn_tlbi_vaae1is(operand);
 			} else {
-				tlbi_vaale1is(operand);
+				insn_tlbi_vaale1is(operand);
 			}
 		}
 		return;
@@ -248,9 +209,9 @@ static void flush_range(const struct arch_flush *flush)
 	operand |= (uint64_t)flush->asid << ID_SHIFT;
 	for (; left != 0; left--, operand += step) {
 		if (tables) {
-			tlbi_vae1is(operand);
+			insn_tlbi_vae1is(operand);
 		} else {
-			tlbi_vale1is(operand);
+			insn_tlbi_vale1is(operand);
 		}
 	}
 }
@@ -263,16 +224,16 @@ void vmem_arch_flush(const struct arch_flush *flush)
 	if (!whole && !tables && flush->pages == 0) {
 		return;
 	}
-	DSB(ishst);				       /* M3 */
+	insn_dsb_ishst();			       /* M3 */
 	if (!whole && !(tables && flush->level > 1)) { /* M4 */
 		flush_range(flush);
 	} else if ((flush->flags & FLUSH_GLOBAL) != 0) {
-		__asm__ volatile("tlbi vmalle1is" : : : "memory");
+		insn_tlbi_vmalle1is();
 	} else {
-		tlbi_aside1is((uint64_t)flush->asid << ID_SHIFT);
+		insn_tlbi_aside1is((uint64_t)flush->asid << ID_SHIFT);
 	}
-	DSB(ish);
-	ISB();
+	insn_dsb_ish();
+	insn_isb();
 }
 
 /*
@@ -281,7 +242,7 @@ void vmem_arch_flush(const struct arch_flush *flush)
  */
 void vmem_arch_icache_sync(const void *kva, size_t length)
 {
-	uint64_t ctr = read_ctr_el0();
+	uint64_t ctr = insn_read_ctr_el0();
 	uint64_t data_line = UINT64_C(4) << (ctr >> 16 & 0xf);
 	uint64_t fetch_line = UINT64_C(4) << (ctr & 0xf);
 	uint64_t start = (uint64_t)(uintptr_t)kva;
@@ -289,34 +250,34 @@ void vmem_arch_icache_sync(const void *kva, size_t length)
 
 	if ((ctr >> 28 & 1) == 0) { /* IDC */
 		for (uint64_t line = start & ~(data_line - 1); line < end; line += data_line) {
-			__asm__ volatile("dc cvau, %0" : : "r"(line) : "memory");
+			insn_dc_cvau(line);
 		}
 	}
-	DSB(ish);
+	insn_dsb_ish();
 	if ((ctr >> 29 & 1) == 0) { /* DIC */
 		if ((ctr >> 14 & 3) !=
 		    3) { /* not a physical index: another virtual address may have its own line */
-			__asm__ volatile("ic ialluis" : : : "memory");
+			insn_ic_ialluis();
 		} else {
 			for (uint64_t line = start & ~(fetch_line - 1); line < end; line += fetch_line) {
-				__asm__ volatile("ic ivau, %0" : : "r"(line) : "memory");
+				insn_ic_ivau(line);
 			}
 		}
-		DSB(ish);
+		insn_dsb_ish();
 	}
-	ISB();
+	insn_isb();
 }
 
 void vmem_arch_dcache_clean(const void *kva, size_t length)
 {
-	uint64_t size = UINT64_C(4) << (read_ctr_el0() >> 16 & 0xf);
+	uint64_t size = UINT64_C(4) << (insn_read_ctr_el0() >> 16 & 0xf);
 	uint64_t start = (uint64_t)(uintptr_t)kva;
 	uint64_t end = start + length;
 
 	for (uint64_t line = start & ~(size - 1); line < end; line += size) {
-		__asm__ volatile("dc civac, %0" : : "r"(line) : "memory");
+		insn_dc_civac(line);
 	}
-	DSB(sy);
+	insn_dsb_sy();
 }
 
 void vmem_arch_page_clear(void *page)
@@ -327,21 +288,14 @@ void vmem_arch_page_clear(void *page)
 
 	if (block != 0) { /* at most 2 KiB: two always fit */
 		do {
-			__asm__ volatile("dc zva, %0\n\tadd %0, %0, %1\n\tdc zva, %0\n\tadd %0, %0, %1"
-					 : "+r"(at)
-					 : "r"(block)
-					 : "memory");
+			insn_dc_zva(at);
+			insn_dc_zva(at + block);
+			at += 2 * block;
 		} while (at != end);
 		return;
 	}
 	do {
-		__asm__ volatile("stp xzr, xzr, [%0]\n\tstp xzr, xzr, [%0, #16]\n\t"
-				 "stp xzr, xzr, [%0, #32]\n\tstp xzr, xzr, [%0, #48]\n\t"
-				 "stp xzr, xzr, [%0, #64]\n\tstp xzr, xzr, [%0, #80]\n\t"
-				 "stp xzr, xzr, [%0, #96]\n\tstp xzr, xzr, [%0, #112]"
-				 :
-				 : "r"(at)
-				 : "memory");
+		insn_clear_128(at);
 		at += 128;
 	} while (at != end);
 }
@@ -350,19 +304,11 @@ void vmem_arch_page_copy(void *to, const void *from)
 {
 	const char *end = (const char *)from + VMEM_PAGE_SIZE;
 	const char *at = from;
+	char *out = to;
 
 	do {
-		__asm__ volatile("ldp x8, x9, [%0]\n\tldp x10, x11, [%0, #16]\n\t"
-				 "ldp x12, x13, [%0, #32]\n\tldp x14, x15, [%0, #48]\n\t"
-				 "stp x8, x9, [%1]\n\tstp x10, x11, [%1, #16]\n\t"
-				 "stp x12, x13, [%1, #32]\n\tstp x14, x15, [%1, #48]\n\t"
-				 "ldp x8, x9, [%0, #64]\n\tldp x10, x11, [%0, #80]\n\t"
-				 "ldp x12, x13, [%0, #96]\n\tldp x14, x15, [%0, #112]\n\t"
-				 "stp x8, x9, [%1, #64]\n\tstp x10, x11, [%1, #80]\n\t"
-				 "stp x12, x13, [%1, #96]\n\tstp x14, x15, [%1, #112]\n\t"
-				 "add %0, %0, #128\n\tadd %1, %1, #128"
-				 : "+r"(at), "+r"(to)
-				 :
-				 : "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "memory");
+		insn_copy_128(out, at);
+		at += 128;
+		out += 128;
 	} while (at != end);
 }

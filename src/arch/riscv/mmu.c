@@ -18,6 +18,7 @@
 #include <vmem/init.h>
 
 #include "arch.h"
+#include "insn.h"
 
 #define SATP_MODE_SHIFT 60
 #define SATP_MODE_SV39 8u
@@ -36,43 +37,20 @@ static struct {
 	uint64_t satp; /* mode and root of the kernel's own table, id 0 */
 } hart;
 
-static uint64_t read_satp(void)
-{
-	uint64_t value;
-
-	__asm__ volatile("csrr %0, satp" : "=r"(value) : : "memory");
-	return value;
-}
-
-static void write_satp(uint64_t value)
-{
-	__asm__ volatile("csrw satp, %0" : : "r"(value) : "memory");
-}
-
-static void fence_all(void)
-{
-	__asm__ volatile("sfence.vma x0, x0" : : : "memory");
-}
-
-static void fence_id(uint64_t id)
-{
-	__asm__ volatile("sfence.vma x0, %0" : : "r"(id) : "memory");
-}
-
 /*
  * The width of the id field: ones that stick ("satp" chapter). The root stays, so the hart runs on
  * meanwhile.
  */
 static uint8_t probe_asid_bits(void)
 {
-	uint64_t satp = read_satp();
+	uint64_t satp = insn_read_satp();
 	uint64_t stuck;
 	uint8_t bits = 0;
 
-	write_satp(satp | SATP_ASID);
-	stuck = (read_satp() & SATP_ASID) >> SATP_ASID_SHIFT;
-	write_satp(satp);
-	fence_all();
+	insn_write_satp(satp | SATP_ASID);
+	stuck = (insn_read_satp() & SATP_ASID) >> SATP_ASID_SHIFT;
+	insn_write_satp(satp);
+	insn_sfence_all();
 	for (; stuck != 0; stuck >>= 1) {
 		bits++;
 	}
@@ -81,7 +59,7 @@ static uint8_t probe_asid_bits(void)
 
 void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 {
-	uint64_t satp = read_satp();
+	uint64_t satp = insn_read_satp();
 	unsigned mode = (unsigned)(satp >> SATP_MODE_SHIFT);
 	unsigned levels = mode >= SATP_MODE_SV39 && mode <= SATP_MODE_SV57 ? mode - SATP_MODE_SV39 + 3 : 0;
 	uint32_t features = MMU_CACHES_INVALID | MMU_LIVE_SPLIT | MMU_NX;
@@ -110,7 +88,7 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
  */
 void vmem_arch_cpu_init(void)
 {
-	fence_all();
+	insn_sfence_all();
 }
 
 vmem_paddr_t vmem_arch_kernel_root(void)
@@ -125,16 +103,16 @@ void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
 	if (root != 0) {
 		satp = (satp & ~SATP_PPN) | root >> VMEM_PAGE_SHIFT;
 	}
-	write_satp(satp | (uint64_t)asid << SATP_ASID_SHIFT);
+	insn_write_satp(satp | (uint64_t)asid << SATP_ASID_SHIFT);
 	if (flush || vmem_mmu.asid_bits == 0) {
-		fence_id(asid); /* M3 */
+		insn_sfence_id(asid); /* M3 */
 	}
 }
 
 /* Entry stores are visible to other harts' walks in order; this hart may still meet a spurious fault (M4). */
 void vmem_arch_publish(void)
 {
-	__asm__ volatile("fence rw, rw" : : : "memory");
+	insn_fence_rw();
 }
 
 static void fence_range(const struct arch_flush *flush)
@@ -145,19 +123,18 @@ static void fence_range(const struct arch_flush *flush)
 
 	if ((flush->flags & FLUSH_GLOBAL) != 0) { /* M1 */
 		for (uint64_t left = flush->pages; left != 0; left--, va += stride) {
-			__asm__ volatile("sfence.vma %0, x0" : : "r"(va) : "memory");
+			insn_sfence_address(va);
 		}
 		return;
 	}
 	for (uint64_t left = flush->pages; left != 0; left--, va += stride) {
-		__asm__ volatile("sfence.vma %0, %1" : : "r"(va), "r"(id) : "memory");
+		insn_sfence_address_id(va, id);
 	}
 }
 
 /*
  * The same in three steps (Svinval): order earlier stores before the invalidations, invalidate in any order
- * and overlap, order the invalidations before later walks. Spelt as numbers: the base ISA's assembler does
- * not know them.
+ * and overlap, order the invalidations before later walks.
  */
 static void invalidate_range(const struct arch_flush *flush)
 {
@@ -166,15 +143,15 @@ static void invalidate_range(const struct arch_flush *flush)
 	uint64_t id = flush->asid;
 	bool global = (flush->flags & FLUSH_GLOBAL) != 0;
 
-	__asm__ volatile(".4byte 0x18000073" : : : "memory"); /* sfence.w.inval */
+	insn_sfence_w_inval();
 	for (uint64_t left = flush->pages; left != 0; left--, va += stride) {
 		if (global) {
-			__asm__ volatile(".insn r 0x73, 0, 0x0b, x0, %0, x0" : : "r"(va) : "memory");
+			insn_sinval_address(va);
 		} else {
-			__asm__ volatile(".insn r 0x73, 0, 0x0b, x0, %0, %1" : : "r"(va), "r"(id) : "memory");
+			insn_sinval_address_id(va, id);
 		}
 	}
-	__asm__ volatile(".4byte 0x18100073" : : : "memory"); /* sfence.inval.ir */
+	insn_sfence_inval_ir();
 }
 
 void vmem_arch_flush(const struct arch_flush *flush)
@@ -183,9 +160,9 @@ void vmem_arch_flush(const struct arch_flush *flush)
 
 	if (wide != 0 || flush->pages > FLUSH_MAX_PAGES) { /* M2 */
 		if ((flush->flags & FLUSH_GLOBAL) != 0) {
-			fence_all();
+			insn_sfence_all();
 		} else {
-			fence_id(flush->asid);
+			insn_sfence_id(flush->asid);
 		}
 	} else if (flush->pages > 1 && (vmem_mmu.features & ARCH_FEATURE_SVINVAL) != 0) {
 		invalidate_range(flush);
@@ -199,7 +176,8 @@ void vmem_arch_icache_sync(const void *kva, size_t length)
 {
 	(void)kva;
 	(void)length;
-	__asm__ volatile("fence rw, rw\n\tfence.i" : : : "memory");
+	insn_fence_rw();
+	insn_fence_i();
 }
 
 /*
@@ -211,7 +189,7 @@ void vmem_arch_dcache_clean(const void *kva, size_t length)
 {
 	(void)kva;
 	(void)length;
-	__asm__ volatile("fence iorw, iorw" : : : "memory");
+	insn_fence_iorw();
 }
 
 void vmem_arch_page_clear(void *page)
@@ -220,15 +198,7 @@ void vmem_arch_page_clear(void *page)
 	char *end = at + VMEM_PAGE_SIZE;
 
 	do {
-		__asm__ volatile(".irp at, 0, 64, 128, 192\n\t"
-				 "sd zero, \\at(%0)\n\tsd zero, \\at+8(%0)\n\t"
-				 "sd zero, \\at+16(%0)\n\tsd zero, \\at+24(%0)\n\t"
-				 "sd zero, \\at+32(%0)\n\tsd zero, \\at+40(%0)\n\t"
-				 "sd zero, \\at+48(%0)\n\tsd zero, \\at+56(%0)\n\t"
-				 ".endr"
-				 :
-				 : "r"(at)
-				 : "memory");
+		insn_clear_256(at);
 		at += 256;
 	} while (at != end);
 }
@@ -237,21 +207,11 @@ void vmem_arch_page_copy(void *to, const void *from)
 {
 	const char *at = from;
 	const char *end = at + VMEM_PAGE_SIZE;
+	char *out = to;
 
 	do {
-		__asm__ volatile(".irp at, 0, 64\n\t"
-				 "ld t0, \\at(%0)\n\tld t1, \\at+8(%0)\n\t"
-				 "ld t2, \\at+16(%0)\n\tld t3, \\at+24(%0)\n\t"
-				 "ld t4, \\at+32(%0)\n\tld t5, \\at+40(%0)\n\t"
-				 "ld t6, \\at+48(%0)\n\tld a7, \\at+56(%0)\n\t"
-				 "sd t0, \\at(%1)\n\tsd t1, \\at+8(%1)\n\t"
-				 "sd t2, \\at+16(%1)\n\tsd t3, \\at+24(%1)\n\t"
-				 "sd t4, \\at+32(%1)\n\tsd t5, \\at+40(%1)\n\t"
-				 "sd t6, \\at+48(%1)\n\tsd a7, \\at+56(%1)\n\t"
-				 ".endr\n\t"
-				 "addi %0, %0, 128\n\taddi %1, %1, 128"
-				 : "+r"(at), "+r"(to)
-				 :
-				 : "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a7", "memory");
+		insn_copy_128(out, at);
+		at += 128;
+		out += 128;
 	} while (at != end);
 }

@@ -20,6 +20,7 @@
  * consistent.
  */
 #include "arch.h"
+#include "insn.h"
 
 #define CR0_WP (UINT64_C(1) << 16)
 #define CR3_ID UINT64_C(0xfff)
@@ -54,87 +55,24 @@ static struct {
 	bool global;
 } cpu;
 
-struct cpuid {
-	uint32_t eax, ebx, ecx, edx;
-};
-
-static struct cpuid cpuid(uint32_t leaf)
-{
-	struct cpuid id;
-
-	__asm__ volatile("cpuid"
-			 : "=a"(id.eax), "=b"(id.ebx), "=c"(id.ecx), "=d"(id.edx)
-			 : "a"(leaf), "c"(0));
-	return id;
-}
-
-static uint64_t read_cr3(void)
-{
-	uint64_t value;
-
-	__asm__ volatile("mov %%cr3, %0" : "=r"(value) : : "memory");
-	return value;
-}
-
-static void write_cr3(uint64_t value)
-{
-	__asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
-}
-
-static uint64_t read_cr4(void)
-{
-	uint64_t value;
-
-	__asm__ volatile("mov %%cr4, %0" : "=r"(value) : : "memory");
-	return value;
-}
-
-static void write_cr4(uint64_t value)
-{
-	__asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
-}
-
-static uint64_t read_msr(uint32_t msr)
-{
-	uint32_t low;
-	uint32_t high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr) : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static void write_msr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
-}
-
-static void invpcid(uint64_t type, uint64_t id, vmem_vaddr_t va)
-{
-	struct {
-		uint64_t id;
-		uint64_t va;
-	} descriptor = { id, va };
-
-	__asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"(type) : "memory");
-}
-
 void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 {
-	struct cpuid basic = cpuid(1);
-	uint32_t extended = cpuid(0x80000000u).eax;
-	bool five = (read_cr4() & CR4_LA57) != 0;
-	bool gigabyte = extended >= 0x80000001u && (cpuid(0x80000001u).edx & CPUID_8000_0001_EDX_1G) != 0;
-	bool nx = (read_msr(MSR_EFER) & EFER_NXE) != 0;
+	struct cpuid basic = insn_cpuid(1);
+	uint32_t extended = insn_cpuid(0x80000000u).eax;
+	bool five = (insn_read_cr4() & CR4_LA57) != 0;
+	bool gigabyte =
+	    extended >= 0x80000001u && (insn_cpuid(0x80000001u).edx & CPUID_8000_0001_EDX_1G) != 0;
+	bool nx = (insn_read_msr(MSR_EFER) & EFER_NXE) != 0;
 
 	(void)isa_features;
-	cpu.kernel_root = read_cr3() & PTE_ADDRESS;
+	cpu.kernel_root = insn_read_cr3() & PTE_ADDRESS;
 	cpu.global = (basic.edx & CPUID_1_EDX_PGE) != 0;
 	cpu.cache_line = (basic.edx & CPUID_1_EDX_CLFSH) != 0 ? (basic.ebx >> 8 & 0xff) * 8 : 0;
-	cpu.invpcid = cpuid(0).eax >= 7 && (cpuid(7).ebx & CPUID_7_EBX_INVPCID) != 0;
+	cpu.invpcid = insn_cpuid(0).eax >= 7 && (insn_cpuid(7).ebx & CPUID_7_EBX_INVPCID) != 0;
 	*out = (struct vmem_mmu) {
 		.levels = five ? 5 : 4,
 		.va_bits = five ? 57 : 48,
-		.pa_bits = extended >= 0x80000008u ? (uint8_t)(cpuid(0x80000008u).eax & 0xff) : 36,
+		.pa_bits = extended >= 0x80000008u ? (uint8_t)(insn_cpuid(0x80000008u).eax & 0xff) : 36,
 		.asid_bits = cpu.global && (basic.ecx & CPUID_1_ECX_PCID) != 0 ? 12 : 0, /* M1 */
 		.leaf_levels = gigabyte ? 7 : 3,
 		.cache_types = (1u << VMEM_CACHE_COUNT) - 1,
@@ -144,41 +82,39 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 
 static void flush_everything(void)
 {
-	uint64_t cr4 = read_cr4();
+	uint64_t cr4 = insn_read_cr4();
 
 	if (cpu.invpcid) {
-		invpcid(INVPCID_ALL, 0, 0);
+		insn_invpcid(INVPCID_ALL, 0, 0);
 	} else if ((cr4 & CR4_PGE) != 0) {
 		/* A change of PGE flushes all entries of all ids, global ones included (4.10.4.1). */
-		write_cr4(cr4 & ~CR4_PGE);
-		write_cr4(cr4);
+		insn_write_cr4(cr4 & ~CR4_PGE);
+		insn_write_cr4(cr4);
 	} else {
-		write_cr3(read_cr3());
+		insn_write_cr3(insn_read_cr3());
 	}
 }
 
 void vmem_arch_cpu_init(void)
 {
-	uint64_t pat = read_msr(MSR_PAT);
-	uint64_t cr4 = read_cr4();
-	uint64_t cr0;
+	uint64_t pat = insn_read_msr(MSR_PAT);
+	uint64_t cr4 = insn_read_cr4();
 
 	/*
 	 * Without WP the kernel's stores to user memory would pass every read-only entry: copy-on-write
 	 * would leak.
 	 */
-	__asm__ volatile("mov %%cr0, %0" : "=r"(cr0) : : "memory");
-	__asm__ volatile("mov %0, %%cr0" : : "r"(cr0 | CR0_WP) : "memory");
+	insn_write_cr0(insn_read_cr0() | CR0_WP);
 	/* No live entry selects PAT entry 5, so no cache needs to be emptied for its change. */
 	pat &= ~(UINT64_C(0xff) << PAT_OURS_SHIFT);
-	write_msr(MSR_PAT, pat | PAT_WRITE_COMBINING << PAT_OURS_SHIFT);
+	insn_write_msr(MSR_PAT, pat | PAT_WRITE_COMBINING << PAT_OURS_SHIFT);
 	cr4 |= cpu.global ? CR4_PGE : 0;
 	if (vmem_mmu.asid_bits != 0 && (cr4 & CR4_PCIDE) == 0) {
-		write_cr3(
-		    read_cr3() & PTE_ADDRESS); /* PCIDE can be set only while CR3[11:0] is zero (4.10.1) */
+		insn_write_cr3(insn_read_cr3() &
+			       PTE_ADDRESS); /* PCIDE can be set only while CR3[11:0] is zero (4.10.1) */
 		cr4 |= CR4_PCIDE;
 	}
-	write_cr4(cr4);
+	insn_write_cr4(cr4);
 	flush_everything();
 }
 
@@ -194,26 +130,27 @@ void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
 	if (vmem_mmu.asid_bits != 0) {
 		cr3 |= (asid & CR3_ID) | (flush ? 0 : CR3_KEEP);
 	}
-	write_cr3(cr3);
+	insn_write_cr3(cr3);
 }
 
 /* A walk is a load of this CPU and sees its earlier stores; only the compiler must not move them. */
 void vmem_arch_publish(void)
 {
-	__asm__ volatile("" : : : "memory");
+	insn_barrier();
 }
 
 static bool is_current(uint32_t asid)
 {
-	return vmem_mmu.asid_bits == 0 || (read_cr3() & CR3_ID) == asid;
+	return vmem_mmu.asid_bits == 0 || (insn_read_cr3() & CR3_ID) == asid;
 }
 
 static void flush_space(uint32_t asid)
 {
 	if (is_current(asid)) {
-		write_cr3(read_cr3()); /* bit 63 reads as zero: flushes this id, but for global entries */
+		insn_write_cr3(
+		    insn_read_cr3()); /* bit 63 reads as zero: flushes this id, but for global entries */
 	} else if (cpu.invpcid) {
-		invpcid(INVPCID_ID, asid, 0);
+		insn_invpcid(INVPCID_ID, asid, 0);
 	} else {
 		flush_everything();
 	}
@@ -227,7 +164,7 @@ static void flush_range(const struct arch_flush *flush)
 	    flush->pages != 0 ? flush->pages : 1; /* no leaf, but a table: one address forgets it (M3) */
 
 	for (; left != 0; left--, va += stride) {
-		__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+		insn_invlpg(va);
 	}
 }
 
@@ -237,7 +174,7 @@ static void flush_range_elsewhere(const struct arch_flush *flush)
 	vmem_vaddr_t va = flush->start;
 
 	for (uint64_t left = flush->pages; left != 0; left--, va += stride) {
-		invpcid(INVPCID_ADDRESS, flush->asid, va);
+		insn_invpcid(INVPCID_ADDRESS, flush->asid, va);
 	}
 }
 
@@ -274,7 +211,7 @@ void vmem_arch_icache_sync(const void *kva, size_t length)
 {
 	(void)kva;
 	(void)length;
-	__asm__ volatile("" : : : "memory");
+	insn_barrier();
 }
 
 void vmem_arch_dcache_clean(const void *kva, size_t length)
@@ -283,14 +220,14 @@ void vmem_arch_dcache_clean(const void *kva, size_t length)
 	uint64_t end = start + length;
 
 	if (cpu.cache_line == 0) {
-		__asm__ volatile("wbinvd" : : : "memory");
+		insn_wbinvd();
 		return;
 	}
-	__asm__ volatile("mfence" : : : "memory");
+	insn_mfence();
 	for (uint64_t line = start & ~(uint64_t)(cpu.cache_line - 1); line < end; line += cpu.cache_line) {
-		__asm__ volatile("clflush (%0)" : : "r"(line) : "memory");
+		insn_clflush(line);
 	}
-	__asm__ volatile("mfence" : : : "memory");
+	insn_mfence();
 }
 
 /*
@@ -299,14 +236,10 @@ void vmem_arch_dcache_clean(const void *kva, size_t length)
  */
 void vmem_arch_page_clear(void *page)
 {
-	uint64_t words = VMEM_PAGE_SIZE / 8;
-
-	__asm__ volatile("rep stosq" : "+D"(page), "+c"(words) : "a"(0) : "memory");
+	insn_clear_words(page, VMEM_PAGE_SIZE / 8);
 }
 
 void vmem_arch_page_copy(void *to, const void *from)
 {
-	uint64_t words = VMEM_PAGE_SIZE / 8;
-
-	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+	insn_copy_words(to, from, VMEM_PAGE_SIZE / 8);
 }
