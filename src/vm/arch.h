@@ -52,6 +52,7 @@ enum {
 	MMU_CACHES_INVALID = 1u << 3, /* invalid entries may be cached: a new kernel mapping needs a flush before use (RISC-V) */
 	MMU_NX = 1u << 4,	      /* entries can forbid execution (always set but on an x86-64 without NX) */
 	MMU_LIVE_SPLIT = 1u << 5,     /* a live leaf may be replaced by a table of equal translations without a break */
+	MMU_ICACHE_LOCAL = 1u << 6,   /* instruction fetch is made coherent CPU by CPU (RISC-V) */
 	MMU_FEATURE_ISA_SHIFT = 16,   /* bits 16 up belong to the ISA: ARCH_FEATURE_* in its arch_pte.h */
 };
 extern struct vmem_mmu vmem_mmu;

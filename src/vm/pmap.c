@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap.c - page tables: making, reading and changing entries. Idea and invariants P1 to P7 are in pmap.h.
+ *
+ * Every operation on a range goes through next_run(), which walks down from the root to the next piece that exists: a row of slots
+ * of one leaf table, or one large leaf. Absent windows are stepped over at the size of the level where they are absent, so the cost of an empty
+ * range does not depend on its length.
+ *
+ * Locks: the caller serialises all calls for one pmap.
+ */
+#include "pmap.h"
+
+#include "frame.h"
+#include "panic.h"
+
+/* The slot of va in a table of a level. The root's index may be narrower than a table: AArch64 with 52 bits uses 16 entries. */
+static inline unsigned slot_index(vmem_vaddr_t va, unsigned level)
+{
+	unsigned index = (unsigned)(va >> arch_level_shift(level)) & (ARCH_TABLE_ENTRIES - 1);
+	if (level + 1u == vmem_mmu.levels) {
+		index &= (1u << (vmem_mmu.va_bits - arch_level_shift(level))) - 1;
+	}
+	return index;
+}
+
+/* The record of the table that a slot lies in; NULL for a table of the host's (P7). */
+static inline struct vmem_page *table_of(const arch_pte_t *slot)
+{
+	struct vmem_page *page = pa_to_page(virt_to_phys(slot));
+	return page && page->kind == PAGE_TABLE ? page : NULL;
+}
+
+struct walk {
+	arch_pte_t *slot;
+	arch_pte_t entry;
+	unsigned level;
+};
+
+/* Down to `level`, or to the first entry above it that is no table. */
+static inline struct walk walk_down(const struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level)
+{
+	struct walk w = { .slot = pmap->root, .level = vmem_mmu.levels - 1u };
+	for (;;) {
+		w.slot += slot_index(va, w.level);
+		w.entry = pte_load(w.slot);
+		if (w.level == level || !arch_pte_present(w.entry) || arch_pte_is_leaf(w.entry, w.level)) {
+			return w;
+		}
+		w.slot = phys_to_virt(arch_pte_pa(w.entry, w.level));
+		w.level--;
+	}
+}
+
+static inline vmem_vaddr_t window_base(vmem_vaddr_t va)
+{
+	return va & ~(arch_level_size(1) - 1);
+}
+
+static void set_hot(struct vmem_pmap *pmap, vmem_vaddr_t va, const struct pmap_entry *at)
+{
+	pmap->hot.base = window_base(va);
+	pmap->hot.table = at->slot - slot_index(va, 0);
+	pmap->hot.page = at->table;
+}
+
+struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_vaddr_t va)
+{
+	if (pmap->hot.base == window_base(va)) {
+		return (struct pmap_entry){ pmap->hot.table + slot_index(va, 0), pmap->hot.page, 0 };
+	}
+	struct walk w = walk_down(pmap, va, 0);
+	if (w.level > 0 && !arch_pte_present(w.entry)) {
+		return (struct pmap_entry){ NULL, NULL, w.level };
+	}
+	struct pmap_entry at = { w.slot, table_of(w.slot), w.level };
+	if (w.level == 0) {
+		set_hot(pmap, va, &at);
+	}
+	return at;
+}
+
+/* Takes a cleared table page; its place in the tree is set by hook_table(). */
+static struct vmem_page *table_alloc(void)
+{
+	struct vmem_page *page = vmem_frame_take(PAGE_TABLE);
+	if (page) {
+		vmem_arch_page_clear(page_to_virt(page));
+	}
+	return page;
+}
+
+static void count_entry(struct vmem_pmap *pmap, struct vmem_page *table)
+{
+	if (table) {
+		if (table->refs++ == 0 && pmap->kept == table) {
+			pmap->kept = NULL;
+		}
+	}
+}
+
+static void hook_table(struct vmem_pmap *pmap, arch_pte_t *slot, unsigned level, vmem_vaddr_t va, struct vmem_page *page)
+{
+	page->order = (uint8_t)(level - 1);
+	page->refs = 0;
+	page->u.table.pmap = pmap;
+	page->u.table.base = va & ~(arch_level_size(level) - 1);
+	count_entry(pmap, table_of(slot));
+	pmap->tables++;
+	vmem_arch_publish(); /* the cleared table before the entry that leads to it */
+	pte_store(slot, arch_pte_make_table(page_to_pa(page), !pmap->kernel));
+}
+
+vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out)
+{
+	struct walk w = walk_down(pmap, va, level);
+	if (w.level > level) {
+		struct vmem_page *fresh[5];
+		unsigned missing = w.level - level;
+		if (arch_pte_present(w.entry)) {
+			return VMEM_ERR_EXISTS;
+		}
+		for (unsigned i = 0; i < missing; i++) { /* all before the first is hooked (P4) */
+			fresh[i] = table_alloc();
+			if (!fresh[i]) {
+				while (i > 0) {
+					vmem_frame_give(fresh[--i]);
+				}
+				return VMEM_ERR_NO_MEMORY;
+			}
+		}
+		while (w.level > level) {
+			struct vmem_page *page = fresh[--missing];
+			hook_table(pmap, w.slot, w.level, va, page);
+			w.level--;
+			w.slot = (arch_pte_t *)page_to_virt(page) + slot_index(va, w.level);
+		}
+	}
+	*out = (struct pmap_entry){ w.slot, table_of(w.slot), w.level };
+	if (level == 0) {
+		set_hot(pmap, va, out);
+	}
+	return VMEM_OK;
+}
+
+/* Keeps what the hardware recorded before an entry goes (P1). */
+static inline void harvest(arch_pte_t entry, unsigned level)
+{
+	uint32_t leaf = arch_pte_leaf(entry, level);
+	struct vmem_page *page;
+	if ((leaf & (LEAF_DIRTY | LEAF_ACCESSED)) == 0) {
+		return;
+	}
+	page = pa_to_page(arch_pte_pa(entry, level));
+	if (!page) {
+		return;
+	}
+	uint8_t flags = (uint8_t)((leaf & LEAF_DIRTY ? PAGE_F_DIRTY : 0) | (leaf & LEAF_ACCESSED ? PAGE_F_ACCESSED : 0));
+	for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 0; n--, page++) {
+		page->flags |= flags;
+	}
+}
+
+static inline uint64_t leaf_pages(unsigned level)
+{
+	return UINT64_C(1) << (ARCH_LEVEL_BITS * level);
+}
+
+/* Instruction fetch must see what was stored to the frame before a program may run it. */
+static void sync_for_exec(vmem_paddr_t pa, unsigned level)
+{
+	struct vmem_page *page = pa_to_page(pa);
+	if (!page || (page->flags & PAGE_F_EXEC_SYNCED)) {
+		return;
+	}
+	vmem_icache_publish(phys_to_virt(pa), (size_t)arch_level_size(level));
+	for (uint64_t n = leaf_pages(level); n > 0; n--, page++) {
+		page->flags |= PAGE_F_EXEC_SYNCED;
+	}
+}
+
+static void forget_exec_sync(vmem_paddr_t pa, unsigned level)
+{
+	struct vmem_page *page = pa_to_page(pa);
+	if (page && (page->flags & PAGE_F_EXEC_SYNCED)) {
+		for (uint64_t n = leaf_pages(level); n > 0; n--, page++) {
+			page->flags &= (uint8_t)~PAGE_F_EXEC_SYNCED;
+		}
+	}
+}
+
+void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+{
+	VMEM_CHECK(!pmap->wx || (leaf & (LEAF_WRITE | LEAF_EXEC)) != (LEAF_WRITE | LEAF_EXEC),
+		   "a page would become writable and executable in a space with W^X");
+	VMEM_ASSERT((pa & (arch_level_size(at.level) - 1)) == 0);
+	if (leaf & LEAF_EXEC) {
+		sync_for_exec(pa, at.level);
+	} else if (leaf & LEAF_WRITE) {
+		forget_exec_sync(pa, at.level);
+	}
+	leaf |= pmap->kernel ? LEAF_GLOBAL : LEAF_USER;
+	arch_pte_t fresh = arch_pte_make_leaf(pa, at.level, leaf | LEAF_ACCESSED);
+	arch_pte_t old = pte_load(at.slot);
+	enum arch_duty duty = ARCH_DUTY_NONE;
+	if (old == 0) {
+		count_entry(pmap, at.table);
+		pmap->resident += leaf_pages(at.level);
+		pte_store(at.slot, fresh);
+	} else {
+		struct vmem_batch batch;
+		duty = arch_pte_duty(old, fresh, at.level);
+		old = pte_swap(at.slot, duty == ARCH_DUTY_BREAK ? 0 : fresh);
+		harvest(old, at.level);
+		if (duty != ARCH_DUTY_NONE) {
+			vmem_vaddr_t first = va & ~(arch_level_size(at.level) - 1);
+			vmem_batch_begin(&batch, pmap);
+			vmem_batch_leaves(&batch, first, first + (arch_level_size(at.level) - 1), at.level);
+			vmem_batch_end(&batch);
+		}
+		if (duty == ARCH_DUTY_BREAK) {
+			pte_store(at.slot, fresh);
+		}
+	}
+	vmem_arch_publish();
+	if (vmem_mmu.features & MMU_CACHES_INVALID) {
+		vmem_flush_granted(pmap, va);
+	}
+}
+
+vmem_status_t vmem_pmap_enter(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf)
+{
+	struct pmap_entry at;
+	vmem_status_t status = vmem_pmap_reserve(pmap, va, level, &at);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (level > 0 && arch_pte_present(pte_load(at.slot)) && !arch_pte_is_leaf(pte_load(at.slot), level)) {
+		return VMEM_ERR_EXISTS; /* a table is there: the caller maps smaller leaves through it */
+	}
+	vmem_pmap_set(pmap, at, va, pa, leaf);
+	return VMEM_OK;
+}
+
+/* Takes a table without entries out of the tree, and its parents as they become empty. */
+void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
+{
+	for (;;) {
+		unsigned level = table->order + 1u;
+		vmem_vaddr_t base = table->u.table.base;
+		struct walk w = walk_down(pmap, base, level);
+		struct vmem_page *parent = table_of(w.slot);
+		if (pmap->hot.page == table) {
+			pmap->hot.base = 1;
+		}
+		pte_store(w.slot, 0);
+		pmap->tables--;
+		vmem_batch_table(batch, table);
+		if (!parent || --parent->refs > 0 || level + 1u == vmem_mmu.levels) {
+			return;
+		}
+		table = parent;
+	}
+}
+
+/* A leaf table has lost its last entry: it stays as the kept one, and the one kept until now goes. */
+static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
+{
+	struct vmem_page *old = pmap->kept;
+	if (pmap->kernel || old == table) {
+		return; /* the kernel half keeps its tables: they are shared by every space */
+	}
+	pmap->kept = table;
+	if (old) {
+		vmem_pmap_unhook(pmap, old, batch);
+	}
+}
+
+/* A piece of what is mapped in a range: `count` slots of one table from `slot` on, the first of which maps `va`. */
+struct run {
+	arch_pte_t *slot;
+	unsigned count;
+	unsigned level;
+	vmem_vaddr_t va;
+};
+
+/* Finds the first piece at or after *va and at or before last, and moves *va behind it; false: nothing more (or the end of the address type). */
+static bool next_run(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vaddr_t last, struct run *run)
+{
+	while (*va <= last) {
+		struct walk w = walk_down(pmap, *va, 0);
+		uint64_t size = arch_level_size(w.level == 0 ? 1 : w.level);
+		vmem_vaddr_t base = *va & ~(size - 1);
+		bool found = w.level == 0 || arch_pte_present(w.entry);
+		run->slot = w.slot;
+		run->level = w.level;
+		run->va = w.level == 0 ? *va : base;
+		run->count = 1;
+		if (w.level == 0) {
+			vmem_vaddr_t end = base + (size - 1) < last ? base + (size - 1) : last;
+			run->count = (unsigned)((end - *va) >> VMEM_PAGE_SHIFT) + 1;
+		}
+		*va = base + size;
+		bool wrapped = *va == 0;
+		if (wrapped) {
+			*va = UINT64_MAX;
+		}
+		if (found) {
+			return true;
+		}
+		if (wrapped) {
+			return false;
+		}
+	}
+	return false;
+}
+
+static void remove_run(struct vmem_pmap *pmap, const struct run *run, struct vmem_batch *batch)
+{
+	unsigned removed = 0, first = 0, last = 0;
+	struct vmem_page *table = table_of(run->slot);
+	for (unsigned i = 0; i < run->count; i++) {
+		arch_pte_t entry = pte_load(&run->slot[i]);
+		if (entry != 0) {
+			entry = pte_swap(&run->slot[i], 0);
+			harvest(entry, run->level);
+			first = removed == 0 ? i : first;
+			last = i;
+			removed++;
+		}
+	}
+	if (removed == 0) {
+		return;
+	}
+	pmap->resident -= (uint64_t)removed * leaf_pages(run->level);
+	vmem_batch_leaves(batch, run->va + first * arch_level_size(run->level),
+			  run->va + last * arch_level_size(run->level) + (arch_level_size(run->level) - 1), run->level);
+	if (table) {
+		table->refs -= removed;
+		if (table->refs == 0 && table->order + 1u < vmem_mmu.levels) {
+			if (table->order == 0) {
+				retire_table(pmap, table, batch);
+			} else if (!pmap->kernel) {
+				vmem_pmap_unhook(pmap, table, batch);
+			}
+		}
+	}
+}
+
+void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, struct vmem_batch *batch)
+{
+	struct run run;
+	vmem_vaddr_t last = va + (length - 1);
+	while (next_run(pmap, &va, last, &run)) {
+		remove_run(pmap, &run, batch);
+	}
+}
+
+static void restrict_run(struct vmem_pmap *pmap, const struct run *run, uint32_t keep, struct vmem_batch *batch)
+{
+	unsigned changed = 0, first = 0, last = 0;
+	for (unsigned i = 0; i < run->count; i++) {
+		arch_pte_t old = pte_load(&run->slot[i]);
+		if (!arch_pte_present(old)) {
+			continue;
+		}
+		arch_pte_t fresh = arch_pte_restrict(old, run->level, keep | LEAF_ACCESSED | LEAF_DIRTY);
+		if (fresh == old) {
+			continue;
+		}
+		arch_pte_t was = pte_swap(&run->slot[i], fresh);
+		if (was != old) { /* the hardware set a bit in between: keep it, the entry is still ours to write */
+			pte_store(&run->slot[i], arch_pte_restrict(was, run->level, keep | LEAF_ACCESSED | LEAF_DIRTY));
+		}
+		if (arch_pte_duty(old, fresh, run->level) != ARCH_DUTY_NONE) {
+			first = changed == 0 ? i : first;
+			last = i;
+			changed++;
+		}
+	}
+	if (changed > 0) {
+		uint64_t size = arch_level_size(run->level);
+		vmem_batch_leaves(batch, run->va + first * size, run->va + last * size + (size - 1), run->level);
+	}
+	(void)pmap;
+}
+
+void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch)
+{
+	struct run run;
+	vmem_vaddr_t start = va, last = va + (length - 1);
+	if ((keep & VMEM_RWX) == 0) {
+		vmem_pmap_remove(pmap, va, length, batch);
+		return;
+	}
+	while (next_run(pmap, &va, last, &run)) {
+		bool partial = run.level > 0 && (run.va < start || run.va + (arch_level_size(run.level) - 1) > last);
+		if (partial) {
+			remove_run(pmap, &run, batch); /* dropped whole; faults rebuild it (contract 5.1 c) */
+		} else {
+			restrict_run(pmap, &run, keep, batch);
+		}
+	}
+}
+
+void vmem_pmap_visit(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg)
+{
+	struct run run;
+	vmem_vaddr_t last = va + (length - 1);
+	while (next_run(pmap, &va, last, &run)) {
+		for (unsigned i = 0; i < run.count; i++) {
+			arch_pte_t entry = pte_load(&run.slot[i]);
+			if (entry != 0) {
+				visit(arg, run.va + i * arch_level_size(run.level), run.level, entry);
+			}
+		}
+	}
+}
+
+vmem_status_t vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table)
+{
+	struct walk w = walk_down(pmap, va, level);
+	if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	arch_pte_t *lower = page_to_virt(table);
+	uint32_t leaf = arch_pte_leaf(w.entry, level) & ~(uint32_t)LEAF_CONTIG;
+	vmem_paddr_t pa = arch_pte_pa(w.entry, level);
+	for (unsigned i = 0; i < ARCH_TABLE_ENTRIES; i++) {
+		pte_store(&lower[i], arch_pte_make_leaf(pa + i * arch_level_size(level - 1), level - 1, leaf));
+	}
+	table->order = (uint8_t)(level - 1);
+	table->refs = ARCH_TABLE_ENTRIES;
+	table->u.table.pmap = pmap;
+	table->u.table.base = va & ~(arch_level_size(level) - 1);
+	pmap->tables++;
+	vmem_arch_publish();
+	pte_store(w.slot, arch_pte_make_table(page_to_pa(table), !pmap->kernel));
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, pmap);
+	vmem_batch_leaves(&batch, table->u.table.base, table->u.table.base + (arch_level_size(level) - 1), 0);
+	vmem_batch_end(&batch);
+	return VMEM_OK;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap.h - page tables: one radix walker for every ISA over the codec of arch.h.
+ *
+ * P1 Page tables are a cache. A user translation may be forgotten at any time; nothing lives in an entry but accessed and dirty, which go to
+ *    the page's record before the entry goes.
+ * P2 Granting is lazy, revoking is complete when the batch ends (tlb.h).
+ * P3 A table's record says {pmap, base, level} and counts the entries that are not zero. A table without entries is unhooked and freed
+ *    through a batch; one per pmap may be kept, empty and in place, for the next fault.
+ * P4 remove, restrict and look-up never allocate and never fail. enter may answer NO_MEMORY, and then no translation has changed.
+ * P5 enter stores a new entry only as arch_pte_duty() allows: break, flush, complete, store.
+ * P6 In a pmap with W^X no leaf is writable and executable: enter panics rather than store one.
+ * P7 Tables of the kernel half that the host booted with have no record; they are never freed, and entries in them are not counted.
+ */
+#ifndef VMEM_PMAP_H
+#define VMEM_PMAP_H
+
+#include "tlb.h"
+
+struct vmem_pmap {
+	arch_pte_t *root; /* through the direct map */
+	vmem_paddr_t root_pa;
+	struct { /* the leaf table used last: the next fault is likely in the same window */
+		vmem_vaddr_t base; /* of the window; 1 (never a base) if none */
+		arch_pte_t *table;
+		struct vmem_page *page;
+	} hot;
+	struct vmem_page *kept; /* the one empty leaf table left in place (P3), or NULL */
+	uint64_t cpus;		/* CPUs that may hold translations (T4) */
+	uint64_t asid;		/* generation << 16 | id; 0: none yet */
+	uint64_t resident;	/* present leaves, in pages */
+	uint64_t tables;	/* table pages with a record, root included */
+	uint64_t flushes, flushes_remote, activations;
+	bool kernel; /* the kernel's own half */
+	bool wx;
+};
+
+/* A user pmap: a root with the kernel half in it. Errors: NO_MEMORY. */
+vmem_status_t vmem_pmap_init(struct vmem_pmap *pmap, bool wx);
+/* The kernel's: adopts the live root; makes the top-level entries of [start, start + length). */
+vmem_status_t vmem_pmap_init_kernel(struct vmem_pmap *pmap, vmem_vaddr_t start, uint64_t length);
+/* Frees a user pmap: its tables and root, not what leaves point to. It is not active. */
+void vmem_pmap_fini(struct vmem_pmap *pmap);
+
+/* Where an entry is. */
+struct pmap_entry {
+	arch_pte_t *slot; /* NULL: no table reaches down to a leaf there */
+	struct vmem_page *table; /* record of the table that holds it; NULL for the host's own */
+	unsigned level;
+};
+
+/* The leaf entry that maps va, or the empty level-0 slot for it, or slot NULL. */
+struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_vaddr_t va);
+/* Makes the tables down to `level` around va. Errors: NO_MEMORY; EXISTS: a larger leaf is in the way. */
+vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out);
+/* Stores a leaf; va and pa aligned to the level; leaf: LEAF_*. Flushes what the change owes. Errors: NO_MEMORY, EXISTS. */
+vmem_status_t vmem_pmap_enter(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf);
+/* Stores a leaf where vmem_pmap_lookup() or _reserve() found `at`. */
+void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+/* Removes every leaf that overlaps [va, va + length); user: large leaves go whole. */
+void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, struct vmem_batch *batch);
+/* Cuts leaves of the range down to the permissions in keep (LEAF_READ..EXEC); those left without any are removed. */
+void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch);
+/* Replaces a live large leaf of the kernel half by a table of equal smaller ones, `table` being a cleared page of kind TABLE. UNSUPPORTED where the
+ * CPU would need a break. */
+vmem_status_t vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table);
+
+/* Takes a table without entries out of the tree, and its parents as they become empty, into the batch. */
+void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch);
+
+/* Calls visit for each present leaf of the user half (or the kernel's managed range) in address order; for validators. */
+typedef void pmap_visit_fn(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry);
+void vmem_pmap_visit(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg);
+/* Panics unless P3 holds and counters agree. */
+void vmem_pmap_check(struct vmem_pmap *pmap);
+
+static inline arch_pte_t pte_load(const arch_pte_t *slot)
+{
+	return __atomic_load_n(slot, __ATOMIC_RELAXED);
+}
+
+static inline void pte_store(arch_pte_t *slot, arch_pte_t entry)
+{
+	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
+}
+
+/* Replaces an entry and answers what was there, accessed and dirty bits that the hardware set until that moment included. */
+static inline arch_pte_t pte_swap(arch_pte_t *slot, arch_pte_t entry)
+{
+#if VMEM_MAX_CPUS > 1
+	return __atomic_exchange_n(slot, entry, __ATOMIC_RELAXED);
+#else
+	arch_pte_t old = pte_load(slot);
+	pte_store(slot, entry);
+	return old;
+#endif
+}
+
+#endif
