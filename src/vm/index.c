@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * index.c - the persistent page index: changes, removal, iteration, snapshots, checks.
+ *
+ *       A.root   B.root              A.root      B.root
+ *            \   /                      |           |
+ *             [2]   A writes at k      [1]'        [1]        [n]: a node with n references
+ *            /   \       ==>          /   \       /   \
+ *         [1]     [1]             [1]'     \   [1]     \      [..]': copies that A made on its path to k
+ *          k                       k        \   k       [2]   and the other child, shared by both
+ *                                            +---------/
+ *
+ * Everything that changes an index walks down from the root and, wherever it meets a node with more than one reference, puts a copy
+ * in its place first: own(). So what it stands on is exclusive to the index by induction (I1), and a test of one count suffices there.
+ * The order in own() is fixed: the copy takes references to the children, it is published, the sequence changes, and only then the old node
+ * loses a reference (contract 1.2). In place, a removal unpublishes, changes the sequence, and only then drops.
+ *
+ * The promise for nodes (I7) needs no bookkeeping of its own: a copy of node X changes the sum over (refs - 1) * size by
+ * -size(X) for X and + size(c) for each child c that the copy shares, which is -1 if it shares all; a reference that goes while others
+ * stay takes away the size of what it pointed to.
+ *
+ * Invariants I1 to I7 are in index.h. Locks: the caller serializes changes of one index, and of all indexes that share nodes with it; in
+ * this version the library is entered by one CPU at a time (vmem/host.h).
+ */
+#include "index.h"
+
+#include "bits.h"
+#include "panic.h"
+#include "slab.h"
+
+#define LEVELS (INDEX_KEY_BITS / INDEX_FANOUT_BITS)
+
+const struct index_node vmem_index_void = {.size = 1, .refs = 1, .base = UINT64_MAX};
+
+/* Runs the statement for n = each bit of a set, upwards; cheap for sparse sets and for dense ones. */
+#define FOR_EACH_BIT(n, set)                                                                                               \
+	for (uint64_t bits_ = (set), n = 0; bits_ != 0 && ((bits_ & 1) != 0 || skip_zeroes(&bits_, &n)); bits_ >>= 1, n++)
+
+static inline bool skip_zeroes(uint64_t *bits, uint64_t *n)
+{
+	unsigned zeroes = bits_ctz64(*bits);
+	*bits >>= zeroes;
+	*n += zeroes;
+	return true;
+}
+
+static inline slot_t slot_of_child(const struct index_node *child)
+{
+	return (slot_t)(uintptr_t)child;
+}
+
+static inline struct index_node *child_at(const struct index_node *node, uint64_t n)
+{
+	return (struct index_node *)(uintptr_t)node->slot[n];
+}
+
+static inline uint64_t last_key(const struct index_node *node)
+{
+	return node->base + ((UINT64_C(1) << node->shift) << INDEX_FANOUT_BITS) - 1;
+}
+
+static inline uint64_t digit(const struct index_node *node, uint64_t key)
+{
+	return key >> node->shift & (INDEX_FANOUT - 1);
+}
+
+/* Puts a child into a node of ours, or a root into the index: what it points to is complete by then. */
+static void publish(struct vmem_index *index, struct index_node *parent, uint64_t n, const struct index_node *child)
+{
+	if (parent) {
+		__atomic_store_n(&parent->slot[n], slot_of_child(child), __ATOMIC_RELEASE);
+		parent->present |= UINT64_C(1) << n;
+	} else {
+		__atomic_store_n(&index->root, (struct index_node *)(uintptr_t)child, __ATOMIC_RELEASE);
+	}
+}
+
+/* Takes a child out of a node of ours, or the root out of the index. */
+static void unpublish(struct vmem_index *index, struct index_node *parent, uint64_t n)
+{
+	if (parent) {
+		parent->present &= ~(UINT64_C(1) << n);
+		__atomic_store_n(&parent->slot[n], slot_of_child(&vmem_index_void), __ATOMIC_RELEASE);
+	} else {
+		__atomic_store_n(&index->root, NULL, __ATOMIC_RELEASE);
+	}
+	index->sequence++;
+}
+
+/* Nodes ---------------------------------------------------------------------------------------------------------------------------- */
+
+static struct index_node *node_new(uint64_t base, unsigned shift, uint8_t flags)
+{
+	struct index_node *node = vmem_slab_alloc(SLAB_INDEX_NODE);
+	VMEM_CHECK(node, "an index was changed without the nodes reserved for it");
+	node->size = 1;
+	node->head = (uint64_t)shift | (uint64_t)flags << 8 | UINT64_C(1) << 32;
+	node->base = base;
+	node->present = 0;
+	return node;
+}
+
+/* A copy of a shared node with the slots in `keep`, for which it holds references. */
+static struct index_node *node_copy(struct index_node *node, uint64_t keep)
+{
+	if (node->shift == 0) {
+		node->flags |= INDEX_NODE_MAY_SHARE;
+	}
+	struct index_node *copy = node_new(node->base, node->shift, node->flags);
+	copy->present = keep;
+	if (node->shift == 0) {
+		FOR_EACH_BIT(n, keep) {
+			slot_t slot = node->slot[n];
+			copy->slot[n] = slot;
+			slot_hold(slot);
+		}
+		return copy;
+	}
+	uint64_t size = 1;
+	for (unsigned n = 0; n < INDEX_FANOUT; n++) {
+		copy->slot[n] = node->slot[n];
+	}
+	FOR_EACH_BIT(n, node->present) {
+		if (keep >> n & 1) {
+			struct index_node *child = child_at(node, n);
+			child->refs++;
+			size += child->size;
+		} else {
+			copy->slot[n] = slot_of_child(&vmem_index_void);
+		}
+	}
+	copy->size = size;
+	return copy;
+}
+
+/* Replaces a shared node below `parent` (which is ours; NULL: the root) by a copy with the slots in `keep`. */
+static struct index_node *own(struct vmem_index *index, struct index_node *parent, uint64_t n, struct index_node *node, uint64_t keep)
+{
+	struct index_node *copy = node_copy(node, keep);
+	publish(index, parent, n, copy);
+	index->sequence++;
+	vmem_slab_release(SLAB_INDEX_NODE, node->size - (copy->size - 1));
+	node->refs--;
+	return copy;
+}
+
+/* Gives one reference back. True if it was the last one: the node is dead. */
+static bool node_put(struct index_node *node)
+{
+	if (node->refs == 1) {
+		return true;
+	}
+	vmem_slab_release(SLAB_INDEX_NODE, node->size);
+	node->refs--;
+	return false;
+}
+
+/* Gives one reference to an unpublished subtree back, and takes down what nobody else holds: the dead are linked through themselves. */
+static void let_go(struct index_node *node, index_drop_fn *drop, void *arg)
+{
+	struct index_node *dead = NULL;
+	if (node_put(node)) {
+		node->dead_next = NULL;
+		dead = node;
+	}
+	while (dead) {
+		node = dead;
+		dead = node->dead_next;
+		if (node->shift == 0) {
+			FOR_EACH_BIT(n, node->present) {
+				drop(arg, node->base + n, node->slot[n]);
+			}
+		} else {
+			FOR_EACH_BIT(n, node->present) {
+				struct index_node *child = child_at(node, n);
+				if (node_put(child)) {
+					child->dead_next = dead;
+					dead = child;
+				}
+			}
+		}
+		vmem_slab_free(SLAB_INDEX_NODE, node);
+	}
+}
+
+/* Setting -------------------------------------------------------------------------------------------------------------------------- */
+
+static slot_t leaf_put(struct index_node *leaf, uint64_t key, slot_t slot)
+{
+	uint64_t n = key & (INDEX_FANOUT - 1);
+	slot_t old = leaf->present >> n & 1 ? leaf->slot[n] : SLOT_EMPTY;
+	__atomic_store_n(&leaf->slot[n], slot, __ATOMIC_RELEASE);
+	leaf->present |= UINT64_C(1) << n;
+	return old;
+}
+
+/* A node above `node`, which does not cover key, and a new leaf for key: where their keys first differ they part. Takes over the reference. */
+static struct index_node *join(struct index_node *node, struct index_node *leaf)
+{
+	unsigned shift = bits_log2_floor(leaf->base ^ node->base) / INDEX_FANOUT_BITS * INDEX_FANOUT_BITS;
+	uint64_t below = ((UINT64_C(1) << shift) << INDEX_FANOUT_BITS) - 1;
+	struct index_node *above = node_new(leaf->base & ~below, shift, 0);
+	for (unsigned n = 0; n < INDEX_FANOUT; n++) {
+		above->slot[n] = slot_of_child(&vmem_index_void);
+	}
+	above->slot[digit(above, leaf->base)] = slot_of_child(leaf);
+	above->slot[digit(above, node->base)] = slot_of_child(node);
+	above->present = UINT64_C(1) << digit(above, leaf->base) | UINT64_C(1) << digit(above, node->base);
+	above->size = 1 + leaf->size + node->size;
+	return above;
+}
+
+/* No leaf covers key: adds one below the last node of the path, above `node` if there is one in the way. */
+static struct index_node *leaf_add(struct vmem_index *index, struct index_node *const *path, unsigned depth, struct index_node *node,
+	uint64_t key)
+{
+	struct index_node *leaf = node_new(key & ~(uint64_t)(INDEX_FANOUT - 1), 0, 0);
+	struct index_node *top = node ? join(node, leaf) : leaf;
+	struct index_node *parent = depth != 0 ? path[depth - 1] : NULL;
+	uint64_t added = node ? 2 : 1;
+	while (depth-- != 0) {
+		path[depth]->size += added;
+	}
+	publish(index, parent, parent ? digit(parent, key) : 0, top);
+	return leaf;
+}
+
+/* The leaf for key, ours alone, with every node above it. */
+static struct index_node *leaf_make(struct vmem_index *index, uint64_t key)
+{
+	struct index_node *path[LEVELS];
+	unsigned depth = 0;
+	struct index_node *parent = NULL;
+	struct index_node *node = index->root;
+	while (node && (node->base ^ key) >> node->shift < INDEX_FANOUT) {
+		if (node->refs != 1) {
+			node = own(index, parent, parent ? digit(parent, key) : 0, node, node->present);
+		}
+		if (node->shift == 0) {
+			return node;
+		}
+		path[depth++] = parent = node;
+		node = node->present >> digit(node, key) & 1 ? child_at(node, digit(node, key)) : NULL;
+	}
+	return leaf_add(index, path, depth, node, key);
+}
+
+slot_t vmem_index_set(struct vmem_index *index, uint64_t key, slot_t slot, struct index_cursor *cursor)
+{
+	VMEM_ASSERT(key <= INDEX_KEY_LAST && slot_kind(slot) != SLOT_EMPTY);
+	if (cursor && cursor->leaf && cursor->exclusive) {
+		return leaf_put(cursor->leaf, key, slot);
+	}
+	struct index_node *leaf = leaf_make(index, key);
+	if (cursor) {
+		*cursor = (struct index_cursor){leaf, true};
+	}
+	return leaf_put(leaf, key, slot);
+}
+
+bool vmem_index_reserve(unsigned paths, bool promised)
+{
+	return vmem_slab_reserve(SLAB_INDEX_NODE, paths * INDEX_PATH_NODES, promised);
+}
+
+/* Removal -------------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t bits_from_to(uint64_t low, uint64_t high)
+{
+	return UINT64_MAX << low & UINT64_MAX >> (63 - high);
+}
+
+/* The slots of a node that lie in [first, last] whole. *partial: children that lie in it with a part, at most two. */
+static uint64_t covered(const struct index_node *node, uint64_t first, uint64_t last, uint64_t *partial)
+{
+	*partial = 0;
+	if (last < node->base || first > last_key(node)) {
+		return 0;
+	}
+	uint64_t low = first <= node->base ? 0 : digit(node, first);
+	uint64_t high = last >= last_key(node) ? INDEX_FANOUT - 1 : digit(node, last);
+	uint64_t whole = node->present & bits_from_to(low, high);
+	uint64_t ends = node->shift == 0 ? 0 : whole & (UINT64_C(1) << low | UINT64_C(1) << high);
+	FOR_EACH_BIT(n, ends) {
+		const struct index_node *child = child_at(node, n);
+		if (first <= child->base && last_key(child) <= last) {
+			continue;
+		}
+		whole &= ~(UINT64_C(1) << n);
+		if (first <= last_key(child) && child->base <= last) {
+			*partial |= UINT64_C(1) << n;
+		}
+	}
+	return whole;
+}
+
+bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, uint64_t last)
+{
+	/* The nodes that lie in the range with a part are two paths at most, so two are enough to remember. */
+	struct {
+		const struct index_node *node;
+		bool exclusive;
+	} todo[2];
+	unsigned todos = 0;
+	unsigned copies = 0;
+	if (index->root) {
+		todo[todos].exclusive = true;
+		todo[todos++].node = index->root;
+	}
+	while (todos != 0) {
+		const struct index_node *node = todo[--todos].node;
+		bool exclusive = todo[todos].exclusive && node->refs == 1;
+		uint64_t partial;
+		uint64_t whole = covered(node, first, last, &partial);
+		if (whole == node->present || (whole | partial) == 0) {
+			continue;
+		}
+		copies += !exclusive;
+		FOR_EACH_BIT(n, partial) {
+			todo[todos].exclusive = exclusive;
+			todo[todos++].node = child_at(node, n);
+		}
+	}
+	return copies == 0 || vmem_slab_reserve(SLAB_INDEX_NODE, copies, true);
+}
+
+/* One node on the way of a removal that lies in the range with a part. It is ours. */
+struct cut {
+	struct index_node *node;
+	uint64_t n;	      /* its slot in the node above */
+	uint64_t size_before; /* as the node above counts it */
+	uint64_t pending;     /* children yet to visit */
+};
+
+struct removal {
+	struct vmem_index *index;
+	uint64_t first, last;
+	index_drop_fn *drop;
+	void *arg;
+	unsigned depth;
+	struct cut path[LEVELS];
+};
+
+static struct index_node *cut_above(struct removal *r)
+{
+	return r->depth != 0 ? r->path[r->depth - 1].node : NULL;
+}
+
+/* Takes out of a node of ours what lies in the range whole. */
+static void cut_whole(struct removal *r, struct index_node *node, uint64_t whole)
+{
+	if (whole == 0) {
+		return;
+	}
+	if (node->shift == 0) {
+		node->present &= ~whole;
+		r->index->sequence++;
+		FOR_EACH_BIT(n, whole) {
+			r->drop(r->arg, node->base + n, node->slot[n]);
+		}
+		return;
+	}
+	FOR_EACH_BIT(n, whole) {
+		struct index_node *child = child_at(node, n);
+		node->size -= child->size;
+		unpublish(r->index, node, n);
+		let_go(child, r->drop, r->arg);
+	}
+}
+
+/* Comes to slot n of the node above: takes the whole node out, or makes it ours, takes out what it can, and stands on it. */
+static void cut_enter(struct removal *r, uint64_t n, struct index_node *node)
+{
+	struct index_node *above = cut_above(r);
+	uint64_t partial;
+	uint64_t whole = covered(node, r->first, r->last, &partial);
+	uint64_t size_before = node->size;
+	if ((whole | partial) == 0) {
+		return;
+	}
+	if (whole == node->present) {
+		if (above) {
+			above->size -= size_before;
+		}
+		unpublish(r->index, above, n);
+		let_go(node, r->drop, r->arg);
+		return;
+	}
+	if (node->refs != 1) {
+		node = own(r->index, above, n, node, node->present & ~whole);
+	} else {
+		cut_whole(r, node, whole);
+	}
+	r->path[r->depth++] = (struct cut){node, n, size_before, partial};
+}
+
+/* Leaves the deepest node: one that holds nothing goes, one with a single child is replaced by it (I4). */
+static void cut_leave(struct removal *r)
+{
+	const struct cut *cut = &r->path[--r->depth];
+	struct index_node *above = cut_above(r);
+	struct index_node *node = cut->node;
+	uint64_t size = node->size;
+	if (node->present == 0) {
+		unpublish(r->index, above, cut->n);
+		vmem_slab_free(SLAB_INDEX_NODE, node);
+		size = 0;
+	} else if (node->shift != 0 && (node->present & (node->present - 1)) == 0) {
+		const struct index_node *child = child_at(node, bits_ctz64(node->present));
+		size = child->size;
+		publish(r->index, above, cut->n, child);
+		r->index->sequence++;
+		vmem_slab_free(SLAB_INDEX_NODE, node);
+	}
+	if (above) {
+		above->size -= cut->size_before - size;
+	}
+}
+
+void vmem_index_remove(struct vmem_index *index, uint64_t first, uint64_t last, index_drop_fn *drop, void *arg)
+{
+	struct removal r = {.index = index, .first = first, .last = last, .drop = drop, .arg = arg};
+	if (!index->root || first > last) {
+		return;
+	}
+	cut_enter(&r, 0, index->root);
+	while (r.depth != 0) {
+		struct cut *cut = &r.path[r.depth - 1];
+		if (cut->pending == 0) {
+			cut_leave(&r);
+			continue;
+		}
+		uint64_t n = bits_ctz64(cut->pending);
+		cut->pending &= cut->pending - 1;
+		cut_enter(&r, n, child_at(cut->node, n));
+	}
+}
+
+/* Iteration ------------------------------------------------------------------------------------------------------------------------ */
+
+/* The slots of a node at or after `at`. */
+static uint64_t slots_from(const struct index_node *node, uint64_t at)
+{
+	if (at <= node->base) {
+		return node->present;
+	}
+	return at > last_key(node) ? 0 : node->present & UINT64_MAX << digit(node, at);
+}
+
+bool vmem_index_next(const struct vmem_index *index, uint64_t *key, uint64_t last, slot_t *out_slot, bool *exclusive)
+{
+	const struct index_node *node = index->root;
+	const struct index_node *later = NULL; /* the deepest node passed with a child after the one taken: where to go if that has nothing */
+	uint64_t later_slots = 0, later_heads = 0, heads = 0;
+	while (node) {
+		uint64_t slots = slots_from(node, *key);
+		heads |= node->head;
+		if (slots == 0) {
+			node = later ? child_at(later, bits_ctz64(later_slots)) : NULL;
+			heads = later_heads;
+			later = NULL;
+			continue;
+		}
+		unsigned n = bits_ctz64(slots);
+		if (node->shift == 0) {
+			if (node->base + n > last) {
+				return false;
+			}
+			*key = node->base + n;
+			*out_slot = node->slot[n];
+			if (exclusive) {
+				*exclusive = heads >> 32 == 1;
+			}
+			return true;
+		}
+		if ((slots & (slots - 1)) != 0) {
+			later = node;
+			later_slots = slots & (slots - 1);
+			later_heads = heads;
+		}
+		node = child_at(node, n);
+	}
+	return false;
+}
+
+/* Snapshots ------------------------------------------------------------------------------------------------------------------------ */
+
+bool vmem_index_promise(const struct vmem_index *from)
+{
+	return !from->root || vmem_slab_promise(SLAB_INDEX_NODE, from->root->size);
+}
+
+void vmem_index_unpromise(const struct vmem_index *from)
+{
+	if (from->root) {
+		vmem_slab_release(SLAB_INDEX_NODE, from->root->size);
+	}
+}
+
+void vmem_index_snapshot(struct vmem_index *to, struct vmem_index *from)
+{
+	VMEM_ASSERT(!to->root);
+	if (from->root) {
+		from->root->refs++;
+		publish(to, NULL, 0, from->root);
+	}
+	from->sequence++;
+}
+
+/* Validation ----------------------------------------------------------------------------------------------------------------------- */
+
+void vmem_index_visit(const struct vmem_index *index, index_visit_fn *visit, void *arg)
+{
+	struct {
+		const struct index_node *node;
+		uint64_t pending;
+		bool exclusive;
+	} path[LEVELS];
+	unsigned depth = 0;
+	const struct index_node *node = index->root;
+	const struct index_node *parent = NULL;
+	bool exclusive = true;
+	while (node) {
+		exclusive = exclusive && node->refs == 1;
+		visit(arg, node, parent, exclusive);
+		if (node->shift != 0) {
+			path[depth].node = node;
+			path[depth].pending = node->present;
+			path[depth++].exclusive = exclusive;
+		}
+		while (depth != 0 && path[depth - 1].pending == 0) {
+			depth--;
+		}
+		if (depth == 0) {
+			return;
+		}
+		parent = path[depth - 1].node;
+		exclusive = path[depth - 1].exclusive;
+		node = child_at(parent, bits_ctz64(path[depth - 1].pending));
+		path[depth - 1].pending &= path[depth - 1].pending - 1;
+	}
+}
+
+static void check_leaf(const struct index_node *node)
+{
+	VMEM_CHECK(node->present != 0, "a leaf of an index is empty (I4)");
+	VMEM_CHECK(node->size == 1, "a leaf of an index counts nodes below it (I6)");
+	FOR_EACH_BIT(n, node->present) {
+		slot_t slot = node->slot[n];
+		VMEM_CHECK(slot_kind(slot) != SLOT_EMPTY && slot_kind(slot) <= SLOT_BUSY, "a slot of an index is present and means nothing (I2)");
+		if (slot_kind(slot) == SLOT_PAGE) {
+			VMEM_CHECK(slot_page(slot)->kind == PAGE_DATA && slot_page(slot)->refs != 0,
+				"an index holds a page that is not allocated (I5)");
+		}
+	}
+}
+
+static void check_inner(const struct index_node *node)
+{
+	uint64_t size = 1;
+	VMEM_CHECK((node->present & (node->present - 1)) != 0, "an inner node of an index has less than two children (I4)");
+	for (unsigned n = 0; n < INDEX_FANOUT; n++) {
+		const struct index_node *child = child_at(node, n);
+		if (!(node->present >> n & 1)) {
+			VMEM_CHECK(child == &vmem_index_void, "an absent child of an index is not the void leaf (I2)");
+			continue;
+		}
+		VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, child) && child->refs != 0, "a child of an index is no live node (I5)");
+		VMEM_CHECK(child->shift < node->shift, "a child of an index is not below its parent (I3)");
+		VMEM_CHECK(child->base >= node->base && last_key(child) <= last_key(node) && digit(node, child->base) == n,
+			"a child of an index covers keys of another slot (I3)");
+		size += child->size;
+	}
+	VMEM_CHECK(size == node->size, "a node of an index counts another number of nodes below it (I6)");
+}
+
+static void check_node(void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
+{
+	(void)arg;
+	(void)parent;
+	(void)exclusive;
+	VMEM_CHECK(node->shift % INDEX_FANOUT_BITS == 0 && node->shift < INDEX_KEY_BITS, "a node of an index has an odd level (I3)");
+	VMEM_CHECK(last_key(node) <= INDEX_KEY_LAST && (node->base & (last_key(node) - node->base)) == 0,
+		"a node of an index does not start at a multiple of its size (I3)");
+	if (node->shift == 0) {
+		check_leaf(node);
+	} else {
+		check_inner(node);
+	}
+}
+
+void vmem_index_check(const struct vmem_index *index)
+{
+	if (index->root) {
+		VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, index->root) && index->root->refs != 0, "the root of an index is no live node (I5)");
+	}
+	vmem_index_visit(index, check_node, NULL);
+}
