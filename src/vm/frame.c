@@ -400,11 +400,8 @@ void vmem_frame_free(vmem_paddr_t frame, unsigned order)
 	vmem_source_give(page, order);
 }
 
-vmem_status_t vmem_frame_alloc_run(uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_frame)
+vmem_status_t vmem_frame_take_run(enum page_kind kind, uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_start)
 {
-	if (count == 0 || align < VMEM_PAGE_SIZE || (align & (align - 1)) != 0) {
-		return VMEM_ERR_INVALID;
-	}
 	if (VMEM_FAIL_ALLOCATION()) {
 		return VMEM_ERR_NO_MEMORY;
 	}
@@ -417,14 +414,22 @@ vmem_status_t vmem_frame_alloc_run(uint64_t count, uint64_t align, vmem_paddr_t 
 			return VMEM_ERR_NO_MEMORY;
 		}
 	}
-	hand_out_many(page, count, PAGE_USED);
-	*out_frame = page_to_pa(page);
+	hand_out_many(page, count, kind);
+	*out_start = page_to_pa(page);
 	for (uint64_t done = 0; done < count;) {
-		unsigned order = vmem_source_piece((*out_frame >> VMEM_PAGE_SHIFT) + done, count - done);
-		VMEM_TRACE_ALLOC(*out_frame + (done << VMEM_PAGE_SHIFT), order);
+		unsigned order = vmem_source_piece((*out_start >> VMEM_PAGE_SHIFT) + done, count - done);
+		VMEM_TRACE_ALLOC(*out_start + (done << VMEM_PAGE_SHIFT), order);
 		done += UINT64_C(1) << order;
 	}
 	return VMEM_OK;
+}
+
+vmem_status_t vmem_frame_alloc_run(uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_frame)
+{
+	if (count == 0 || align < VMEM_PAGE_SIZE || (align & (align - 1)) != 0) {
+		return VMEM_ERR_INVALID;
+	}
+	return vmem_frame_take_run(PAGE_USED, count, align, limit, out_frame);
 }
 
 void vmem_frame_free_run(vmem_paddr_t frame, uint64_t count)

@@ -17,6 +17,8 @@ struct vmem_page *vmem_frame_take(enum page_kind kind);
 /* 2^order frames of a kind, aligned to their size, below limit (bytes, exclusive; 0: none): the record of the first; each record is set
  * up as by vmem_frame_take(). */
 struct vmem_page *vmem_frame_take_block(enum page_kind kind, unsigned order, vmem_paddr_t limit);
+/* `count` adjacent frames of a kind, the first aligned to `align` bytes, all below limit (0: none). Errors: NO_MEMORY. */
+vmem_status_t vmem_frame_take_run(enum page_kind kind, uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_start);
 /* Gives one frame back, whatever its kind; frames of a block may come back one by one. No CPU can reach it any more. Poisoned when
  * VMEM_DEBUG. Panics if the frame is not allocated. */
 void vmem_frame_give(struct vmem_page *page);

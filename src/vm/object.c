@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object.c - objects: counted views of stores. The interface and its errors are in include/vmem/object.h, stores in store.h.
+ *
+ * O1 A view shows keys [key, key + pages) of its store as offsets [0, pages).
+ * O2 A resizable object is the only view of its store, so shrinking it may forget what lies past its end.
+ * O3 A page past the end of every view of a store does not exist: growing again reads zeroes.
+ *
+ * Locks: the caller serialises all calls.
+ */
+#include "frame.h"
+#include "panic.h"
+#include "region.h"
+#include "slab.h"
+
+/* The most pages an object may have: keys of all windows of all descendants fit into the index. */
+#define OBJECT_PAGES_MAX (UINT64_C(1) << (INDEX_KEY_BITS - 2))
+
+static vmem_status_t size_to_pages(uint64_t size, uint64_t *out_pages)
+{
+	if (size == 0) {
+		return VMEM_ERR_INVALID;
+	}
+	uint64_t pages = (size >> VMEM_PAGE_SHIFT) + ((size & VMEM_PAGE_MASK) != 0);
+	if (pages > OBJECT_PAGES_MAX) {
+		return VMEM_ERR_RANGE;
+	}
+	*out_pages = pages;
+	return VMEM_OK;
+}
+
+static struct vmem_object *object_alloc(uint64_t key, uint64_t pages, unsigned flags)
+{
+	struct vmem_object *object = vmem_slab_alloc(SLAB_OBJECT);
+	if (object) {
+		*object = (struct vmem_object){ .key = key, .pages = pages, .references = 1, .flags = flags };
+	}
+	return object;
+}
+
+vmem_status_t vmem_object_create_anonymous(uint64_t size, unsigned flags, struct vmem_object **out)
+{
+	uint64_t pages;
+	vmem_status_t status = size_to_pages(size, &pages);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (flags & ~(unsigned)VMEM_OBJECT_RESIZABLE) {
+		return VMEM_ERR_INVALID;
+	}
+	struct vmem_object *object = object_alloc(0, pages, flags);
+	if (!object) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	status = vmem_store_create(&object->store, NULL);
+	if (status != VMEM_OK) {
+		vmem_slab_free(SLAB_OBJECT, object);
+		return status;
+	}
+	*out = object;
+	return VMEM_OK;
+}
+
+static vmem_status_t create_fixed(enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache, struct vmem_object **out)
+{
+	struct vmem_object *object = object_alloc(0, pages, 0);
+	if (!object) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	vmem_status_t status = vmem_store_create_fixed(&object->store, kind, start, pages, cache);
+	if (status != VMEM_OK) {
+		vmem_slab_free(SLAB_OBJECT, object);
+		return status;
+	}
+	*out = object;
+	return VMEM_OK;
+}
+
+vmem_status_t vmem_object_create_contiguous(uint64_t size, uint64_t align, vmem_paddr_t limit, vmem_cache_t cache, struct vmem_object **out)
+{
+	uint64_t pages;
+	vmem_paddr_t start;
+	vmem_status_t status = size_to_pages(size, &pages);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if ((unsigned)cache >= VMEM_CACHE_COUNT || (align & (align - 1)) != 0) {
+		return VMEM_ERR_INVALID;
+	}
+	status = vmem_frame_take_run(PAGE_DATA, pages, align < VMEM_PAGE_SIZE ? VMEM_PAGE_SIZE : align, limit, &start);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	for (uint64_t i = 0; i < pages; i++) {
+		vmem_arch_page_clear(phys_to_virt(start + (i << VMEM_PAGE_SHIFT)));
+	}
+	status = create_fixed(STORE_CONTIGUOUS, start, pages, cache, out);
+	if (status != VMEM_OK) {
+		for (uint64_t i = 0; i < pages; i++) {
+			vmem_frame_give(pa_to_page(start) + i);
+		}
+	}
+	return status;
+}
+
+/* True if a live store gives a frame of [start, start + pages) another attribute. */
+static bool attribute_conflict(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
+{
+	for (struct store *s = vmem_store_first(); s; s = s->all_next) {
+		if (s->kind != STORE_ANONYMOUS && s->cache != cache && start < s->physical + (s->pages << VMEM_PAGE_SHIFT) &&
+		    s->physical < start + (pages << VMEM_PAGE_SHIFT)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* RAM of ours in the range must be the host's own: never a table, a record or another object's page. */
+static bool ram_is_hosts(vmem_paddr_t start, uint64_t pages)
+{
+	uint64_t first = start >> VMEM_PAGE_SHIFT;
+	for (unsigned i = 0; i < vmem_page_ranges.count; i++) {
+		const struct page_range *r = &vmem_page_ranges.range[i];
+		uint64_t low = first > r->first_pfn ? first : r->first_pfn;
+		uint64_t high = first + pages < r->first_pfn + r->count ? first + pages : r->first_pfn + r->count;
+		for (uint64_t pfn = low; pfn < high; pfn++) {
+			if (r->pages[pfn - r->first_pfn].kind != PAGE_USED) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+vmem_status_t vmem_object_create_physical(vmem_paddr_t start, uint64_t size, vmem_cache_t cache, struct vmem_object **out)
+{
+	uint64_t limit = UINT64_C(1) << vmem_mmu.pa_bits;
+	if (!vmem_page_aligned(start) || !vmem_page_aligned(size) || size == 0 || (unsigned)cache >= VMEM_CACHE_COUNT) {
+		return VMEM_ERR_INVALID;
+	}
+	if (start >= limit || size > limit - start) {
+		return VMEM_ERR_RANGE;
+	}
+	uint64_t pages = size >> VMEM_PAGE_SHIFT;
+	if (!ram_is_hosts(start, pages)) {
+		return VMEM_ERR_CONFLICT;
+	}
+	if (attribute_conflict(start, pages, cache)) {
+		return VMEM_ERR_CONFLICT;
+	}
+	return create_fixed(STORE_PHYSICAL, start, pages, cache, out);
+}
+
+void vmem_object_hold(struct vmem_object *object)
+{
+	object->references++;
+}
+
+void vmem_object_release(struct vmem_object *object)
+{
+	if (--object->references == 0) {
+		vmem_store_release(object->store);
+		vmem_slab_free(SLAB_OBJECT, object);
+	}
+}
+
+uint64_t vmem_object_size(const struct vmem_object *object)
+{
+	return object->pages << VMEM_PAGE_SHIFT;
+}
+
+vmem_status_t vmem_object_resize(struct vmem_object *object, uint64_t size)
+{
+	uint64_t pages, old = object->pages;
+	vmem_status_t status = size_to_pages(size, &pages);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (!(object->flags & VMEM_OBJECT_RESIZABLE)) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	object->pages = pages;
+	if (pages < old) { /* no new fault past the end, no translation past it, then no content past it */
+		vmem_store_zap(object->store, object->key + pages, object->key + old - 1);
+		vmem_store_forget(object->store, object->key + pages, object->key + old - 1);
+	}
+	return VMEM_OK;
+}
+
+/* Checks a byte range against the object: OK for an empty one inside it. */
+static vmem_status_t check_range(const struct vmem_object *object, uint64_t offset, uint64_t length)
+{
+	uint64_t size = vmem_object_size(object);
+	return offset <= size && length <= size - offset ? VMEM_OK : VMEM_ERR_RANGE;
+}
+
+static vmem_status_t check_pages(const struct vmem_object *object, uint64_t offset, uint64_t length)
+{
+	if (!vmem_page_aligned(offset) || !vmem_page_aligned(length) || length == 0) {
+		return VMEM_ERR_INVALID;
+	}
+	return check_range(object, offset, length);
+}
+
+vmem_status_t vmem_object_snapshot(struct vmem_object *object, uint64_t offset, uint64_t size, struct vmem_object **out)
+{
+	uint64_t first = offset >> VMEM_PAGE_SHIFT, pages;
+	if (!vmem_page_aligned(offset)) {
+		return VMEM_ERR_INVALID;
+	}
+	vmem_status_t status = size_to_pages(size, &pages);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (first > OBJECT_PAGES_MAX - pages || object->key + first > INDEX_KEY_LAST - pages) {
+		return VMEM_ERR_RANGE;
+	}
+	if (object->store->kind != STORE_ANONYMOUS) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	struct vmem_object *child = object_alloc(object->key + first, pages, 0);
+	if (!child) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	uint64_t shown = first < object->pages ? object->pages - first : 0; /* a slice shows less than its store holds */
+	shown = shown < pages ? shown : pages;
+	if (shown == 0) {
+		status = vmem_store_create(&child->store, NULL);
+	} else {
+		status = vmem_store_snapshot(object->store, child->key, child->key + shown - 1, &child->store);
+	}
+	if (status != VMEM_OK) {
+		vmem_slab_free(SLAB_OBJECT, child);
+		return status;
+	}
+	*out = child;
+	return VMEM_OK;
+}
+
+vmem_status_t vmem_object_slice(struct vmem_object *object, uint64_t offset, uint64_t size, struct vmem_object **out)
+{
+	vmem_status_t status = check_pages(object, offset, size);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (object->flags & VMEM_OBJECT_RESIZABLE) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	struct vmem_object *view = object_alloc(object->key + (offset >> VMEM_PAGE_SHIFT), size >> VMEM_PAGE_SHIFT, 0);
+	if (!view) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	view->store = object->store;
+	vmem_store_hold(view->store);
+	*out = view;
+	return VMEM_OK;
+}
+
+vmem_status_t vmem_object_commit(struct vmem_object *object, uint64_t offset, uint64_t length)
+{
+	vmem_status_t status = check_pages(object, offset, length);
+	if (status != VMEM_OK || object->store->kind != STORE_ANONYMOUS) {
+		return status;
+	}
+	uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
+	return vmem_store_own_range(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+}
+
+vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, uint64_t length)
+{
+	vmem_status_t status = check_pages(object, offset, length);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (object->store->kind != STORE_ANONYMOUS) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
+	uint64_t last = first + (length >> VMEM_PAGE_SHIFT) - 1;
+	vmem_store_zap(object->store, first, last);
+	vmem_store_forget(object->store, first, last);
+	return VMEM_OK;
+}
+
+/* The bytes of a page that holds content at key, for the kernel to read or change; NULL where the key reads as zeroes. */
+static uint8_t *present_bytes(const struct store *store, uint64_t key)
+{
+	if (store->kind == STORE_CONTIGUOUS) {
+		return phys_to_virt(store->physical + (key << VMEM_PAGE_SHIFT));
+	}
+	slot_t slot = vmem_index_find(&store->index, key, NULL);
+	return slot_kind(slot) == SLOT_PAGE ? page_to_virt(slot_page(slot)) : NULL;
+}
+
+static uint8_t *own_bytes(struct store *store, uint64_t key)
+{
+	if (store->kind == STORE_CONTIGUOUS) {
+		return present_bytes(store, key);
+	}
+	struct vmem_page *page = vmem_store_own_page(store, key);
+	if (!page) {
+		return NULL;
+	}
+	page->flags &= (uint8_t)~PAGE_F_EXEC_SYNCED;
+	return page_to_virt(page);
+}
+
+/* True if the kernel can reach the content through the direct map. */
+static bool reachable(const struct store *store)
+{
+	return store->kind == STORE_ANONYMOUS || (store->kind == STORE_CONTIGUOUS && !store->odd_cache);
+}
+
+/* One piece of a byte range: how much of it lies in the page at *offset. */
+static size_t piece(uint64_t offset, size_t length)
+{
+	uint64_t room = VMEM_PAGE_SIZE - (offset & VMEM_PAGE_MASK);
+	return length < room ? length : (size_t)room;
+}
+
+vmem_status_t vmem_object_read(struct vmem_object *object, uint64_t offset, void *buffer, size_t length, size_t *out_done)
+{
+	vmem_status_t status = check_range(object, offset, length);
+	size_t done = 0;
+	if (status == VMEM_OK && !reachable(object->store)) {
+		status = VMEM_ERR_UNSUPPORTED;
+	}
+	while (status == VMEM_OK && done < length) {
+		size_t n = piece(offset + done, length - done);
+		const uint8_t *from = present_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
+		if (from) {
+			__builtin_memcpy((uint8_t *)buffer + done, from + ((offset + done) & VMEM_PAGE_MASK), n);
+		} else {
+			__builtin_memset((uint8_t *)buffer + done, 0, n);
+		}
+		done += n;
+	}
+	if (out_done) {
+		*out_done = done;
+	}
+	return status;
+}
+
+vmem_status_t vmem_object_write(struct vmem_object *object, uint64_t offset, const void *buffer, size_t length, size_t *out_done)
+{
+	vmem_status_t status = check_range(object, offset, length);
+	size_t done = 0;
+	if (status == VMEM_OK && !reachable(object->store)) {
+		status = VMEM_ERR_UNSUPPORTED;
+	}
+	while (status == VMEM_OK && done < length) {
+		size_t n = piece(offset + done, length - done);
+		uint8_t *to = own_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
+		if (!to) {
+			status = VMEM_ERR_NO_MEMORY;
+			break;
+		}
+		__builtin_memcpy(to + ((offset + done) & VMEM_PAGE_MASK), (const uint8_t *)buffer + done, n);
+		done += n;
+	}
+	if (out_done) {
+		*out_done = done;
+	}
+	return status;
+}
+
+/* A page that vmem_object_zero() clears in part: bytes [from, to) of key. */
+struct edge {
+	uint64_t key, from, to;
+};
+
+static unsigned partial_pages(const struct vmem_object *object, uint64_t offset, uint64_t length, struct edge edge[2])
+{
+	uint64_t last = offset + length - 1;
+	uint64_t first_key = object->key + (offset >> VMEM_PAGE_SHIFT), last_key = object->key + (last >> VMEM_PAGE_SHIFT);
+	uint64_t from = offset & VMEM_PAGE_MASK, to = (last & VMEM_PAGE_MASK) + 1;
+	unsigned count = 0;
+	if (first_key == last_key) {
+		edge[0] = (struct edge){ first_key, from, to };
+		return from != 0 || to != VMEM_PAGE_SIZE;
+	}
+	if (from != 0) {
+		edge[count++] = (struct edge){ first_key, from, VMEM_PAGE_SIZE };
+	}
+	if (to != VMEM_PAGE_SIZE) {
+		edge[count++] = (struct edge){ last_key, 0, to };
+	}
+	return count;
+}
+
+vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint64_t length)
+{
+	struct store *store = object->store;
+	struct edge edge[2];
+	vmem_status_t status = check_range(object, offset, length);
+	if (status != VMEM_OK || length == 0) {
+		return status;
+	}
+	if (!reachable(store)) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	if (store->kind == STORE_CONTIGUOUS) {
+		__builtin_memset(present_bytes(store, object->key) + offset, 0, (size_t)length);
+		return VMEM_OK;
+	}
+	unsigned edges = partial_pages(object, offset, length, edge);
+	for (unsigned i = 0; i < edges; i++) { /* making them the object's own can fail, and changes no content */
+		if (present_bytes(store, edge[i].key) && !vmem_store_own_page(store, edge[i].key)) {
+			return VMEM_ERR_NO_MEMORY;
+		}
+	}
+	for (unsigned i = 0; i < edges; i++) {
+		if (present_bytes(store, edge[i].key)) {
+			__builtin_memset(own_bytes(store, edge[i].key) + edge[i].from, 0, (size_t)(edge[i].to - edge[i].from));
+		}
+	}
+	uint64_t first = (offset + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT, end = (offset + length) >> VMEM_PAGE_SHIFT;
+	if (first < end) {
+		vmem_store_zap(store, object->key + first, object->key + end - 1);
+		vmem_store_forget(store, object->key + first, object->key + end - 1);
+	}
+	return VMEM_OK;
+}
+
+void vmem_object_info(const struct vmem_object *object, struct vmem_object_info *out)
+{
+	const struct store *store = object->store;
+	*out = (struct vmem_object_info){
+		.size = vmem_object_size(object),
+		.mappings = store->mapping_count,
+		.references = object->references,
+		.flags = object->flags,
+		.cache = (vmem_cache_t)store->cache,
+	};
+	if (store->kind != STORE_ANONYMOUS) {
+		out->resident = object->pages;
+		return;
+	}
+	slot_t slot;
+	bool exclusive;
+	uint64_t last = object->key + object->pages - 1;
+	for (uint64_t key = object->key; key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
+		if (slot_kind(slot) == SLOT_PAGE) {
+			out->resident++;
+			out->shared += !exclusive || slot_page(slot)->refs > 1;
+		}
+	}
+}
+
+vmem_status_t vmem_object_frame(const struct vmem_object *object, uint64_t offset, vmem_paddr_t *out_frame)
+{
+	const struct store *store = object->store;
+	uint64_t key = object->key + (offset >> VMEM_PAGE_SHIFT);
+	if (offset >= vmem_object_size(object)) {
+		return VMEM_ERR_RANGE;
+	}
+	if (store->kind != STORE_ANONYMOUS) {
+		*out_frame = store->physical + (key << VMEM_PAGE_SHIFT);
+		return VMEM_OK;
+	}
+	slot_t slot = vmem_index_find(&store->index, key, NULL);
+	if (slot_kind(slot) != SLOT_PAGE) {
+		return VMEM_ERR_NOT_FOUND;
+	}
+	*out_frame = page_to_pa(slot_page(slot));
+	return VMEM_OK;
+}

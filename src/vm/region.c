@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region.c - region records: finding, splitting, merging, and the list of regions that show a store (L3). Invariants R1 to R5 are in region.h.
+ *
+ * Locks: the caller serialises all calls.
+ */
+#include "region.h"
+
+#include "panic.h"
+#include "slab.h"
+
+struct region *vmem_region_find(struct vmem_aspace *aspace, vmem_vaddr_t va)
+{
+	struct span *span = vmem_span_find(&aspace->root.tree, va);
+	while (span && span->kind == SPAN_VMAR) {
+		span = vmem_span_find(&vmar_of(span)->tree, va);
+	}
+	return span ? region_of(span) : NULL;
+}
+
+static bool has_key(const struct region *region, uint64_t key)
+{
+	return key - region->private_key < region->span.length >> VMEM_PAGE_SHIFT;
+}
+
+struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key)
+{
+	struct region *r = vmem_region_find(aspace, key << VMEM_PAGE_SHIFT); /* by default the key is the address (R2) */
+	if (r && has_key(r, key)) {
+		return r;
+	}
+	for (r = aspace->moved; r; r = r->moved_next) {
+		if (has_key(r, key)) {
+			return r;
+		}
+	}
+	return NULL;
+}
+
+struct region *vmem_region_alloc(struct vmem_aspace *aspace)
+{
+	struct region *region = vmem_slab_alloc(SLAB_REGION);
+	if (region) {
+		uint32_t generation = region->span.generation + 1; /* lives on from whoever had the record before (R4) */
+		*region = (struct region){ .span.kind = SPAN_REGION, .span.generation = generation, .aspace = aspace };
+	}
+	return region;
+}
+
+void vmem_region_free(struct region *region)
+{
+	if (region->aspace->last == region) {
+		region->aspace->last = NULL;
+	}
+	region->span.generation++;
+	vmem_slab_free(SLAB_REGION, region);
+}
+
+void vmem_region_list(struct region *region)
+{
+	if (region->object) {
+		struct store *store = region->object->store;
+		region->map_next = store->mappings;
+		region->map_pprev = &store->mappings;
+		if (region->map_next) {
+			region->map_next->map_pprev = &region->map_next;
+		}
+		store->mappings = region;
+		store->mapping_count++;
+	}
+}
+
+void vmem_region_unlist(struct region *region)
+{
+	if (region->object) {
+		*region->map_pprev = region->map_next;
+		if (region->map_next) {
+			region->map_next->map_pprev = region->map_pprev;
+		}
+		region->object->store->mapping_count--;
+	}
+}
+
+void vmem_region_set_key(struct region *region, uint64_t key)
+{
+	struct vmem_aspace *aspace = region->aspace;
+	bool moved = key != region->span.start >> VMEM_PAGE_SHIFT;
+	if (region->moved_pprev) {
+		*region->moved_pprev = region->moved_next;
+		if (region->moved_next) {
+			region->moved_next->moved_pprev = region->moved_pprev;
+		}
+		region->moved_pprev = NULL;
+	}
+	region->private_key = key;
+	if (moved) {
+		region->moved_next = aspace->moved;
+		region->moved_pprev = &aspace->moved;
+		if (region->moved_next) {
+			region->moved_next->moved_pprev = &region->moved_next;
+		}
+		aspace->moved = region;
+	}
+}
+
+/* Makes the region's keys follow from its start again after the start has moved up by `pages`. */
+static void advance(struct region *region, uint64_t pages)
+{
+	region->offset += region->object ? pages : 0;
+	vmem_region_set_key(region, region->private_key + pages);
+}
+
+/* Cuts the region down to [start, start + length), inside what it has now. */
+static void trim(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t start, uint64_t length)
+{
+	struct span *span = &region->span;
+	uint64_t up = (start - span->start) >> VMEM_PAGE_SHIFT;
+	bool low_end = up == 0, high_end = start + length == span->start + span->length;
+	vmem_span_resize(&vmar->tree, span, start, length, low_end ? span->pad_before : 0, high_end ? span->pad_after : 0);
+	span->generation++;
+	if (up > 0) {
+		advance(region, up);
+	}
+}
+
+void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t at, struct region *fresh)
+{
+	uint64_t lower = at - region->span.start;
+	uint32_t generation = fresh->span.generation;
+	*fresh = *region;
+	fresh->span = (struct span){
+		.start = at,
+		.length = region->span.length - lower,
+		.kind = SPAN_REGION,
+		.pad_after = region->span.pad_after,
+		.generation = generation,
+	};
+	fresh->moved_next = NULL;
+	fresh->moved_pprev = NULL;
+	trim(vmar, region, region->span.start, lower);
+	vmem_span_insert(&vmar->tree, &fresh->span);
+	advance(fresh, lower >> VMEM_PAGE_SHIFT);
+	if (fresh->object) {
+		vmem_object_hold(fresh->object);
+		vmem_region_list(fresh);
+	}
+	region->aspace->regions++;
+}
+
+bool vmem_region_can_join(const struct region *lower, const struct region *upper)
+{
+	uint64_t pages = lower->span.length >> VMEM_PAGE_SHIFT;
+	return lower->span.start + lower->span.length == upper->span.start && lower->permission == upper->permission &&
+	       lower->maximum == upper->maximum && lower->flags == upper->flags && !(lower->flags & VMEM_MAP_NO_MERGE) &&
+	       lower->object == upper->object && (!lower->object || lower->offset + pages == upper->offset) &&
+	       lower->private_key + pages == upper->private_key && lower->cookie == upper->cookie && lower->advice == upper->advice;
+}
+
+/* The lower of two regions that agree takes over the upper one's range; the upper record goes. */
+static void join(struct vmem_vmar *vmar, struct region *lower, struct region *upper)
+{
+	uint64_t length = upper->span.length;
+	uint8_t pad_after = upper->span.pad_after;
+	vmem_span_remove(&vmar->tree, &upper->span);
+	vmem_span_resize(&vmar->tree, &lower->span, lower->span.start, lower->span.length + length, lower->span.pad_before, pad_after);
+	lower->span.generation++;
+	vmem_region_set_key(upper, upper->span.start >> VMEM_PAGE_SHIFT); /* off the list of moved ones */
+	vmem_region_unlist(upper);
+	if (upper->object) {
+		vmem_object_release(upper->object);
+	}
+	lower->aspace->regions--;
+	vmem_region_free(upper);
+}
+
+struct region *vmem_region_merge(struct vmem_vmar *vmar, struct region *region)
+{
+	struct span *next = region->span.next, *prev = region->span.prev;
+	if (next && next->kind == SPAN_REGION && vmem_region_can_join(region, region_of(next))) {
+		join(vmar, region, region_of(next));
+	}
+	if (prev && prev->kind == SPAN_REGION && vmem_region_can_join(region_of(prev), region)) {
+		join(vmar, region_of(prev), region);
+		return region_of(prev);
+	}
+	return region;
+}
+
+/* Takes a whole region out of its VMAR: nothing refers to it but the caller. */
+static void detach(struct vmem_vmar *vmar, struct region *region)
+{
+	vmem_span_remove(&vmar->tree, &region->span);
+	region->span.generation++;
+	region->aspace->regions--;
+}
+
+/* The last steps for [start, start + length) of a region whose translations are gone: its private pages, then its reference. */
+void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length)
+{
+	if (!region_shared(region) && region->aspace->private_store && region->aspace->private_store->index.root) {
+		uint64_t key = region_private_key(region, start);
+		vmem_store_forget(region->aspace->private_store, key, key + (length >> VMEM_PAGE_SHIFT) - 1);
+	}
+}
+
+static void dispose(struct region *region)
+{
+	vmem_region_unlist(region);
+	vmem_region_set_key(region, region->span.start >> VMEM_PAGE_SHIFT);
+	if (region->object) {
+		vmem_object_release(region->object);
+	}
+	vmem_region_free(region);
+}
+
+void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, struct region **spare)
+{
+	struct vmem_aspace *aspace = vmar->aspace;
+	vmem_vaddr_t end = start + length;
+	struct span *span = vmem_span_find_from(&vmar->tree, start), *next;
+	struct vmem_batch batch;
+	if (!span || span->start >= end) {
+		return;
+	}
+	vmem_batch_begin(&batch, &aspace->pmap);
+	vmem_pmap_remove(&aspace->pmap, start, length, &batch);
+	vmem_batch_end(&batch); /* from here on no CPU can reach what is dropped below (T2) */
+	if (span->start < start && span->start + span->length > end) {
+		vmem_region_split(vmar, region_of(span), end, *spare);
+		*spare = NULL;
+	}
+	for (; span && span->start < end; span = next) {
+		struct region *region = region_of(span);
+		vmem_vaddr_t span_end = span->start + span->length;
+		vmem_vaddr_t low = span->start < start ? start : span->start, high = span_end > end ? end : span_end;
+		next = span->next;
+		aspace->mapped -= high - low;
+		vmem_region_forget_private(region, low, high - low);
+		if (low == span->start && high == span_end) {
+			detach(vmar, region);
+			dispose(region);
+		} else if (low == span->start) {
+			trim(vmar, region, high, span_end - high);
+		} else {
+			trim(vmar, region, span->start, low - span->start);
+		}
+	}
+}
