@@ -2,7 +2,7 @@
 /*
  * frame_host.c - frames from a host that has an allocator of its own (VMEM_HOST_FRAMES).
  *
- * The ranges given to vmem_init() then only say where the host's frames may lie; each has its records, which are themselves in blocks
+ * The ranges given to vmem_library_init() then only say where the host's frames may lie; each has its records, which are themselves in blocks
  * taken from the host. A frame that the host has is PAGE_RESERVED in our records.
  *
  * The host cannot promise frames by a counter, so a promise is kept by holding that many of its frames: they are PAGE_FREE, on one list.
@@ -68,7 +68,7 @@ static struct vmem_page *take_from_host(unsigned order, vmem_paddr_t limit)
 	struct vmem_page *last = pa_to_page(pa + ((VMEM_PAGE_SIZE << order) - 1));
 	VMEM_CHECK((pa & ((VMEM_PAGE_SIZE << order) - 1)) == 0, "the host gave a block that is not aligned to its size");
 	VMEM_CHECK(page && last && (uint64_t)(last - page) == (UINT64_C(1) << order) - 1,
-		"the host gave a frame outside the ranges that it gave to vmem_init()");
+		"the host gave a frame outside the ranges that it gave to vmem_library_init()");
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
 		VMEM_CHECK(page[i].kind == PAGE_RESERVED, "the host gave a frame that the library has already");
 	}

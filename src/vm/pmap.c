@@ -241,6 +241,12 @@ vmem_status_t vmem_pmap_enter(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_padd
 	return VMEM_OK;
 }
 
+/* Tables of this level and above stay when they become empty: the root, and those that roots of spaces share with the kernel. */
+static inline unsigned last_level(const struct vmem_pmap *pmap)
+{
+	return vmem_mmu.levels - (pmap->kernel ? 2u : 1u);
+}
+
 /* Takes a table without entries out of the tree, and its parents as they become empty. */
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
 {
@@ -255,7 +261,7 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 		pte_store(w.slot, 0);
 		pmap->tables--;
 		vmem_batch_table(batch, table);
-		if (!parent || --parent->refs > 0 || level + 1u == vmem_mmu.levels) {
+		if (!parent || --parent->refs > 0 || parent->order >= last_level(pmap)) {
 			return;
 		}
 		table = parent;
@@ -266,8 +272,12 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
 {
 	struct vmem_page *old = pmap->kept;
-	if (pmap->kernel || old == table) {
-		return; /* the kernel half keeps its tables: they are shared by every space */
+	if (old == table) {
+		return;
+	}
+	if (pmap->kernel) { /* no faults there for which a table would be worth keeping */
+		vmem_pmap_unhook(pmap, table, batch);
+		return;
 	}
 	pmap->kept = table;
 	if (old) {
@@ -336,12 +346,10 @@ static void remove_run(struct vmem_pmap *pmap, const struct run *run, struct vme
 			  run->va + last * arch_level_size(run->level) + (arch_level_size(run->level) - 1), run->level);
 	if (table) {
 		table->refs -= removed;
-		if (table->refs == 0 && table->order + 1u < vmem_mmu.levels) {
-			if (table->order == 0) {
-				retire_table(pmap, table, batch);
-			} else if (!pmap->kernel) {
-				vmem_pmap_unhook(pmap, table, batch);
-			}
+		if (table->refs == 0 && table->order == 0) {
+			retire_table(pmap, table, batch);
+		} else if (table->refs == 0 && table->order < last_level(pmap)) {
+			vmem_pmap_unhook(pmap, table, batch);
 		}
 	}
 }
@@ -414,6 +422,14 @@ void vmem_pmap_visit(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, p
 			}
 		}
 	}
+}
+
+arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_t entry)
+{
+	struct walk w = walk_down(pmap, va, 0);
+	arch_pte_t old = w.level == 0 ? pte_swap(w.slot, entry) : 0;
+	vmem_arch_publish();
+	return old;
 }
 
 vmem_status_t vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table)

@@ -65,6 +65,8 @@ void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length
  * CPU would need a break. */
 vmem_status_t vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table);
 
+/* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to it. The caller flushes. */
+arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_t entry);
 /* Takes a table without entries out of the tree, and its parents as they become empty, into the batch. */
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch);
 

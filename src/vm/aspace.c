@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * aspace.c - address spaces: how they begin and end, and what can be asked of them. Structures and invariants are in region.h.
+ *
+ * Locks: the caller serialises all calls.
+ */
+#include "frame.h"
+#include "panic.h"
+#include "region.h"
+#include "slab.h"
+
+#define USER_MARGIN UINT64_C(0x10000) /* neither null pointers nor the last bytes below the hole are ever valid */
+
+static struct vmem_aspace *all_aspaces;
+
+void vmem_aspaces_init(void)
+{
+	all_aspaces = NULL;
+}
+
+struct vmem_aspace *vmem_aspace_first(void)
+{
+	return all_aspaces;
+}
+
+void vmem_aspace_add(struct vmem_aspace *aspace)
+{
+	aspace->all_next = all_aspaces;
+	aspace->all_pprev = &all_aspaces;
+	if (all_aspaces) {
+		all_aspaces->all_pprev = &aspace->all_next;
+	}
+	all_aspaces = aspace;
+}
+
+uint64_t vmem_aspace_user_size(void)
+{
+	return UINT64_C(1) << (vmem_mmu.features & MMU_SPLIT_ROOTS ? vmem_mmu.va_bits : vmem_mmu.va_bits - 1u);
+}
+
+static vmem_status_t check_config(const struct vmem_aspace_config *config, vmem_vaddr_t *start, uint64_t *length)
+{
+	uint64_t size = vmem_aspace_user_size();
+	*start = config->start;
+	*length = config->length;
+	if (config->entropy_bits > 36 || !vmem_page_aligned(config->start) || !vmem_page_aligned(config->length)) {
+		return VMEM_ERR_INVALID;
+	}
+	if (config->length == 0) {
+		*start = USER_MARGIN;
+		*length = size - 2 * USER_MARGIN;
+		return config->start == 0 ? VMEM_OK : VMEM_ERR_INVALID;
+	}
+	return config->start < size && config->length <= size - config->start ? VMEM_OK : VMEM_ERR_RANGE;
+}
+
+vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct vmem_aspace **out)
+{
+	static uint64_t default_seed;
+	vmem_vaddr_t start;
+	uint64_t length;
+	vmem_status_t status = check_config(config, &start, &length);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	struct vmem_aspace *aspace = vmem_slab_alloc(SLAB_ASPACE);
+	if (!aspace) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	*aspace = (struct vmem_aspace){
+		.max_bytes = config->max_bytes ? config->max_bytes : UINT64_MAX,
+		.max_regions = config->max_regions ? config->max_regions : UINT64_MAX,
+		.random = config->seed ? config->seed : vmem_random_next(&default_seed) ^ vmem_library_seed,
+		.entropy_bits = config->entropy_bits,
+		.wx = config->wx,
+		.large = config->large,
+	};
+	status = vmem_store_create(&aspace->private_store, aspace);
+	if (status == VMEM_OK) {
+		status = vmem_pmap_init(&aspace->pmap, config->wx);
+		if (status != VMEM_OK) {
+			vmem_store_release(aspace->private_store);
+		}
+	}
+	if (status != VMEM_OK) {
+		vmem_slab_free(SLAB_ASPACE, aspace);
+		return status;
+	}
+	vmem_vmar_init(&aspace->root, aspace, NULL, start, length, VMEM_RWX);
+	vmem_aspace_add(aspace);
+	*out = aspace;
+	return VMEM_OK;
+}
+
+void vmem_aspace_destroy(struct vmem_aspace *aspace)
+{
+	struct region *none = NULL;
+	VMEM_CHECK(!aspace->pmap.kernel, "the kernel's own space cannot be destroyed");
+	VMEM_CHECK(!vmem_pmap_is_active(&aspace->pmap), "an address space is destroyed while a CPU runs on it");
+	for (struct span *s = aspace->root.tree.first, *next; s; s = next) {
+		next = s->next;
+		if (s->kind == SPAN_VMAR) {
+			(void)vmem_vmar_destroy(vmar_of(s));
+		}
+	}
+	vmem_vmar_remove(&aspace->root, aspace->root.tree.base, aspace->root.tree.length, &none);
+	vmem_pmap_fini(&aspace->pmap);
+	vmem_store_release(aspace->private_store);
+	*aspace->all_pprev = aspace->all_next;
+	if (aspace->all_next) {
+		aspace->all_next->all_pprev = aspace->all_pprev;
+	}
+	vmem_slab_free(SLAB_ASPACE, aspace);
+}
+
+void vmem_aspace_activate(struct vmem_aspace *aspace)
+{
+	vmem_pmap_activate(aspace ? &aspace->pmap : NULL);
+}
+
+struct vmem_vmar *vmem_aspace_root(struct vmem_aspace *aspace)
+{
+	return &aspace->root;
+}
+
+bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out)
+{
+	struct vmem_vmar *vmar = &aspace->root;
+	struct span *span = vmem_span_find_from(&vmar->tree, address);
+	for (;;) { /* into child VMARs, and back up at their end, in address order */
+		if (!span) {
+			if (!vmar->parent) {
+				return false;
+			}
+			span = vmar->span.next;
+			vmar = vmar->parent;
+		} else if (span->kind == SPAN_VMAR) {
+			vmar = vmar_of(span);
+			span = vmem_span_find_from(&vmar->tree, address);
+		} else {
+			break;
+		}
+	}
+	const struct region *region = region_of(span);
+	*out = (struct vmem_region_info){
+		.start = span->start,
+		.length = span->length,
+		.permission = region->permission,
+		.maximum = region->maximum,
+		.flags = region->flags,
+		.object = region->object,
+		.offset = region->offset << VMEM_PAGE_SHIFT,
+		.key = region->private_key,
+		.cache = region->object ? (vmem_cache_t)region->object->store->cache : VMEM_WRITE_BACK,
+		.cookie = region->cookie,
+	};
+	return true;
+}
+
+/* Pages in keys [first, last] of a store, and of these the ones somebody else can reach too. */
+static void count_pages(const struct store *store, uint64_t first, uint64_t last, uint64_t *resident, uint64_t *shared)
+{
+	slot_t slot;
+	bool exclusive;
+	for (uint64_t key = first; key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
+		if (slot_kind(slot) == SLOT_PAGE) {
+			*resident += 1;
+			*shared += !exclusive || slot_page(slot)->refs > 1;
+		}
+	}
+}
+
+void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *info, uint64_t *out_resident, uint64_t *out_shared)
+{
+	const struct region *region = vmem_region_find(aspace, info->start);
+	*out_resident = 0;
+	*out_shared = 0;
+	if (!region) {
+		return;
+	}
+	uint64_t pages = region->span.length >> VMEM_PAGE_SHIFT;
+	if (!region_shared(region)) {
+		count_pages(aspace->private_store, region->private_key, region->private_key + pages - 1, out_resident, out_shared);
+		return;
+	}
+	const struct store *store = region->object->store;
+	uint64_t inside = region->object->pages > region->offset ? region->object->pages - region->offset : 0;
+	inside = inside < pages ? inside : pages;
+	if (store->kind != STORE_ANONYMOUS) {
+		*out_resident = inside;
+	} else if (inside > 0) {
+		uint64_t key = region_object_key(region, region->span.start);
+		count_pages(store, key, key + inside - 1, out_resident, out_shared);
+	}
+}
+
+bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_translation *out)
+{
+	if (!aspace->pmap.kernel && address >= vmem_aspace_user_size()) {
+		return false;
+	}
+	struct pmap_entry at = vmem_pmap_lookup(&aspace->pmap, address);
+	arch_pte_t entry = at.slot ? pte_load(at.slot) : 0;
+	if (!arch_pte_present(entry)) {
+		return false;
+	}
+	uint32_t leaf = arch_pte_leaf(entry, at.level);
+	*out = (struct vmem_translation){
+		.physical = arch_pte_pa(entry, at.level) + (address & (arch_level_size(at.level) - 1)),
+		.permission = leaf & VMEM_RWX,
+		.cache = (vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT),
+		.level = at.level,
+		.accessed = (leaf & LEAF_ACCESSED) != 0,
+		.dirty = (leaf & LEAF_DIRTY) != 0,
+	};
+	return true;
+}
+
+void vmem_aspace_stats(struct vmem_aspace *aspace, struct vmem_aspace_stats *out)
+{
+	uint64_t committed = 0, shared = 0;
+	if (aspace->private_store) {
+		count_pages(aspace->private_store, 0, INDEX_KEY_LAST, &committed, &shared);
+	}
+	*out = (struct vmem_aspace_stats){
+		.regions = aspace->regions,
+		.mapped = aspace->mapped,
+		.resident = aspace->pmap.resident,
+		.committed = committed,
+		.tables = aspace->pmap.tables,
+		.tables_kept = aspace->pmap.kept != NULL,
+		.faults = aspace->faults.calls,
+		.faults_zero_page = aspace->faults.zero_page,
+		.faults_zeroed = aspace->faults.zeroed,
+		.faults_copied = aspace->faults.copied,
+		.faults_reused = aspace->faults.reused,
+		.faults_object = aspace->faults.object,
+		.faults_large = aspace->faults.large,
+		.faults_spurious = aspace->faults.spurious,
+		.faults_refused = aspace->faults.refused,
+		.flushes = aspace->pmap.flushes,
+		.flushes_remote = aspace->pmap.flushes_remote,
+		.activations = aspace->pmap.activations,
+		.rollovers = vmem_asid_rollovers(),
+	};
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * init.c - starting the library: every global state begins here, so that starting again (a test's new machine) forgets everything.
+ */
+#include <vmem/init.h>
+
+#include "frame.h"
+#include "kernel_i.h"
+#include "panic.h"
+#include "slab.h"
+
+struct vmem_mmu vmem_mmu;
+struct vmem_page *vmem_zero_page;
+vmem_paddr_t vmem_zero_frame;
+uint64_t vmem_library_seed;
+
+const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
+	[SLAB_REGION] = { sizeof(struct region), 16 },
+	[SLAB_VMAR] = { sizeof(struct vmem_vmar), 16 },
+	[SLAB_INDEX_NODE] = { sizeof(struct index_node), 16 },
+	[SLAB_STORE] = { sizeof(struct store), 16 },
+	[SLAB_OBJECT] = { sizeof(struct vmem_object), 16 },
+	[SLAB_LINEAGE] = { sizeof(struct lineage), 16 },
+	[SLAB_ASPACE] = { sizeof(struct vmem_aspace), 16 },
+};
+
+static vmem_status_t check_config(const struct vmem_config *config)
+{
+	if (config->ram_count == 0 || config->ram_count > PAGE_RANGES_MAX || !vmem_page_aligned(config->direct_map) ||
+	    !vmem_page_aligned(config->kernel_start) || !vmem_page_aligned(config->kernel_length)) {
+		return VMEM_ERR_INVALID;
+	}
+	for (unsigned i = 0; i < config->ram_count; i++) {
+		const struct vmem_ram *a = &config->ram[i];
+		if (!vmem_range_ok(a->start, a->length)) {
+			return VMEM_ERR_INVALID;
+		}
+		for (unsigned k = 0; k < i; k++) {
+			const struct vmem_ram *b = &config->ram[k];
+			if (a->start < b->start + b->length && b->start < a->start + a->length) {
+				return VMEM_ERR_INVALID;
+			}
+		}
+	}
+	/* Never up to the last page of the address type: ends of ranges do not wrap. */
+	if (config->kernel_length && config->kernel_length >= UINT64_MAX - config->kernel_start - VMEM_PAGE_SIZE) {
+		return VMEM_ERR_INVALID;
+	}
+	return VMEM_OK;
+}
+
+vmem_status_t vmem_library_init(const struct vmem_config *config)
+{
+	vmem_status_t status = check_config(config);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	vmem_direct_map = config->direct_map;
+	vmem_library_seed = config->seed;
+	vmem_arch_probe(&vmem_mmu, config->isa_features);
+	vmem_arch_cpu_init();
+	vmem_asid_init(0);
+	vmem_aspaces_init();
+	vmem_stores_init();
+	status = vmem_frames_init(config->ram, config->ram_count);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	vmem_slabs_init();
+	vmem_zero_page = vmem_frame_take(PAGE_USED);
+	if (!vmem_zero_page) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	vmem_zero_frame = page_to_pa(vmem_zero_page);
+	vmem_arch_page_clear(phys_to_virt(vmem_zero_frame));
+	return vmem_kernel_init(config->kernel_start, config->kernel_length);
+}

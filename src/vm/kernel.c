@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernel.c - the kernel's half: a space like others, but wired and eager. The interface is in include/vmem/kernel.h.
+ *
+ * K1 Every page of a kernel region has its entry before the call that made it returns, and keeps it until the region goes.
+ * K2 The space has W^X.
+ * K3 Top-level entries of the managed range exist from the start and never change; lower tables come and go with a global flush.
+ *
+ * Locks: the caller serialises all calls.
+ */
+#include <vmem/kernel.h>
+
+#include "frame.h"
+#include "kernel_i.h"
+#include "panic.h"
+
+static struct vmem_aspace kernel_aspace;
+
+struct vmem_aspace *vmem_kernel_aspace(void)
+{
+	return &kernel_aspace;
+}
+
+struct vmem_pmap *vmem_kernel_pmap(void)
+{
+	return &kernel_aspace.pmap;
+}
+
+vmem_status_t vmem_kernel_init(vmem_vaddr_t start, uint64_t length)
+{
+	kernel_aspace = (struct vmem_aspace){ .max_bytes = UINT64_MAX, .max_regions = UINT64_MAX, .wx = true };
+	vmem_status_t status = vmem_pmap_init_kernel(&kernel_aspace.pmap, start, length);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	vmem_vmar_init(&kernel_aspace.root, &kernel_aspace, NULL, start, length, VMEM_RWX);
+	vmem_aspace_add(&kernel_aspace);
+	return VMEM_OK;
+}
+
+/* The largest leaf for [va, +left) onto pa. */
+static unsigned fitting_level(vmem_vaddr_t va, vmem_paddr_t pa, uint64_t left)
+{
+	unsigned level = vmem_mmu.levels - 2u;
+	while (level > 0 && (!(vmem_mmu.leaf_levels & 1u << level) || ((va | pa) & (arch_level_size(level) - 1)) != 0 ||
+			     left < arch_level_size(level))) {
+		level--;
+	}
+	return level;
+}
+
+/* Makes every entry of a region (K1). On NO_MEMORY what was made is still there: the caller unmaps the region. */
+static vmem_status_t enter_all(struct region *region)
+{
+	struct store *store = region->object->store;
+	uint32_t leaf = region->permission | (uint32_t)arch_leaf_cache((vmem_cache_t)store->cache) << LEAF_CACHE_SHIFT | LEAF_DIRTY;
+	uint64_t size;
+	for (uint64_t done = 0; done < region->span.length; done += size) {
+		vmem_vaddr_t va = region->span.start + done;
+		vmem_paddr_t pa;
+		unsigned level = 0;
+		vmem_status_t status = vmem_object_frame(region->object, (region->offset << VMEM_PAGE_SHIFT) + done, &pa);
+		if (status == VMEM_OK && store->kind != STORE_ANONYMOUS) {
+			level = fitting_level(va, pa, region->span.length - done);
+		}
+		status = status == VMEM_OK ? vmem_pmap_enter(&kernel_aspace.pmap, va, pa, level, leaf) : status;
+		if (status != VMEM_OK) {
+			return status;
+		}
+		size = arch_level_size(level);
+	}
+	if (vmem_mmu.features & MMU_CACHES_INVALID) { /* a kernel access cannot take a spurious fault (contract 6.4) */
+		struct vmem_batch batch;
+		vmem_batch_begin(&batch, &kernel_aspace.pmap);
+		vmem_batch_leaves(&batch, region->span.start, region->span.start + (region->span.length - 1), 0);
+		vmem_batch_end(&batch);
+	}
+	return VMEM_OK;
+}
+
+/* Maps a whole object and gives the caller's reference to the region. Frees the object on failure. */
+static vmem_status_t map_object(struct vmem_object *object, unsigned permission, uint8_t pad_before, uint64_t align, void **out)
+{
+	vmem_vaddr_t start;
+	struct vmem_map map = {
+		.length = vmem_object_size(object),
+		.permission = permission,
+		.maximum = VMEM_RWX,
+		.flags = VMEM_MAP_SHARED | VMEM_MAP_NO_MERGE,
+		.align = align,
+		.pad_before = pad_before,
+		.pad_after = 1,
+		.object = object,
+	};
+	vmem_status_t status = kernel_aspace.root.tree.length ? vmem_vmar_map(&kernel_aspace.root, &map, &start) : VMEM_ERR_NO_SPACE;
+	vmem_object_release(object);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	status = enter_all(vmem_region_find(&kernel_aspace, start));
+	if (status != VMEM_OK) {
+		(void)vmem_vmar_unmap(&kernel_aspace.root, start, map.length);
+		return status;
+	}
+	*out = (void *)(uintptr_t)start;
+	return VMEM_OK;
+}
+
+static bool bad_permission(unsigned permission)
+{
+	return permission == 0 || permission & ~(unsigned)VMEM_RWX;
+}
+
+static bool is_wx(unsigned permission)
+{
+	return (permission & (VMEM_WRITE | VMEM_EXEC)) == (VMEM_WRITE | VMEM_EXEC);
+}
+
+vmem_status_t vmem_kernel_map(vmem_paddr_t physical, uint64_t length, unsigned permission, vmem_cache_t cache, void **out_address)
+{
+	struct vmem_object *object;
+	void *base;
+	uint64_t lead = physical & VMEM_PAGE_MASK;
+	if (length == 0 || bad_permission(permission)) {
+		return VMEM_ERR_INVALID;
+	}
+	if (is_wx(permission)) {
+		return VMEM_ERR_WX;
+	}
+	if (length > UINT64_MAX - lead - VMEM_PAGE_MASK) {
+		return VMEM_ERR_RANGE;
+	}
+	uint64_t size = vmem_page_ceil(lead + length), align = VMEM_PAGE_SIZE;
+	vmem_status_t status = vmem_object_create_physical(physical - lead, size, cache, &object);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (size >= arch_level_size(1) && ((physical - lead) & (arch_level_size(1) - 1)) == 0) {
+		align = arch_level_size(1);
+	}
+	status = map_object(object, permission, 0, align, &base);
+	if (status == VMEM_OK) {
+		*out_address = (char *)base + lead;
+	}
+	return status;
+}
+
+static vmem_status_t alloc(uint64_t length, uint8_t pad_before, void **out)
+{
+	struct vmem_object *object;
+	vmem_status_t status = length > UINT64_MAX - VMEM_PAGE_MASK ? VMEM_ERR_INVALID : vmem_object_create_anonymous(length, 0, &object);
+	if (status != VMEM_OK) {
+		return status == VMEM_ERR_RANGE ? VMEM_ERR_NO_SPACE : status;
+	}
+	if (vmem_object_size(object) > kernel_aspace.root.tree.length) {
+		vmem_object_release(object);
+		return VMEM_ERR_NO_SPACE;
+	}
+	status = vmem_object_commit(object, 0, vmem_object_size(object));
+	if (status != VMEM_OK) {
+		vmem_object_release(object);
+		return status;
+	}
+	return map_object(object, VMEM_READ | VMEM_WRITE, pad_before, 0, out);
+}
+
+vmem_status_t vmem_kernel_alloc(uint64_t length, void **out_address)
+{
+	return alloc(length, 0, out_address);
+}
+
+vmem_status_t vmem_kernel_stack_alloc(uint64_t length, void **out_base)
+{
+	return alloc(length, 1, out_base);
+}
+
+/* True if a large leaf reaches across either end of the range. */
+static bool cuts_large(vmem_vaddr_t start, uint64_t length)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		vmem_vaddr_t va = i == 0 ? start : start + (length - VMEM_PAGE_SIZE);
+		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, va);
+		uint64_t size = arch_level_size(at.level);
+		vmem_vaddr_t base = va & ~(size - 1);
+		if (at.slot && (base < start || length - (base - start) < size)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permission)
+{
+	vmem_vaddr_t start = (uintptr_t)address;
+	struct region *region = vmem_region_find(&kernel_aspace, start);
+	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0 || bad_permission(permission)) {
+		return VMEM_ERR_INVALID;
+	}
+	if (is_wx(permission)) {
+		return VMEM_ERR_WX;
+	}
+	if (!region || length > region->span.length - (start - region->span.start)) {
+		return VMEM_ERR_NOT_FOUND;
+	}
+	if (cuts_large(start, length)) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	/* The region keeps its record whole, with its maximum: entries are the truth for a wired mapping's permission. */
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, &kernel_aspace.pmap);
+	vmem_pmap_restrict(&kernel_aspace.pmap, start, length, permission | VMEM_READ, &batch);
+	vmem_batch_end(&batch);
+	for (uint64_t done = 0; done < length;) {
+		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, start + done);
+		arch_pte_t entry = pte_load(at.slot);
+		uint32_t leaf = (arch_pte_leaf(entry, at.level) & ~(uint32_t)(VMEM_RWX | LEAF_GLOBAL)) | permission | LEAF_DIRTY;
+		vmem_pmap_set(&kernel_aspace.pmap, at, start + done, arch_pte_pa(entry, at.level), leaf);
+		done += arch_level_size(at.level);
+	}
+	return VMEM_OK;
+}
+
+void vmem_kernel_free(void *address)
+{
+	vmem_vaddr_t start = vmem_page_floor((uintptr_t)address);
+	struct region *region = vmem_region_find(&kernel_aspace, start);
+	VMEM_CHECK(region && region->span.start == start, "vmem_kernel_free() of what is no kernel mapping's address");
+	(void)vmem_vmar_unmap(&kernel_aspace.root, start, region->span.length);
+}
+
+bool vmem_kernel_is_guard(const void *address)
+{
+	vmem_vaddr_t va = vmem_page_floor((uintptr_t)address);
+	return va - kernel_aspace.root.tree.base < kernel_aspace.root.tree.length && !vmem_region_find(&kernel_aspace, va) &&
+	       (vmem_region_find(&kernel_aspace, va + VMEM_PAGE_SIZE) || vmem_region_find(&kernel_aspace, va - VMEM_PAGE_SIZE));
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * posix.c - Linux's mmap, munmap, mprotect and brk over the core. Arguments and statuses are translated here; nothing is decided. The order of the checks is
+ * Linux's, because programs see which error wins.
+ *
+ * Locks: the caller serialises all calls.
+ */
+#include <vmem/posix.h>
+
+#include "region.h"
+
+#define PROT_SEM 0x8
+#define PROT_GROWSDOWN 0x01000000
+#define PROT_GROWSUP 0x02000000
+#define MMAP_TYPE 0x0f
+#define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x2000 /* LOCKED */ | 0x40000 /* HUGETLB */ | 0x80000 /* SYNC */)
+#define LOW_LIMIT (UINT64_C(1) << 47) /* programs get addresses above only if they name one */
+
+const struct vmem_posix_policy vmem_posix_linux = { .max_regions = 65530, .mmap_min = 65536 };
+
+void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace, const struct vmem_posix_policy *policy, vmem_vaddr_t brk_start)
+{
+	*posix = (struct vmem_posix){ .aspace = aspace, .policy = *policy, .brk_start = brk_start, .brk_end = brk_start };
+	aspace->max_regions = policy->max_regions ? policy->max_regions : UINT64_MAX;
+}
+
+int vmem_posix_errno(vmem_status_t status)
+{
+	static const uint8_t table[VMEM_STATUS_COUNT] = {
+		[VMEM_OK] = 0,
+		[VMEM_ERR_INVALID] = VMEM_EINVAL,
+		[VMEM_ERR_RANGE] = VMEM_ENOMEM,
+		[VMEM_ERR_NO_MEMORY] = VMEM_ENOMEM,
+		[VMEM_ERR_NO_SPACE] = VMEM_ENOMEM,
+		[VMEM_ERR_EXISTS] = VMEM_EEXIST,
+		[VMEM_ERR_NOT_FOUND] = VMEM_ENOMEM,
+		[VMEM_ERR_DENIED] = VMEM_EACCES,
+		[VMEM_ERR_WX] = VMEM_EACCES,
+		[VMEM_ERR_LIMIT] = VMEM_ENOMEM,
+		[VMEM_ERR_STATE] = VMEM_EINVAL,
+		[VMEM_ERR_UNSUPPORTED] = VMEM_EOPNOTSUPP,
+		[VMEM_ERR_FAULT] = VMEM_EFAULT,
+		[VMEM_ERR_CONFLICT] = VMEM_EBUSY,
+	};
+	return (unsigned)status < VMEM_STATUS_COUNT ? table[status] : VMEM_EINVAL;
+}
+
+/* The checks of Linux's get_unmapped_area(): what address a mapping may have. 0 or -errno. */
+static int check_fixed(const struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)
+{
+	const struct vmem_vmar *root = &posix->aspace->root;
+	vmem_vaddr_t end = root->tree.base + root->tree.length;
+	if (length > end || address > end - length) {
+		return -VMEM_ENOMEM;
+	}
+	if (!vmem_page_aligned(address)) {
+		return -VMEM_EINVAL;
+	}
+	return address < posix->policy.mmap_min || address < root->tree.base ? -VMEM_EPERM : 0;
+}
+
+static void place(const struct vmem_posix *posix, vmem_vaddr_t address, int flags, struct vmem_map *map)
+{
+	map->address = address;
+	if (flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE)) {
+		map->place = flags & VMEM_MMAP_FIXED_NOREPLACE ? VMEM_PLACE_FIXED : VMEM_PLACE_REPLACE;
+		return;
+	}
+	map->address = vmem_page_floor(address);
+	if (map->address != 0 && map->address < posix->policy.mmap_min) {
+		map->address = vmem_page_ceil(posix->policy.mmap_min);
+	}
+	map->place = map->address ? VMEM_PLACE_HINT : VMEM_PLACE_ANY;
+	map->flags |= VMEM_MAP_FROM_TOP; /* as Linux: the heap keeps its room to grow */
+	map->minimum = posix->policy.mmap_min;
+	map->limit = map->address < LOW_LIMIT ? LOW_LIMIT : 0;
+	if (map->limit && map->place == VMEM_PLACE_HINT && map->address > LOW_LIMIT - map->length) {
+		map->limit = 0;
+	}
+}
+
+static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, bool shared, vmem_vaddr_t *out)
+{
+	vmem_status_t status = VMEM_OK;
+	if (shared) {
+		map->flags |= VMEM_MAP_SHARED;
+		status = vmem_object_create_anonymous(map->length, 0, &map->object);
+	}
+	status = status == VMEM_OK ? vmem_vmar_map(&posix->aspace->root, map, out) : status;
+	if (map->object) {
+		vmem_object_release(map->object); /* the region holds its own reference */
+	}
+	return -vmem_posix_errno(status);
+}
+
+int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags, vmem_vaddr_t *out_address)
+{
+	int type = flags & MMAP_TYPE;
+	bool fixed = flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE);
+	struct vmem_map map = { .permission = (unsigned)prot & VMEM_RWX, .maximum = VMEM_RWX };
+	if (!(flags & VMEM_MMAP_ANONYMOUS)) {
+		return -VMEM_ENODEV;
+	}
+	if (length == 0) {
+		return -VMEM_EINVAL;
+	}
+	map.length = vmem_page_ceil(length);
+	if (map.length == 0 || map.length > posix->aspace->root.tree.length) {
+		return -VMEM_ENOMEM;
+	}
+	int error = fixed ? check_fixed(posix, address, map.length) : 0;
+	if (error) {
+		return error;
+	}
+	place(posix, address, flags, &map);
+	if ((flags & VMEM_MMAP_FIXED_NOREPLACE) && !vmem_span_range_free(&posix->aspace->root.tree, address, map.length, 0, 0)) {
+		return -VMEM_EEXIST;
+	}
+	if (type != VMEM_MMAP_SHARED && type != VMEM_MMAP_PRIVATE) {
+		return -VMEM_EINVAL;
+	}
+	if (flags & LATER_FLAGS) {
+		return -VMEM_EOPNOTSUPP;
+	}
+	if (flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK)) {
+		map.flags |= VMEM_MAP_POPULATE;
+	}
+	return map_anonymous(posix, &map, type == VMEM_MMAP_SHARED, out_address);
+}
+
+/* The part of [address, address + length) that lies in the root VMAR; false if none. */
+static bool clip(const struct vmem_posix *posix, vmem_vaddr_t *address, uint64_t *length)
+{
+	vmem_vaddr_t base = posix->aspace->root.tree.base, end = base + posix->aspace->root.tree.length;
+	vmem_vaddr_t to = *address + *length;
+	vmem_vaddr_t low = *address < base ? base : *address, high = to > end ? end : to;
+	*address = low;
+	*length = high - low;
+	return low < high;
+}
+
+int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)
+{
+	uint64_t size = vmem_aspace_user_size();
+	if (!vmem_page_aligned(address) || address > size || length > size - address || length == 0) {
+		return -VMEM_EINVAL;
+	}
+	length = vmem_page_ceil(length);
+	if (!clip(posix, &address, &length)) {
+		return 0;
+	}
+	return -vmem_posix_errno(vmem_vmar_unmap(&posix->aspace->root, address, length));
+}
+
+int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot)
+{
+	int grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
+	struct vmem_vmar *root = &posix->aspace->root;
+	prot &= ~(PROT_GROWSDOWN | PROT_GROWSUP);
+	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || !vmem_page_aligned(address)) {
+		return -VMEM_EINVAL;
+	}
+	if (length == 0) {
+		return 0;
+	}
+	length = vmem_page_ceil(length);
+	if (length == 0 || address + length <= address) {
+		return -VMEM_ENOMEM;
+	}
+	if (prot & ~(VMEM_PROT_READ | VMEM_PROT_WRITE | VMEM_PROT_EXEC | PROT_SEM)) {
+		return -VMEM_EINVAL;
+	}
+	while (length > 0) { /* region by region: what comes before the one that fails stays changed */
+		const struct span *span = vmem_span_find(&root->tree, address);
+		if (!span) {
+			return -VMEM_ENOMEM;
+		}
+		if (grows) {
+			return -VMEM_EINVAL; /* no region grows */
+		}
+		uint64_t part = span->start + span->length - address;
+		part = part < length ? part : length;
+		vmem_status_t status = vmem_vmar_protect(root, address, part, (unsigned)prot & VMEM_RWX);
+		if (status != VMEM_OK) {
+			return -vmem_posix_errno(status);
+		}
+		address += part;
+		length -= part;
+	}
+	return 0;
+}
+
+vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address)
+{
+	vmem_vaddr_t old_end = vmem_page_ceil(posix->brk_end), new_end = vmem_page_ceil(address), start;
+	if (posix->brk_start == 0 || address < posix->brk_start || new_end < address) {
+		return posix->brk_end;
+	}
+	if (new_end < old_end) {
+		if (vmem_vmar_unmap(&posix->aspace->root, new_end, old_end - new_end) != VMEM_OK) {
+			return posix->brk_end;
+		}
+	} else if (new_end > old_end) {
+		const struct vmem_map map = {
+			.length = new_end - old_end,
+			.permission = VMEM_READ | VMEM_WRITE,
+			.maximum = VMEM_RWX,
+			.place = VMEM_PLACE_FIXED,
+			.address = old_end,
+		};
+		if (vmem_vmar_map(&posix->aspace->root, &map, &start) != VMEM_OK) {
+			return posix->brk_end;
+		}
+	}
+	posix->brk_end = address;
+	return address;
+}

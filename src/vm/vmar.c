@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmar.c - layout: map, unmap, protect, child VMARs. The interface and its errors are in include/vmem/aspace.h.
+ *
+ * Every call has two halves. The first checks everything and takes every record that the second can need; it may fail, and then nothing has
+ * changed. The second cannot fail. Permission, W^X, quotas and rights are decided here and nowhere else (allowed()).
+ *
+ * Locks: the caller serialises all calls.
+ */
+#include <vmem/fault.h>
+
+#include "panic.h"
+#include "region.h"
+#include "slab.h"
+
+#define KNOWN_FLAGS                                                                                                        \
+	(VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_FROM_TOP | VMEM_MAP_RANDOM | VMEM_MAP_LARGE | VMEM_MAP_NO_MERGE | VMEM_MAP_POPULATE)
+#define REGION_FLAGS (VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_LARGE | VMEM_MAP_NO_MERGE)
+
+void vmem_vmar_init(struct vmem_vmar *vmar, struct vmem_aspace *aspace, struct vmem_vmar *parent, vmem_vaddr_t start, uint64_t length,
+		    unsigned rights)
+{
+	*vmar = (struct vmem_vmar){
+		.span = { .start = start, .length = length, .kind = SPAN_VMAR },
+		.aspace = aspace,
+		.parent = parent,
+		.rights = rights,
+	};
+	vmem_span_tree_init(&vmar->tree, start, length);
+}
+
+/* The one place where a permission is granted: current within maximum within the VMAR's rights, and W^X. */
+static vmem_status_t allowed(const struct vmem_vmar *vmar, unsigned permission, unsigned maximum)
+{
+	if ((permission | maximum) & ~(unsigned)VMEM_RWX || permission & ~maximum) {
+		return VMEM_ERR_INVALID;
+	}
+	if (vmar->aspace->wx && (permission & (VMEM_WRITE | VMEM_EXEC)) == (VMEM_WRITE | VMEM_EXEC)) {
+		return VMEM_ERR_WX;
+	}
+	return maximum & ~vmar->rights ? VMEM_ERR_DENIED : VMEM_OK;
+}
+
+static vmem_status_t check_range(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0) {
+		return VMEM_ERR_INVALID;
+	}
+	if (start < vmar->tree.base || length > vmar->tree.length || start - vmar->tree.base > vmar->tree.length - length) {
+		return VMEM_ERR_RANGE;
+	}
+	return VMEM_OK;
+}
+
+/* What map and allocate ask in common. */
+static vmem_status_t check_map(const struct vmem_vmar *vmar, const struct vmem_map *map)
+{
+	bool fixed = map->place == VMEM_PLACE_FIXED || map->place == VMEM_PLACE_REPLACE;
+	if (map->flags & ~(unsigned)KNOWN_FLAGS || (unsigned)map->place > VMEM_PLACE_REPLACE || map->align & (map->align - 1)) {
+		return VMEM_ERR_INVALID;
+	}
+	if (!vmem_page_aligned(map->length) || map->length == 0) {
+		return VMEM_ERR_INVALID;
+	}
+	if (fixed) {
+		vmem_status_t status = check_range(vmar, map->address, map->length);
+		if (status != VMEM_OK) {
+			return status;
+		}
+		if ((map->align && map->address & (map->align - 1)) || map->pad_before || map->pad_after) {
+			return VMEM_ERR_INVALID;
+		}
+	} else if (map->place == VMEM_PLACE_HINT && !vmem_page_aligned(map->address)) {
+		return VMEM_ERR_INVALID;
+	}
+	return VMEM_OK;
+}
+
+static vmem_status_t check_object(const struct vmem_map *map)
+{
+	bool shared = map->flags & VMEM_MAP_SHARED;
+	if (map->flags & VMEM_MAP_GUARD) {
+		return map->object || shared || map->permission || map->maximum ? VMEM_ERR_INVALID : VMEM_OK;
+	}
+	if (!map->object) {
+		return shared || map->offset ? VMEM_ERR_INVALID : VMEM_OK;
+	}
+	if (!vmem_page_aligned(map->offset) || (!shared && map->object->store->kind != STORE_ANONYMOUS)) {
+		return VMEM_ERR_INVALID;
+	}
+	uint64_t first = map->object->key + (map->offset >> VMEM_PAGE_SHIFT), pages = map->length >> VMEM_PAGE_SHIFT;
+	return first > INDEX_KEY_LAST - pages ? VMEM_ERR_RANGE : VMEM_OK;
+}
+
+/* Alignment that a placement gets: what was asked for, or a large leaf's where that may pay. */
+static uint64_t wanted_align(const struct vmem_map *map)
+{
+	uint64_t align = map->align > VMEM_PAGE_SIZE ? map->align : VMEM_PAGE_SIZE;
+	if ((map->flags & VMEM_MAP_LARGE) && map->length >= arch_level_size(1) && align < arch_level_size(1)) {
+		align = arch_level_size(1);
+	}
+	return align;
+}
+
+static vmem_status_t find_place(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out)
+{
+	uint64_t low = vmar->tree.base, high = vmar->tree.base + vmar->tree.length;
+	struct place_request request = {
+		.length = map->length,
+		.align = wanted_align(map),
+		.minimum = map->minimum > low ? map->minimum : low,
+		.limit = map->limit && map->limit < high ? map->limit : high,
+		.pad_before = map->pad_before,
+		.pad_after = map->pad_after,
+		.order = map->flags & VMEM_MAP_RANDOM ? PLACE_RANDOM : map->flags & VMEM_MAP_FROM_TOP ? PLACE_HIGHEST : PLACE_LOWEST,
+		.entropy_bits = vmar->aspace->entropy_bits,
+		.random_state = &vmar->aspace->random,
+	};
+	if (map->place == VMEM_PLACE_HINT && check_range(vmar, map->address, map->length) == VMEM_OK &&
+	    (map->address & (request.align - 1)) == 0 && map->address >= request.minimum &&
+	    map->length <= request.limit && map->address <= request.limit - map->length &&
+	    vmem_span_range_free(&vmar->tree, map->address, map->length, map->pad_before, map->pad_after)) {
+		*out = map->address;
+		return VMEM_OK;
+	}
+	return vmem_span_place(&vmar->tree, &request, out) ? VMEM_OK : VMEM_ERR_NO_SPACE;
+}
+
+/* What a removal of [start, start + length) meets: whether it touches a child VMAR, splits one region, and how much it frees. */
+struct cut {
+	bool child;
+	bool splits;
+	uint64_t regions; /* that go as a whole */
+	uint64_t bytes;
+};
+
+static struct cut survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	struct cut cut = { 0 };
+	vmem_vaddr_t end = start + length;
+	for (const struct span *s = vmem_span_find_from(&vmar->tree, start); s && s->start < end; s = s->next) {
+		vmem_vaddr_t low = s->start < start ? start : s->start;
+		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
+		cut.child |= s->kind == SPAN_VMAR;
+		cut.splits |= s->start < start && s->start + s->length > end;
+		cut.regions += s->start >= start && s->start + s->length <= end;
+		cut.bytes += high - low;
+	}
+	return cut;
+}
+
+/* Quotas after `fresh` regions and `bytes` more, when `cut` goes first. */
+static bool within_limits(const struct vmem_aspace *aspace, uint64_t bytes, uint64_t fresh, const struct cut *cut)
+{
+	uint64_t mapped = aspace->mapped - cut->bytes;
+	if (mapped > aspace->max_bytes || bytes > aspace->max_bytes - mapped) {
+		return false;
+	}
+	return aspace->regions - cut->regions + fresh + cut->splits <= aspace->max_regions;
+}
+
+static void fill_region(struct region *region, const struct vmem_map *map, vmem_vaddr_t start)
+{
+	region->span.start = start;
+	region->span.length = map->length;
+	region->span.pad_before = map->pad_before;
+	region->span.pad_after = map->pad_after;
+	region->object = map->object;
+	region->offset = map->offset >> VMEM_PAGE_SHIFT;
+	region->private_key = start >> VMEM_PAGE_SHIFT;
+	region->permission = (uint8_t)map->permission;
+	region->maximum = (uint8_t)map->maximum;
+	region->flags = (uint16_t)(map->flags & REGION_FLAGS);
+	region->cookie = map->cookie;
+}
+
+/* Grows a neighbour that agrees with what is to be mapped, so that no record is needed. */
+static bool join_neighbour(struct vmem_vmar *vmar, const struct region *wanted)
+{
+	struct span *next = vmem_span_find_from(&vmar->tree, wanted->span.start);
+	struct span *prev = next ? next->prev : vmar->tree.last;
+	if (prev && prev->kind == SPAN_REGION && vmem_region_can_join(region_of(prev), wanted)) {
+		vmem_span_resize(&vmar->tree, prev, prev->start, prev->length + wanted->span.length, prev->pad_before, 0);
+		prev->generation++;
+		vmem_region_merge(vmar, region_of(prev));
+		return true;
+	}
+	if (next && next->kind == SPAN_REGION && vmem_region_can_join(wanted, region_of(next))) {
+		struct region *region = region_of(next);
+		vmem_span_resize(&vmar->tree, next, wanted->span.start, next->length + wanted->span.length, 0, next->pad_after);
+		next->generation++;
+		region->offset = wanted->offset;
+		region->private_key = wanted->private_key;
+		return true;
+	}
+	return false;
+}
+
+static void insert_region(struct vmem_vmar *vmar, struct region *region, const struct vmem_map *map, vmem_vaddr_t start)
+{
+	fill_region(region, map, start);
+	if (map->object) {
+		vmem_object_hold(map->object);
+	}
+	vmem_region_list(region);
+	vmem_span_insert(&vmar->tree, &region->span);
+	vmar->aspace->regions++;
+}
+
+/* True if nothing that a neighbour must have (strips, an exact place) speaks against growing one. */
+static bool may_join(const struct vmem_map *map)
+{
+	return !(map->flags & VMEM_MAP_NO_MERGE) && !map->pad_before && !map->pad_after;
+}
+
+static vmem_status_t map_checked(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t start, vmem_vaddr_t *out)
+{
+	struct vmem_aspace *aspace = vmar->aspace;
+	struct cut cut = { 0 };
+	struct region *spare = NULL, *region, wanted = { .aspace = aspace };
+	if (map->place == VMEM_PLACE_REPLACE) {
+		cut = survey(vmar, start, map->length);
+	}
+	if (cut.child) {
+		return VMEM_ERR_EXISTS;
+	}
+	fill_region(&wanted, map, start);
+	if (!within_limits(aspace, map->length, 0, &cut)) {
+		return VMEM_ERR_LIMIT;
+	}
+	if (cut.bytes == 0 && may_join(map) && join_neighbour(vmar, &wanted)) {
+		aspace->mapped += map->length;
+		*out = start;
+		return VMEM_OK;
+	}
+	if (!within_limits(aspace, map->length, 1, &cut)) {
+		return VMEM_ERR_LIMIT;
+	}
+	region = vmem_region_alloc(aspace);
+	spare = region && cut.splits ? vmem_region_alloc(aspace) : NULL;
+	if (!region || (cut.splits && !spare)) {
+		if (region) {
+			vmem_region_free(region);
+		}
+		return VMEM_ERR_NO_MEMORY;
+	}
+	if (cut.bytes > 0) {
+		vmem_vmar_remove(vmar, start, map->length, &spare);
+	}
+	insert_region(vmar, region, map, start);
+	aspace->mapped += map->length;
+	if (may_join(map)) {
+		(void)vmem_region_merge(vmar, region);
+	}
+	*out = start;
+	return VMEM_OK;
+}
+
+/* Best effort: stops at the first page that cannot be had. */
+static void populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission)
+{
+	unsigned access = permission & VMEM_WRITE ? VMEM_WRITE : permission & VMEM_READ ? VMEM_READ : VMEM_EXEC;
+	if (permission == 0) {
+		return;
+	}
+	for (uint64_t done = 0; done < length; done += VMEM_PAGE_SIZE) {
+		struct vmem_translation t;
+		if (vmem_aspace_translate(aspace, start + done, &t)) {
+			continue;
+		}
+		if (vmem_fault(aspace, start + done, access) != VMEM_FAULT_RESOLVED) {
+			return;
+		}
+	}
+}
+
+vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
+{
+	vmem_vaddr_t start = map->address;
+	vmem_status_t status = check_map(vmar, map);
+	status = status == VMEM_OK ? check_object(map) : status;
+	status = status == VMEM_OK ? allowed(vmar, map->permission, map->maximum) : status;
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (map->place == VMEM_PLACE_ANY || map->place == VMEM_PLACE_HINT) {
+		status = find_place(vmar, map, &start);
+	} else if (map->place == VMEM_PLACE_FIXED && !vmem_span_range_free(&vmar->tree, start, map->length, 0, 0)) {
+		status = VMEM_ERR_EXISTS;
+	}
+	status = status == VMEM_OK ? map_checked(vmar, map, start, out_start) : status;
+	if (status == VMEM_OK && (map->flags & VMEM_MAP_POPULATE)) {
+		populate(vmar->aspace, *out_start, map->length, map->permission);
+	}
+	return status;
+}
+
+vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	struct region *spare = NULL;
+	vmem_status_t status = check_range(vmar, start, length);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	struct cut cut = survey(vmar, start, length);
+	if (cut.child) {
+		return VMEM_ERR_INVALID;
+	}
+	if (cut.splits) {
+		if (vmar->aspace->regions + 1 > vmar->aspace->max_regions) {
+			return VMEM_ERR_LIMIT;
+		}
+		spare = vmem_region_alloc(vmar->aspace);
+		if (!spare) {
+			return VMEM_ERR_NO_MEMORY;
+		}
+	}
+	vmem_vmar_remove(vmar, start, length, &spare);
+	return VMEM_OK;
+}
+
+/* Checks a protect against every region of the range; counts the splits at its two ends. */
+static vmem_status_t check_protect(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission, unsigned *splits)
+{
+	vmem_vaddr_t end = start + length, at = start;
+	*splits = 0;
+	for (const struct span *s = vmem_span_find(&vmar->tree, start); at < end; s = s->next) {
+		if (!s || s->start > at) {
+			return VMEM_ERR_NOT_FOUND;
+		}
+		if (s->kind == SPAN_VMAR) {
+			return VMEM_ERR_INVALID;
+		}
+		const struct region *region = (const struct region *)(const void *)s;
+		vmem_status_t status = allowed(vmar, permission, permission | region->maximum);
+		if (status != VMEM_OK) {
+			return status;
+		}
+		if (permission & ~(unsigned)region->maximum) {
+			return VMEM_ERR_DENIED;
+		}
+		if (permission != region->permission) {
+			*splits += (s->start < start ? 1u : 0u) + (s->start + s->length > end ? 1u : 0u);
+		}
+		at = s->start + s->length;
+	}
+	return VMEM_OK;
+}
+
+/* Takes up to two records, or none. */
+static bool take_records(struct vmem_aspace *aspace, unsigned count, struct region *record[2])
+{
+	for (unsigned i = 0; i < count; i++) {
+		record[i] = vmem_region_alloc(aspace);
+		if (!record[i]) {
+			if (i > 0) {
+				vmem_region_free(record[0]);
+			}
+			return false;
+		}
+	}
+	return true;
+}
+
+vmem_status_t vmem_vmar_protect(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
+{
+	struct vmem_aspace *aspace = vmar->aspace;
+	struct region *record[2] = { NULL, NULL };
+	unsigned splits, taken = 0;
+	vmem_vaddr_t end = start + length;
+	vmem_status_t status = check_range(vmar, start, length);
+	status = status == VMEM_OK && permission & ~(unsigned)VMEM_RWX ? VMEM_ERR_INVALID : status;
+	status = status == VMEM_OK ? check_protect(vmar, start, length, permission, &splits) : status;
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (aspace->regions + splits > aspace->max_regions) {
+		return VMEM_ERR_LIMIT;
+	}
+	if (!take_records(aspace, splits, record)) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, &aspace->pmap);
+	for (struct span *s = vmem_span_find(&vmar->tree, start); s && s->start < end; s = s->next) {
+		struct region *region = region_of(s);
+		if (region->permission == permission) {
+			continue;
+		}
+		if (s->start < start) {
+			vmem_region_split(vmar, region, start, record[taken++]);
+			s = s->next;
+			region = region_of(s);
+		}
+		if (s->start + s->length > end) {
+			vmem_region_split(vmar, region, end, record[taken++]);
+		}
+		bool lowers = region->permission & ~permission;
+		region->permission = (uint8_t)permission;
+		s->generation++;
+		if (lowers) { /* raising is lazy: the next fault grants it */
+			vmem_pmap_restrict(&aspace->pmap, s->start, s->length, permission, &batch);
+		}
+		s = &vmem_region_merge(vmar, region)->span;
+	}
+	vmem_batch_end(&batch);
+	return VMEM_OK;
+}
+
+vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	struct vmem_aspace *aspace = vmar->aspace;
+	vmem_vaddr_t end = start + length, at = start;
+	struct vmem_batch batch;
+	vmem_status_t status = check_range(vmar, start, length);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	struct span *first = vmem_span_find(&vmar->tree, start);
+	for (struct span *s = first; at < end; s = s->next) {
+		if (!s || s->start > at) {
+			return VMEM_ERR_NOT_FOUND;
+		}
+		if (s->kind == SPAN_VMAR) {
+			return VMEM_ERR_INVALID;
+		}
+		at = s->start + s->length;
+	}
+	vmem_batch_begin(&batch, &aspace->pmap);
+	vmem_pmap_remove(&aspace->pmap, start, length, &batch);
+	vmem_batch_end(&batch);
+	for (struct span *s = first; s && s->start < end; s = s->next) {
+		vmem_vaddr_t low = s->start < start ? start : s->start;
+		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
+		vmem_region_forget_private(region_of(s), low, high - low);
+	}
+	return VMEM_OK;
+}
+
+vmem_status_t vmem_vmar_allocate(struct vmem_vmar *parent, const struct vmem_map *map, struct vmem_vmar **out_child)
+{
+	vmem_vaddr_t start = map->address;
+	vmem_status_t status = check_map(parent, map);
+	if (status == VMEM_OK && (map->object || map->flags & ~(unsigned)(VMEM_MAP_FROM_TOP | VMEM_MAP_RANDOM | VMEM_MAP_LARGE) ||
+				  map->place == VMEM_PLACE_REPLACE || map->permission & ~(unsigned)VMEM_RWX)) {
+		status = VMEM_ERR_INVALID;
+	}
+	if (status == VMEM_OK && map->permission & ~parent->rights) {
+		status = VMEM_ERR_DENIED;
+	}
+	if (status != VMEM_OK) {
+		return status;
+	}
+	if (map->place != VMEM_PLACE_FIXED) {
+		status = find_place(parent, map, &start);
+	} else if (!vmem_span_range_free(&parent->tree, start, map->length, 0, 0)) {
+		status = VMEM_ERR_EXISTS;
+	}
+	if (status != VMEM_OK) {
+		return status;
+	}
+	struct vmem_vmar *child = vmem_slab_alloc(SLAB_VMAR);
+	if (!child) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	vmem_vmar_init(child, parent->aspace, parent, start, map->length, map->permission);
+	child->span.pad_before = map->pad_before;
+	child->span.pad_after = map->pad_after;
+	vmem_span_insert(&parent->tree, &child->span);
+	*out_child = child;
+	return VMEM_OK;
+}
+
+vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
+{
+	struct vmem_vmar *at = vmar;
+	if (!vmar->parent) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	for (;;) { /* children first, without recursion: down to a VMAR that has none, which goes */
+		struct span *s = at->tree.first;
+		while (s && s->kind != SPAN_VMAR) {
+			s = s->next;
+		}
+		if (s) {
+			at = vmar_of(s);
+			continue;
+		}
+		struct vmem_vmar *parent = at->parent;
+		struct region *none = NULL;
+		vmem_vmar_remove(at, at->tree.base, at->tree.length, &none);
+		vmem_span_remove(&parent->tree, &at->span);
+		vmem_slab_free(SLAB_VMAR, at);
+		if (at == vmar) {
+			return VMEM_OK;
+		}
+		at = parent;
+	}
+}
+
+vmem_vaddr_t vmem_vmar_start(const struct vmem_vmar *vmar)
+{
+	return vmar->tree.base;
+}
+
+uint64_t vmem_vmar_length(const struct vmem_vmar *vmar)
+{
+	return vmar->tree.length;
+}
