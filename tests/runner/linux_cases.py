@@ -12,6 +12,20 @@ import run as examples_run
 LIST = os.path.join(examples_run.USER, "cases")
 EXPECTED = os.path.join(examples_run.USER, "expected")
 SIGNALS = {4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 11: "SIGSEGV"}
+# What the kernel must tell about a page fault, in this order: the access, the address where it is known, the region.
+REPORTS = {
+    "offstack": ("write to", "", "a guard"),
+    "fault": ("read of", "", "no region there"),
+    "fault-none-read": ("read of", "", "the region there is .* ---"),
+    "fault-none-write": ("write to", "", "the region there is .* ---"),
+    "fault-read-only": ("write to", "", "the region there is .* r--"),
+    "fault-text": ("write to", "", "the region there is .* r-x"),
+    "fault-no-exec": ("execution of", "", "the region there is .* r--"),
+    "fault-stack-call": ("execution of", "", "the region there is .* rw-"),
+    "fault-null": ("read of", "0*10", "no region there, nor below"),
+    "fault-kernel-read": ("read of", "ffffffff80200000", "no region there"),
+    "fault-kernel-write": ("write to", "ffffffff80200000", "no region there"),
+}
 # What runs in each forced paging mode and on each CPU model besides mmtest: the start of a program, faults of both kinds, code.
 SHORT = ["args", "basics", "churn", "jit", "fault-no-exec", "offstack"]
 
@@ -69,8 +83,11 @@ def _difference(case, status, out, err, own):
     signal = SIGNALS.get(case.status - 128)
     if signal and not any("killed by signal %d (%s)" % (case.status - 128, signal) in line for line in own):
         return "no word about the signal"
-    if case.program in ("fault", "offstack") and not any(re.search("0x[0-9a-f]{2,}", line) for line in own):
-        return "no report with the address"
+    if case.name in REPORTS:
+        access, address, region = REPORTS[case.name]
+        wanted = "%s address (0x)?%s at pc.*%s" % (access, address or "[0-9a-f]+", region)
+        if not re.search(wanted, "\n".join(own), re.S):
+            return "no report of the fault like /%s/" % wanted
     return ""
 
 
