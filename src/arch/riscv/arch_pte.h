@@ -42,8 +42,8 @@
 #define PTE_NAPOT_PAGES UINT64_C(0x3c00) /* ppn[3:0]: 1000 says 16 pages */
 #define PTE_NAPOT_16 UINT64_C(0x2000)
 #define PTE_PBMT_NC (UINT64_C(1) << 61)
-#define PTE_PBMT_IO (UINT64_C(2) << 61)
 #define PTE_PBMT (UINT64_C(3) << 61)
+#define PBMT_ENCODE 0x90u /* of each vmem_cache_t, two bits: 0 as the platform has it, 1 NC, 2 IO */
 #define PTE_N (UINT64_C(1) << 63)
 
 static inline bool arch_pte_present(arch_pte_t e)
@@ -79,17 +79,9 @@ static inline vmem_cache_t arch_leaf_cache(vmem_cache_t wanted)
 
 static inline arch_pte_t arch_pte_cache_bits(uint32_t leaf)
 {
-	switch (arch_leaf_cache((vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT))) {
-	case VMEM_WRITE_COMBINING:
-		return PTE_PBMT_NC;
-	case VMEM_UNCACHED:
-		return PTE_PBMT_IO;
-	case VMEM_WRITE_BACK:
-	case VMEM_WRITE_THROUGH:
-	case VMEM_CACHE_COUNT:
-		break;
-	}
-	return 0;
+	vmem_cache_t cache = arch_leaf_cache((vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT));
+
+	return (arch_pte_t)(PBMT_ENCODE >> (2 * (unsigned)cache) & 3) << 61;
 }
 
 static inline arch_pte_t arch_pte_make_leaf(vmem_paddr_t pa, unsigned level, uint32_t leaf)

@@ -46,6 +46,8 @@
 
 /* What each PAT entry means to us, two bits each: WB WT UC- UC, WB WC UC- UC. */
 #define PAT_DECODE 0xf8f4u
+/* And the entry of each vmem_cache_t, four bits each. */
+#define PAT_ENCODE 0x3510u
 
 static inline bool arch_pte_present(arch_pte_t e)
 {
@@ -76,18 +78,11 @@ static inline arch_pte_t arch_pte_noexec(void)
 
 static inline arch_pte_t arch_pte_cache_bits(uint32_t leaf, unsigned level)
 {
-	switch (arch_leaf_cache((vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT))) {
-	case VMEM_WRITE_THROUGH:
-		return PTE_PWT;
-	case VMEM_WRITE_COMBINING:
-		return PTE_PWT | (level == 0 ? PTE_PAT_SMALL : PTE_PAT_LARGE);
-	case VMEM_UNCACHED:
-		return PTE_PCD | PTE_PWT;
-	case VMEM_WRITE_BACK:
-	case VMEM_CACHE_COUNT:
-		break;
-	}
-	return 0;
+	unsigned cache =
+	    (unsigned)arch_leaf_cache((vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT));
+	arch_pte_t index = PAT_ENCODE >> (4 * cache) & 7;
+
+	return (index & 3) << 3 | (index & 4) << (level == 0 ? 5 : 10);
 }
 
 static inline arch_pte_t arch_pte_make_leaf(vmem_paddr_t pa, unsigned level, uint32_t leaf)
