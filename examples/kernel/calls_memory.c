@@ -7,6 +7,7 @@
 #include <vmem/copy.h>
 
 #include "calls.h"
+#include "files.h"
 
 int64_t call_brk(const uint64_t *argument)
 {
@@ -20,6 +21,9 @@ int64_t call_mmap(const uint64_t *argument)
 
 	if ((argument[5] & VMEM_PAGE_MASK) != 0) {
 		return -EINVAL;
+	}
+	if ((argument[3] & VMEM_MMAP_ANONYMOUS) == 0 && files_get(argument[4]) == NULL) {
+		return -EBADF;
 	}
 	result = vmem_posix_mmap(
 	    &process_current->posix, argument[0], argument[1], (int)argument[2], (int)argument[3], &address);
