@@ -375,6 +375,10 @@ static void restrict_run(struct vmem_pmap *pmap, const struct run *run, uint32_t
 		if (fresh == old) {
 			continue;
 		}
+		if (fresh == 0) { /* nothing is left of it (read-only made write-only): faults rebuild what the run still grants */
+			remove_run(pmap, run, batch);
+			return;
+		}
 		arch_pte_t was = pte_swap(&run->slot[i], fresh);
 		if (was != old) { /* the hardware set a bit in between: keep it, the entry is still ours to write */
 			pte_store(&run->slot[i], arch_pte_restrict(was, run->level, keep | LEAF_ACCESSED | LEAF_DIRTY));
@@ -389,7 +393,6 @@ static void restrict_run(struct vmem_pmap *pmap, const struct run *run, uint32_t
 		uint64_t size = arch_level_size(run->level);
 		vmem_batch_leaves(batch, run->va + first * size, run->va + last * size + (size - 1), run->level);
 	}
-	(void)pmap;
 }
 
 void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch)
