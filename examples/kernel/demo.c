@@ -2,7 +2,8 @@
 /*
  * demo.c - runs the list in etc/demo: each line a program, its arguments and the status it must end with
  * (README.md). Lines that end in "&" are started and left; the next line without one is waited for, and
- * they with it.
+ * they with it. After each program the library checks all its structures, with the program's space and
+ * without.
  */
 #include "kernel.h"
 
@@ -114,7 +115,9 @@ static bool finish(struct started *one, bool map)
 	if (!good) {
 		kernel_say("-- %s: must end with status %u", process->name, one->expected);
 	}
+	vmem_aspace_check(process->aspace);
 	process_free(process);
+	vmem_check();
 	return good;
 }
 
