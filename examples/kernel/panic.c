@@ -87,8 +87,12 @@ static uint64_t stack_end(uint64_t sp)
 
 static void backtrace(uint64_t sp)
 {
+	const uint64_t base = process_current != NULL ? (uintptr_t)process_current->stack : 0;
 	unsigned callers = 0;
 
+	if (sp < base && base - sp <= VMEM_PAGE_SIZE) { /* an overflow: sp is in the guard */
+		sp = base;
+	}
 	kernel_log("called from (a stale entry is possible):\n");
 	for (uint64_t at = sp & ~UINT64_C(7); at < stack_end(sp) && callers < CALLERS_MAX; at += 8) {
 		const uint64_t word = *(const uint64_t *)(uintptr_t)at;

@@ -23,7 +23,8 @@ static unsigned overflow(unsigned depth)
 	return depth == UINT32_MAX ? 0 : overflow(depth + 1) + use[depth % sizeof(use)];
 }
 
-static struct port_thread boot_thread, test_thread;
+static struct port_thread boot_thread;
+static struct process test_process = {.name = "test=overflow"};
 
 static void overflow_begin(void *argument)
 {
@@ -34,13 +35,15 @@ static void overflow_begin(void *argument)
 /* On a stack of the library's, with a guard page on both sides. */
 static void test_overflow(void)
 {
-	void *stack;
+	struct process *process = &test_process;
 
-	if (vmem_kernel_stack_alloc(KERNEL_STACK_SIZE, &stack) != VMEM_OK) {
+	if (vmem_kernel_stack_alloc(KERNEL_STACK_SIZE, &process->stack) != VMEM_OK) {
 		kernel_panic("no stack");
 	}
-	port_thread_init(&test_thread, (char *)stack + KERNEL_STACK_SIZE, NULL, overflow_begin, NULL);
-	port_thread_switch(&boot_thread, &test_thread);
+	port_thread_init(
+	    &process->thread, (char *)process->stack + KERNEL_STACK_SIZE, NULL, overflow_begin, NULL);
+	process_current = process;
+	port_thread_switch(&boot_thread, &process->thread);
 }
 
 void test_run(const char *name)
