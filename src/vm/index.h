@@ -40,10 +40,7 @@ enum slot_kind {
 };
 
 struct index_node {
-	union {
-		uint64_t size;		      /* I6 */
-		struct index_node *dead_next; /* link of dead nodes while a tree is taken down; the slab's free link lies here too */
-	};
+	slot_t slot[INDEX_FANOUT]; /* inner: pointer to the child. First, so that a slot's address is one addition (and the slab's link is here) */
 	union {
 		struct {
 			uint8_t shift;
@@ -55,8 +52,11 @@ struct index_node {
 	};
 	uint64_t base;
 	uint64_t present;
+	union {
+		uint64_t size;		      /* I6 */
+		struct index_node *dead_next; /* link of dead nodes while a tree is taken down */
+	};
 	uint64_t mark; /* scratch of validators */
-	slot_t slot[INDEX_FANOUT]; /* inner: pointer to the child */
 };
 _Static_assert(offsetof(struct index_node, refs) - offsetof(struct index_node, head) == 4, "refs are the upper half of head");
 enum {
@@ -107,12 +107,14 @@ static inline slot_t slot_of_frame(vmem_paddr_t pa, vmem_cache_t cache)
 static inline slot_t vmem_index_find(const struct vmem_index *index, uint64_t key, struct index_cursor *cursor)
 {
 	struct index_node *node = index->root;
-	uint64_t heads = 0;
 	slot_t slot = SLOT_EMPTY;
+	uint64_t heads = 0; /* of all nodes on the way: the upper half is 1 exactly if all counts are */
 	if (node) {
-		uint64_t head;
-		while (head = node->head, heads |= head, (uint8_t)head != 0) {
+		uint64_t head = heads = node->head;
+		while ((uint8_t)head != 0) {
 			node = (struct index_node *)(uintptr_t)node->slot[key >> (head & 63) & (INDEX_FANOUT - 1)];
+			head = node->head;
+			heads |= head;
 		}
 		if ((node->base ^ key) >= INDEX_FANOUT) {
 			node = NULL;

@@ -61,10 +61,10 @@ _Static_assert(sizeof(struct vmem_page) == 32, "a frame record is 32 bytes: 0.8 
 enum {
 	PAGE_F_EXEC_SYNCED = 1u << 0, /* instruction fetch sees the content (cleared by every kernel write) */
 	PAGE_F_ODD_CACHE = 1u << 1,   /* leaves exist, or existed, with another attribute than write-back: linear map was changed */
+	PAGE_F_LARGE = 1u << 2,	      /* was allocated as part of a block that a large leaf maps */
 	PAGE_F_DIRTY = 1u << 3,	      /* harvested from an entry: a store happened since the content was last cleaned */
 	PAGE_F_ACCESSED = 1u << 4,    /* harvested from an entry */
-	PAGE_F_LARGE = 1u << 2,	      /* was allocated as part of a block that a large leaf maps */
-	PAGE_F_POISONED = 1u << 3,    /* free, and filled with the poison (VMEM_DEBUG) */
+	PAGE_F_POISONED = 1u << 5,    /* free, and filled with the poison (VMEM_DEBUG) */
 };
 #define PAGE_NIL UINT32_MAX
 
