@@ -242,14 +242,14 @@ static void test_errata(void **state)
 		uint64_t midr;
 		bool broken;
 	} rows[] = {
-		{ 0x410fd050, true },  /* Cortex-A55 r0p0 */
-		{ 0x412fd050, true },  /* r2p0 */
-		{ 0x410fd460, true },  /* Cortex-A510 r0p0 */
-		{ 0x410fd462, true },  /* r0p2 */
-		{ 0x410fd463, false }, /* r0p3 */
-		{ 0x411fd460, false }, /* r1p0 */
-		{ 0x510fd050, false }, /* somebody else's part 0xd05 */
-		{ 0x410fd0b1, false }, /* Cortex-A76 */
+	    {0x410fd050, true},	 /* Cortex-A55 r0p0 */
+	    {0x412fd050, true},	 /* r2p0 */
+	    {0x410fd460, true},	 /* Cortex-A510 r0p0 */
+	    {0x410fd462, true},	 /* r0p2 */
+	    {0x410fd463, false}, /* r0p3 */
+	    {0x411fd460, false}, /* r1p0 */
+	    {0x510fd050, false}, /* somebody else's part 0xd05 */
+	    {0x410fd0b1, false}, /* Cortex-A76 */
 	};
 
 	(void)state;
@@ -265,10 +265,10 @@ static void test_errata(void **state)
 
 static void test_attributes(void **state)
 {
-	static const uint8_t bytes[] = { 0x00, 0x0c, 0x44, 0x4f, 0xff, 0xee, 0xbb, 0x33, 0x55, 0xf0 };
-	static const uint8_t meaning[] = { VMEM_UNCACHED, VMEM_UNCACHED, VMEM_WRITE_COMBINING,
-		VMEM_WRITE_COMBINING, VMEM_WRITE_BACK, VMEM_WRITE_BACK, VMEM_WRITE_THROUGH,
-		VMEM_WRITE_THROUGH, VMEM_WRITE_BACK, VMEM_WRITE_BACK };
+	static const uint8_t bytes[] = {0x00, 0x0c, 0x44, 0x4f, 0xff, 0xee, 0xbb, 0x33, 0x55, 0xf0};
+	static const uint8_t meaning[] = {VMEM_UNCACHED, VMEM_UNCACHED, VMEM_WRITE_COMBINING,
+	    VMEM_WRITE_COMBINING, VMEM_WRITE_BACK, VMEM_WRITE_BACK, VMEM_WRITE_THROUGH, VMEM_WRITE_THROUGH,
+	    VMEM_WRITE_BACK, VMEM_WRITE_BACK};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bytes); i++) {
@@ -329,7 +329,7 @@ static void test_activate(void **state)
 
 static void test_flush(void **state)
 {
-	struct arch_flush page = { .start = 0x402000, .pages = 1, .asid = 1 };
+	struct arch_flush page = {.start = 0x402000, .pages = 1, .asid = 1};
 
 	(void)state;
 	start(0x25, 2);
@@ -399,8 +399,8 @@ static void test_zero_block(void **state)
 }
 
 static const struct CMUnitTest isa_tests[] = {
-	cmocka_unit_test(test_errata),
-	cmocka_unit_test(test_attributes),
-	cmocka_unit_test(test_caches),
-	cmocka_unit_test(test_zero_block),
+    cmocka_unit_test(test_errata),
+    cmocka_unit_test(test_attributes),
+    cmocka_unit_test(test_caches),
+    cmocka_unit_test(test_zero_block),
 };

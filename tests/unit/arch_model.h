@@ -31,7 +31,7 @@ static bool tlb_without_global; /* the CPU has no global entries */
 static void model_add(vmem_vaddr_t va, unsigned level, uint32_t id, bool global, bool table)
 {
 	assert_true(tlb_count < MODEL_MAX);
-	tlb[tlb_count++] = (struct cached) { va, level, id, global, table, true };
+	tlb[tlb_count++] = (struct cached){va, level, id, global, table, true};
 }
 
 /* Two neighbours of everything, in three spaces and in the kernel half; ids: 1 if the CPU has none. */
@@ -120,22 +120,22 @@ static unsigned run_flush(const struct arch_flush *flush)
 /* Every kind of request; a short one of the current id, without tables, takes no leaf that is not owed. */
 static void run_all_flushes(uint32_t current)
 {
-	static const uint64_t lengths[] = { 0, 1, 2, 5, 12, 33, 34, 64, 65, 600 };
+	static const uint64_t lengths[] = {0, 1, 2, 5, 12, 33, 34, 64, 65, 600};
 
 	for (uint8_t flags = 0; flags < 8; flags++) {
 		for (uint32_t asid = 0; asid < 3; asid++) {
 			for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 				bool kernel = (flags & FLUSH_GLOBAL) != 0;
-				struct arch_flush small = { .start =
-								(kernel ? KERNEL_HALF : 0x400000) + 0x2000,
-					.pages = lengths[i],
-					.asid = asid,
-					.flags = flags };
-				struct arch_flush large = { .start = kernel ? KERNEL_HALF : 0x400000,
-					.pages = lengths[i],
-					.asid = asid,
-					.level = 1,
-					.flags = flags };
+				struct arch_flush small = {
+				    .start = (kernel ? KERNEL_HALF : 0x400000) + 0x2000,
+				    .pages = lengths[i],
+				    .asid = asid,
+				    .flags = flags};
+				struct arch_flush large = {.start = kernel ? KERNEL_HALF : 0x400000,
+				    .pages = lengths[i],
+				    .asid = asid,
+				    .level = 1,
+				    .flags = flags};
 				unsigned beyond = run_flush(&small);
 
 				if (flags == 0 && asid == current && lengths[i] <= 33) {

@@ -126,7 +126,7 @@ static void start(unsigned mode, uint64_t asid_mask, uint32_t isa_features)
 
 static void test_probe(void **state)
 {
-	static const uint8_t va_bits[] = { 39, 48, 57 };
+	static const uint8_t va_bits[] = {39, 48, 57};
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
@@ -193,7 +193,7 @@ static void test_activate(void **state)
 
 static void test_flush(void **state)
 {
-	struct arch_flush pages = { .start = 0x402000, .pages = 3, .asid = 1 };
+	struct arch_flush pages = {.start = 0x402000, .pages = 3, .asid = 1};
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
@@ -213,4 +213,4 @@ static void test_flush(void **state)
 	vmem_arch_dcache_clean(&sim, 64);
 }
 
-static const struct CMUnitTest isa_tests[] = { cmocka_unit_test(test_probe) };
+static const struct CMUnitTest isa_tests[] = {cmocka_unit_test(test_probe)};

@@ -37,14 +37,14 @@ static struct cpuid insn_cpuid(uint32_t leaf)
 {
 	switch (leaf) {
 	case 0:
-		return (struct cpuid) { .eax = sim.basic_max };
+		return (struct cpuid){.eax = sim.basic_max};
 	case 1:
 		return sim.basic;
 	case 7:
 		assert_true(sim.basic_max >= 7);
 		return sim.feature;
 	case 0x80000000:
-		return (struct cpuid) { .eax = sim.ext_max };
+		return (struct cpuid){.eax = sim.ext_max};
 	case 0x80000001:
 		assert_true(sim.ext_max >= leaf);
 		return sim.ext1;
@@ -284,8 +284,8 @@ static void test_activate(void **state)
 
 static void test_flush(void **state)
 {
-	static const unsigned haves[] = { 0, HAVE_PGE, HAVE_PGE | HAVE_INVPCID, HAVE_PGE | HAVE_PCID,
-		HAVE_PGE | HAVE_PCID | HAVE_INVPCID };
+	static const unsigned haves[] = {
+	    0, HAVE_PGE, HAVE_PGE | HAVE_INVPCID, HAVE_PGE | HAVE_PCID, HAVE_PGE | HAVE_PCID | HAVE_INVPCID};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(haves) / sizeof(haves[0]); i++) {
@@ -293,8 +293,7 @@ static void test_flush(void **state)
 		vmem_arch_cpu_init();
 		for (uint32_t current = 0; current < 3; current++) {
 			struct arch_flush elsewhere = {
-				.start = 0x402000, .pages = 2, .asid = (current + 1) % 3
-			};
+			    .start = 0x402000, .pages = 2, .asid = (current + 1) % 3};
 			uint64_t cr3;
 			uint64_t cr4 = sim.cr4;
 
@@ -329,5 +328,5 @@ static void test_dcache(void **state)
 }
 
 static const struct CMUnitTest isa_tests[] = {
-	cmocka_unit_test(test_dcache),
+    cmocka_unit_test(test_dcache),
 };

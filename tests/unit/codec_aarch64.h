@@ -5,9 +5,9 @@
  */
 #define ISA_BASE (MMU_SPLIT_ROOTS | MMU_BROADCAST | MMU_NX)
 #define ISA_VARIANTS                                                                                         \
-	{ "hafdbs", { 4, 48, 48, 16, 7, 15, ISA_BASE | MMU_HW_DIRTY } },                                     \
-	    { "software", { 4, 48, 40, 8, 7, 15, ISA_BASE } },                                               \
-	    { "lpa2", { 5, 52, 52, 16, 7, 15, ISA_BASE | MMU_HW_DIRTY | ARCH_FEATURE_LPA2 } },               \
+	{"hafdbs", {4, 48, 48, 16, 7, 15, ISA_BASE | MMU_HW_DIRTY}},                                         \
+	    {"software", {4, 48, 40, 8, 7, 15, ISA_BASE}},                                                   \
+	    {"lpa2", {5, 52, 52, 16, 7, 15, ISA_BASE | MMU_HW_DIRTY | ARCH_FEATURE_LPA2}},                   \
 	{                                                                                                    \
 		"lpa2-software",                                                                             \
 		{                                                                                            \

@@ -7,9 +7,9 @@
 #define ISA_BASE (MMU_CACHES_INVALID | MMU_NX | MMU_LIVE_SPLIT)
 #define ISA_ALL (ISA_BASE | MMU_HW_DIRTY | ARCH_FEATURE_SVPBMT | ARCH_FEATURE_SVNAPOT)
 #define ISA_VARIANTS                                                                                         \
-	{ "svade", { 3, 39, 56, 0, 7, 1, ISA_BASE } },                                                       \
-	    { "svadu", { 4, 48, 56, 16, 7, 1, ISA_BASE | MMU_HW_DIRTY } },                                   \
-	    { "svpbmt", { 4, 48, 56, 9, 7, 13, ISA_BASE | ARCH_FEATURE_SVPBMT } },                           \
+	{"svade", {3, 39, 56, 0, 7, 1, ISA_BASE}},                                                           \
+	    {"svadu", {4, 48, 56, 16, 7, 1, ISA_BASE | MMU_HW_DIRTY}},                                       \
+	    {"svpbmt", {4, 48, 56, 9, 7, 13, ISA_BASE | ARCH_FEATURE_SVPBMT}},                               \
 	{                                                                                                    \
 		"all",                                                                                       \
 		{                                                                                            \
@@ -23,8 +23,8 @@ static const enum arch_duty isa_global_duty = ARCH_DUTY_FLUSH;
 
 static unsigned isa_cache(unsigned wanted)
 {
-	static const unsigned given[4] = { VMEM_WRITE_BACK, VMEM_WRITE_COMBINING, VMEM_WRITE_COMBINING,
-		VMEM_UNCACHED };
+	static const unsigned given[4] = {
+	    VMEM_WRITE_BACK, VMEM_WRITE_COMBINING, VMEM_WRITE_COMBINING, VMEM_UNCACHED};
 
 	return (vmem_mmu.features & ARCH_FEATURE_SVPBMT) != 0 ? given[wanted] : VMEM_WRITE_BACK;
 }
@@ -55,7 +55,7 @@ static arch_pte_t isa_store(arch_pte_t e)
 
 static void isa_check_leaf(arch_pte_t e, unsigned level, uint32_t leaf)
 {
-	static const unsigned pbmt[4] = { 0, 1, 1, 2 };
+	static const unsigned pbmt[4] = {0, 1, 1, 2};
 	bool write = (leaf & LEAF_WRITE) != 0;
 	bool pbmt_known = (vmem_mmu.features & ARCH_FEATURE_SVPBMT) != 0;
 	bool run = (leaf & LEAF_CONTIG) != 0 && isa_contig(level);

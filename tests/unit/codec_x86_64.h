@@ -4,8 +4,8 @@
  * vol. 3A 4.5): nothing here uses a constant of the codec.
  */
 #define ISA_VARIANTS                                                                                         \
-	{ "nx", { 4, 48, 46, 12, 7, 15, MMU_HW_DIRTY | MMU_LIVE_SPLIT | MMU_NX } },                          \
-	    { "no-nx", { 4, 48, 40, 0, 3, 15, MMU_HW_DIRTY | MMU_LIVE_SPLIT } },                             \
+	{"nx", {4, 48, 46, 12, 7, 15, MMU_HW_DIRTY | MMU_LIVE_SPLIT | MMU_NX}},                              \
+	    {"no-nx", {4, 48, 40, 0, 3, 15, MMU_HW_DIRTY | MMU_LIVE_SPLIT}},                                 \
 	{                                                                                                    \
 		"la57-wb-uc",                                                                                \
 		{                                                                                            \
@@ -53,7 +53,7 @@ static arch_pte_t isa_store(arch_pte_t e)
 static void isa_check_leaf(arch_pte_t e, unsigned level, uint32_t leaf)
 {
 	/* PAT entries of write-back, write-through, write-combining and uncached. */
-	static const unsigned pat[4] = { 0, 1, 5, 3 };
+	static const unsigned pat[4] = {0, 1, 5, 3};
 	unsigned index = (unsigned)(e >> 3 & 3) | (unsigned)BIT(e, level == 0 ? 7 : 12) << 2;
 	uint64_t low = level == 0 ? 0 : (UINT64_C(1) << (12 + 9 * level)) - 1;
 
@@ -83,8 +83,8 @@ static void isa_check_table(arch_pte_t e, bool user)
 
 static void isa_tests(void **state)
 {
-	static const unsigned meaning[8] = { VMEM_WRITE_BACK, VMEM_WRITE_THROUGH, VMEM_UNCACHED,
-		VMEM_UNCACHED, VMEM_WRITE_BACK, VMEM_WRITE_COMBINING, VMEM_UNCACHED, VMEM_UNCACHED };
+	static const unsigned meaning[8] = {VMEM_WRITE_BACK, VMEM_WRITE_THROUGH, VMEM_UNCACHED, VMEM_UNCACHED,
+	    VMEM_WRITE_BACK, VMEM_WRITE_COMBINING, VMEM_UNCACHED, VMEM_UNCACHED};
 
 	(void)state;
 	/* Every PAT entry of a host's own leaf reads as what it means, at both places of the PAT bit. */

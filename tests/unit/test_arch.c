@@ -52,11 +52,11 @@ static void test_page(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_cpu_init),
-		cmocka_unit_test(test_activate),
-		cmocka_unit_test(test_flush),
-		cmocka_unit_test(test_page),
+	    cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_cpu_init),
+	    cmocka_unit_test(test_activate),
+	    cmocka_unit_test(test_flush),
+	    cmocka_unit_test(test_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) + cmocka_run_group_tests(isa_tests, NULL, NULL) != 0;

@@ -31,7 +31,7 @@ struct vmem_mmu vmem_mmu;
 static const struct {
 	const char *name;
 	struct vmem_mmu mmu;
-} variants[] = { ISA_VARIANTS };
+} variants[] = {ISA_VARIANTS};
 
 static bool level_has_leaves(unsigned level)
 {
@@ -307,16 +307,16 @@ static int setup(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_round_trip, setup),
-		cmocka_unit_test_setup(test_table, setup),
-		cmocka_unit_test_setup(test_not_present, setup),
-		cmocka_unit_test_setup(test_restrict, setup),
-		cmocka_unit_test_setup(test_duty, setup),
-		cmocka_unit_test_setup(test_duty_of_moves, setup),
-		cmocka_unit_test_setup(test_grants, setup),
-		cmocka_unit_test_setup(test_cache_fallback, setup),
-		cmocka_unit_test_setup(test_levels, setup),
-		cmocka_unit_test_setup(isa_tests, setup),
+	    cmocka_unit_test_setup(test_round_trip, setup),
+	    cmocka_unit_test_setup(test_table, setup),
+	    cmocka_unit_test_setup(test_not_present, setup),
+	    cmocka_unit_test_setup(test_restrict, setup),
+	    cmocka_unit_test_setup(test_duty, setup),
+	    cmocka_unit_test_setup(test_duty_of_moves, setup),
+	    cmocka_unit_test_setup(test_grants, setup),
+	    cmocka_unit_test_setup(test_cache_fallback, setup),
+	    cmocka_unit_test_setup(test_levels, setup),
+	    cmocka_unit_test_setup(isa_tests, setup),
 	};
 	int failed = 0;
 

@@ -109,7 +109,7 @@ static uint32_t probe_features(uint64_t tcr)
 
 void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 {
-	static const uint8_t physical_bits[8] = { 32, 36, 40, 42, 44, 48, 52, 52 };
+	static const uint8_t physical_bits[8] = {32, 36, 40, 42, 44, 48, 52, 52};
 	uint64_t tcr = insn_read_tcr_el1();
 	uint64_t model = insn_read_id_aa64mmfr0_el1();
 	uint64_t zva = insn_read_dczid_el0();
@@ -122,14 +122,14 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 	if ((tcr & TCR_DS) == 0 && pa_bits > 48) {
 		pa_bits = 48;
 	}
-	*out = (struct vmem_mmu) {
-		.levels = (uint8_t)((va_bits - VMEM_PAGE_SHIFT + ARCH_LEVEL_BITS - 1) / ARCH_LEVEL_BITS),
-		.va_bits = (uint8_t)va_bits,
-		.pa_bits = pa_bits,
-		.asid_bits = (model >> 4 & 0xf) >= 2 ? 16 : 8,
-		.leaf_levels = 7,
-		.cache_types = (1u << VMEM_CACHE_COUNT) - 1,
-		.features = probe_features(tcr),
+	*out = (struct vmem_mmu){
+	    .levels = (uint8_t)((va_bits - VMEM_PAGE_SHIFT + ARCH_LEVEL_BITS - 1) / ARCH_LEVEL_BITS),
+	    .va_bits = (uint8_t)va_bits,
+	    .pa_bits = pa_bits,
+	    .asid_bits = (model >> 4 & 0xf) >= 2 ? 16 : 8,
+	    .leaf_levels = 7,
+	    .cache_types = (1u << VMEM_CACHE_COUNT) - 1,
+	    .features = probe_features(tcr),
 	};
 	cpu.zero_block = (zva & 0x10) != 0 ? 0 : 4u << (zva & 0xf);
 	insn_at_s1e1r(empty_table);

@@ -55,7 +55,7 @@ struct vmem_trap vmem_trap_decode(uint64_t cause, uint64_t detail)
 	bool fetch = class == EC_FETCH_LOWER || class == EC_FETCH_SAME;
 	bool data = class == EC_DATA_LOWER || class == EC_DATA_SAME;
 	enum fault fault = classify((unsigned)cause & FSC_MASK);
-	struct vmem_trap trap = { .is_page_fault = (fetch || data) && fault != FAULT_OTHER };
+	struct vmem_trap trap = {.is_page_fault = (fetch || data) && fault != FAULT_OTHER};
 
 	if (!trap.is_page_fault) {
 		return trap;

@@ -70,15 +70,15 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 	features |= pbmt ? ARCH_FEATURE_SVPBMT : 0;
 	features |= (isa_features & VMEM_RISCV_SVNAPOT) != 0 ? ARCH_FEATURE_SVNAPOT : 0;
 	features |= (isa_features & VMEM_RISCV_SVINVAL) != 0 ? ARCH_FEATURE_SVINVAL : 0;
-	*out = (struct vmem_mmu) {
-		.levels = (uint8_t)levels, /* 0: the hart runs without paging */
-		.va_bits = (uint8_t)(VMEM_PAGE_SHIFT + ARCH_LEVEL_BITS * levels),
-		.pa_bits = 56,
-		.asid_bits = probe_asid_bits(),
-		.leaf_levels = 7,
-		.cache_types = pbmt ? 1u << VMEM_WRITE_BACK | 1u << VMEM_WRITE_COMBINING | 1u << VMEM_UNCACHED
-				    : 1u << VMEM_WRITE_BACK,
-		.features = features,
+	*out = (struct vmem_mmu){
+	    .levels = (uint8_t)levels, /* 0: the hart runs without paging */
+	    .va_bits = (uint8_t)(VMEM_PAGE_SHIFT + ARCH_LEVEL_BITS * levels),
+	    .pa_bits = 56,
+	    .asid_bits = probe_asid_bits(),
+	    .leaf_levels = 7,
+	    .cache_types = pbmt ? 1u << VMEM_WRITE_BACK | 1u << VMEM_WRITE_COMBINING | 1u << VMEM_UNCACHED
+				: 1u << VMEM_WRITE_BACK,
+	    .features = features,
 	};
 }
 

@@ -17,7 +17,7 @@
 
 struct vmem_trap vmem_trap_decode(uint64_t cause, uint64_t detail)
 {
-	struct vmem_trap trap = { .is_page_fault = true, .is_user = (detail & SSTATUS_SPP) == 0 };
+	struct vmem_trap trap = {.is_page_fault = true, .is_user = (detail & SSTATUS_SPP) == 0};
 
 	switch (cause) {
 	case CAUSE_FETCH_PAGE_FAULT:
@@ -30,6 +30,6 @@ struct vmem_trap vmem_trap_decode(uint64_t cause, uint64_t detail)
 		trap.access = VMEM_WRITE;
 		return trap;
 	default:
-		return (struct vmem_trap) { .is_page_fault = false };
+		return (struct vmem_trap){.is_page_fault = false};
 	}
 }

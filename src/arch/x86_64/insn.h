@@ -60,7 +60,7 @@ static inline void insn_invpcid(uint64_t type, uint64_t id, vmem_vaddr_t va)
 	struct {
 		uint64_t id;
 		uint64_t va;
-	} descriptor = { id, va };
+	} descriptor = {id, va};
 
 	__asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"(type) : "memory");
 }

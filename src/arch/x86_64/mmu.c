@@ -69,14 +69,14 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 	cpu.global = (basic.edx & CPUID_1_EDX_PGE) != 0;
 	cpu.cache_line = (basic.edx & CPUID_1_EDX_CLFSH) != 0 ? (basic.ebx >> 8 & 0xff) * 8 : 0;
 	cpu.invpcid = insn_cpuid(0).eax >= 7 && (insn_cpuid(7).ebx & CPUID_7_EBX_INVPCID) != 0;
-	*out = (struct vmem_mmu) {
-		.levels = five ? 5 : 4,
-		.va_bits = five ? 57 : 48,
-		.pa_bits = extended >= 0x80000008u ? (uint8_t)(insn_cpuid(0x80000008u).eax & 0xff) : 36,
-		.asid_bits = cpu.global && (basic.ecx & CPUID_1_ECX_PCID) != 0 ? 12 : 0, /* M1 */
-		.leaf_levels = gigabyte ? 7 : 3,
-		.cache_types = (1u << VMEM_CACHE_COUNT) - 1,
-		.features = MMU_HW_DIRTY | MMU_LIVE_SPLIT | (nx ? (uint32_t)MMU_NX : 0),
+	*out = (struct vmem_mmu){
+	    .levels = five ? 5 : 4,
+	    .va_bits = five ? 57 : 48,
+	    .pa_bits = extended >= 0x80000008u ? (uint8_t)(insn_cpuid(0x80000008u).eax & 0xff) : 36,
+	    .asid_bits = cpu.global && (basic.ecx & CPUID_1_ECX_PCID) != 0 ? 12 : 0, /* M1 */
+	    .leaf_levels = gigabyte ? 7 : 3,
+	    .cache_types = (1u << VMEM_CACHE_COUNT) - 1,
+	    .features = MMU_HW_DIRTY | MMU_LIVE_SPLIT | (nx ? (uint32_t)MMU_NX : 0),
 	};
 }
 

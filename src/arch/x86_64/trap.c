@@ -15,7 +15,7 @@
 
 struct vmem_trap vmem_trap_decode(uint64_t cause, uint64_t detail)
 {
-	struct vmem_trap trap = { .is_page_fault = cause == VECTOR_PAGE_FAULT };
+	struct vmem_trap trap = {.is_page_fault = cause == VECTOR_PAGE_FAULT};
 
 	if (!trap.is_page_fault) {
 		return trap;
