@@ -52,15 +52,29 @@ static inline void raise_gaps(struct span *s, uint32_t gap)
 	}
 }
 
-/* From s up to but not including stop: a largest gap that was `old` below s, or s's own, has shrunk (G1). */
+/* From s up to but not including stop: a gap of size `old` below s, or s's own, has shrunk (G1). */
 static inline void lower_gaps(struct span *s, const struct span *stop, uint32_t old)
 {
-	for (; s != stop && s->max_gap == old; s = s->parent) {
-		uint32_t gap = subtree_gap(s);
-		if (gap == old) {
-			break;
-		}
+	if (s == stop || s->max_gap != old) {
+		return;
+	}
+	for (uint32_t gap = subtree_gap(s); gap != old;) {
+		const struct span *below = s;
 		s->max_gap = gap;
+		s = s->parent;
+		if (s == stop || s->max_gap != old) {
+			return;
+		}
+		const struct span *other = s->child[0];
+		if (other == below) {
+			other = s->child[1];
+		}
+		if (s->gap > gap) {
+			gap = s->gap;
+		}
+		if (other && other->max_gap > gap) {
+			gap = other->max_gap;
+		}
 	}
 }
 

@@ -60,13 +60,16 @@ void vmem_span_tree_init(struct span_tree *tree, vmem_vaddr_t base, uint64_t len
 static inline struct span *vmem_span_find(const struct span_tree *tree, vmem_vaddr_t address)
 {
 	struct span *s = tree->root;
+	struct span *below = NULL; /* the last that starts at address or before; to ask each for its end costs more */
 	while (s) {
-		if (address - s->start < s->length) {
-			return s;
+		if (address < s->start) {
+			s = s->child[0];
+		} else {
+			below = s;
+			s = s->child[1];
 		}
-		s = s->child[address > s->start];
 	}
-	return NULL;
+	return below && address - below->start < below->length ? below : NULL;
 }
 
 /* The first span that ends after address, or NULL. */
