@@ -264,6 +264,16 @@ static void test_ends(void **state)
 	r = (struct place_request){.length = PAGE, .align = PAGE, .limit = UINT64_MAX};
 	assert_int_equal(vmem_span_count_places(&tree, &r, UINT64_MAX), top / PAGE);
 
+	/* strips that are longer than the tree itself */
+	for (unsigned side = 0; side < 4; side++) {
+		vmem_span_tree_init(&tree, side & 2 ? 0 : top - PAGE, PAGE);
+		struct place_request wide = { .length = PAGE, .align = PAGE, .limit = UINT64_MAX };
+		*(side & 1 ? &wide.pad_before : &wide.pad_after) = 2;
+		assert_false(vmem_span_place(&tree, &wide, &start));
+		assert_int_equal(vmem_span_count_places(&tree, &wide, 9), 0);
+	}
+	vmem_span_tree_init(&tree, 0, top);
+
 	/* the last 2^63-aligned start of a gap that ends at 2^64 less a page, when the gap begins above it */
 	struct span s = {.start = UINT64_C(1) << 63, .length = PAGE};
 	vmem_span_insert(&tree, &s);
