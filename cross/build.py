@@ -64,7 +64,7 @@ def ninja(name, targets=(), what=None, out=sys.stdout):
         step = re.match(r"\[(\d+)/(\d+)\]", line)
         if step:
             steps += 1
-            if time.monotonic() - shown > 3:
+            if time.monotonic() - shown > 10:
                 shown = time.monotonic()
                 print("  building %s: step %s of %s" % (what or name, step[1], step[2]), file=out, flush=True)
     if process.wait() != 0:

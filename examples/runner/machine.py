@@ -41,6 +41,7 @@ class Boot:
     smp: int = 1
     count: bool = False  # one instruction of the guest is one tick of its clocks, exactly
     timeout: float = 60.0
+    image: bool = True  # on AArch64, boot the Linux Image beside the ELF file
     gdb: int = 0  # the TCP port to wait on for a debugger; 0: none
 
 
@@ -72,7 +73,7 @@ def command(boot, directory):
     if boot.gdb:
         line += ["-S", "-gdb", "tcp:127.0.0.1:%d" % boot.gdb]
     kernel = os.path.abspath(boot.kernel)
-    if isa == "aarch64" and kernel.endswith(".elf"):
+    if isa == "aarch64" and boot.image and kernel.endswith(".elf"):
         kernel = kernel[:-4] + ".img"  # an ELF file would get neither archive nor device tree
     line += ["-kernel", kernel, "-append", " ".join(boot.words)]
     if boot.archive:
