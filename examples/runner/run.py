@@ -66,7 +66,7 @@ def split(argv):
 
 def kernel_image(isa, out):
     """Builds the release kernel of an ISA; its path."""
-    directory = build.build("kernel-" + isa, ["--cross-file", build.cross_file(isa), "--buildtype", "release"],
+    directory = build.build("kernel-" + isa, ["--cross-file", build.cross_file(isa), "--buildtype", "release", "-Dmax_cpus=1"],
                             what="the %s kernel" % isa, out=out)
     kernel = os.path.join(directory, "examples", "kernel.elf")
     if not os.path.exists(kernel):
