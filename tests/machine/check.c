@@ -30,7 +30,7 @@ static enum judgement check_leaf(const struct tlb_entry *e, uint64_t va, const s
 		return JUDGED_DIRTY_LOST;
 	}
 	bool stricter = (fresh->perm & ~e->perm) != 0 || (!e->accessed && fresh->entry.accessed);
-	if ((machine_now->config.features & MACHINE_HW_MARKS) == 0) {
+	if (!machine_now->marks) {
 		stricter = stricter || (!e->dirty && fresh->entry.dirty);
 	}
 	return stricter ? JUDGED_STRICTER : JUDGED_SAME;

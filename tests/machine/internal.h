@@ -5,7 +5,7 @@
 #ifndef MACHINE_INTERNAL_H
 #define MACHINE_INTERNAL_H
 
-#include "machine.h"
+#include "cpu.h"
 
 #define LEVELS_MAX 5u
 #define PERM_USER 7u /* MACHINE_PERM_UR, UW, UX */
@@ -78,7 +78,19 @@ struct tlb_entry {
 
 #define TLB_BUCKETS 4096u
 #define TLB_IDS 512u
+#define LATER_MAX 256u
+struct later { /* a flush that its barrier has not yet completed */
+	uint64_t a, b;
+	uint8_t op;
+	bool shared;
+};
 struct machine_cpu {
+	uint64_t cr0, cr4, pat;	   /* x86-64 */
+	uint64_t tcr, mair, ttbr0; /* AArch64 */
+	uint64_t satp;		   /* RISC-V */
+	bool in_inval;		   /* RISC-V: after SFENCE.W.INVAL */
+	unsigned later_count;
+	struct later later[LATER_MAX];
 	uint64_t root;
 	uint32_t asid;
 	bool on;
@@ -115,7 +127,9 @@ struct machine {
 	struct frame *frames; /* of the span */
 	bool traced;	      /* the allocator tells of frames */
 	uint64_t taken;	      /* bytes at the end of the last range, for machine_page() */
-	uint64_t kernel_root, attributes;
+	uint64_t kernel_root;
+	uint64_t attributes; /* IA32_PAT or MAIR_EL1, the same on all CPUs */
+	bool marks;	     /* hardware sets accessed and dirty, and is told to */
 	uint64_t
 	    linear; /* kernel address of physical address 0 in the linear map of the boot's tables; 0: none */
 	int relaxed;
@@ -148,6 +162,10 @@ static inline uint64_t low_mask(unsigned bits)
 }
 
 /* machine.c */
+/* Registers as a reset and a boot loader leave them. */
+void x86_reset(unsigned cpu);
+void arm_reset(unsigned cpu);
+void riscv_reset(unsigned cpu);
 struct frame *machine_frame(uint64_t pa); /* NULL: not RAM */
 uint64_t *machine_entry(uint64_t at);	  /* NULL: no memory */
 bool machine_is_wx(uint64_t root);

@@ -75,8 +75,8 @@ struct machine_config machine_default(enum machine_isa isa)
 		config.features = MACHINE_HW_MARKS | MACHINE_NX;
 		break;
 	case MACHINE_RISCV:
-		config.features =
-		    MACHINE_HW_MARKS | MACHINE_NX | MACHINE_SVPBMT | MACHINE_SVNAPOT | MACHINE_CACHES_INVALID;
+		config.features = MACHINE_HW_MARKS | MACHINE_NX | MACHINE_SVPBMT | MACHINE_SVNAPOT |
+				  MACHINE_SVINVAL | MACHINE_CACHES_INVALID;
 		break;
 	}
 	return config;
@@ -121,6 +121,7 @@ static void open_ram(void)
 void machine_create(const struct machine_config *config)
 {
 	static const struct mmu *const mmus[] = {&mmu_x86_64, &mmu_aarch64, &mmu_riscv};
+	static void (*const resets[])(unsigned) = {x86_reset, arm_reset, riscv_reset};
 	const struct machine_range *last = &config->ram[config->ram_count - 1];
 	struct machine *m = calloc(1, sizeof(*m));
 	if (m == NULL || machine_now != NULL) {
@@ -143,11 +144,12 @@ void machine_create(const struct machine_config *config)
 		abort();
 	}
 	open_ram();
+	m->kernel_root = MACHINE_NO_ROOT;
 	for (unsigned i = 0; i < MACHINE_CPUS; i++) {
 		m->cpus[i].on = i < config->cpus;
 		m->cpus[i].root = MACHINE_NO_ROOT;
+		resets[config->isa](i);
 	}
-	m->kernel_root = MACHINE_NO_ROOT;
 	machine_violations_clear();
 	machine_counters = (struct machine_counters){0};
 	panic_landing = NULL;
@@ -252,24 +254,9 @@ bool machine_cpu_is_on(unsigned cpu)
 	return cpu < machine_now->config.cpus && machine_now->cpus[cpu].on;
 }
 
-void machine_kernel_root_set(uint64_t root)
-{
-	machine_now->kernel_root = root;
-}
-
 uint64_t machine_kernel_root(void)
 {
 	return machine_now->kernel_root;
-}
-
-uint64_t machine_attributes(void)
-{
-	return machine_now->attributes;
-}
-
-void machine_attributes_set(uint64_t value)
-{
-	machine_now->attributes = value;
 }
 
 uint64_t machine_root(unsigned cpu)

@@ -36,6 +36,7 @@ enum {
 	MACHINE_LIVE_SPLIT = 1u << 5,	  /* AArch64: FEAT_BBM level 2 */
 	MACHINE_SVPBMT = 1u << 6,	  /* RISC-V */
 	MACHINE_SVNAPOT = 1u << 7,	  /* RISC-V */
+	MACHINE_SVINVAL = 1u << 11,	  /* RISC-V */
 	MACHINE_CACHES_INVALID = 1u << 8, /* RISC-V: entries with V clear are cached too, at every level */
 	MACHINE_COHERENT_FETCH = 1u << 9, /* instruction fetch sees stores (x86-64 always; AArch64 CTR.DIC) */
 	MACHINE_SPECULATES =
@@ -140,43 +141,14 @@ enum machine_type { MACHINE_WB, MACHINE_WT, MACHINE_WC, MACHINE_UC };
 bool machine_translate(unsigned cpu, uint64_t va, struct machine_translation *out);
 
 /*
- * Registers. On AArch64 the kernel root is TTBR1, else the root of the boot. MACHINE_NO_ROOT: TCR.EPD0,
- * AArch64 only.
+ * What a CPU runs on. On AArch64 the user root is TTBR0, MACHINE_NO_ROOT while TCR.EPD0 is set; elsewhere
+ * the only one.
  */
 #define MACHINE_NO_ROOT UINT64_MAX
-void machine_kernel_root_set(uint64_t root); /* on all CPUs */
-uint64_t machine_kernel_root(void);
-uint64_t machine_attributes(void);
-void machine_attributes_set(uint64_t value); /* IA32_PAT or MAIR_EL1, on all CPUs */
 uint64_t machine_root(unsigned cpu);
 uint32_t machine_asid(unsigned cpu);
-
-/* The instructions of each ISA. Using another's fails the test. */
-enum {
-	X86_INVPCID_ADDRESS = 0,
-	X86_INVPCID_CONTEXT = 1,
-	X86_INVPCID_ALL = 2,
-	X86_INVPCID_ALL_NON_GLOBAL = 3
-};
-void x86_mov_cr3(unsigned cpu, uint64_t value); /* bit 63: keep; bits 11 to 0: PCID */
-void x86_invlpg(unsigned cpu, uint64_t va);
-void x86_invpcid(unsigned cpu, unsigned type, uint32_t pcid, uint64_t va);
-void x86_toggle_pge(unsigned cpu);
-
-enum arm_tlbi {
-	ARM_TLBI_VAE1,
-	ARM_TLBI_VALE1,
-	ARM_TLBI_VAAE1,
-	ARM_TLBI_VAALE1,
-	ARM_TLBI_ASIDE1,
-	ARM_TLBI_VMALLE1
-};
-void arm_write_ttbr0(unsigned cpu, uint64_t root, uint32_t asid);
-void arm_tlbi(unsigned cpu, enum arm_tlbi op, bool inner_shareable, uint64_t va, uint32_t asid);
-
-void riscv_write_satp(unsigned cpu, uint64_t root, uint32_t asid);
-#define RISCV_ANY UINT64_MAX /* register x0 */
-void riscv_sfence_vma(unsigned cpu, uint64_t rs1, uint64_t rs2);
+/* The root of the boot's tables: TTBR1 on AArch64, on all CPUs. */
+uint64_t machine_kernel_root(void);
 
 /* Instruction fetch: [pa, pa + len) as it is now becomes what `cpu` fetches; on AArch64 what all fetch. */
 void machine_fetch_sync(unsigned cpu, uint64_t pa, size_t len);
@@ -277,6 +249,8 @@ struct machine_counters {
 	    breaks_idle; /* AArch64: entries broken and made again; of these, where no break was owed */
 	uint64_t accesses, walks, faults, spurious, root_writes, fetch_syncs;
 	uint64_t calls; /* functions run on another CPU */
+	uint64_t
+	    cleaned_lines; /* written back and dropped from the data caches (or instructions that do all) */
 };
 extern struct machine_counters machine_counters;
 

@@ -107,7 +107,7 @@ static uint32_t denied_by_table(uint64_t raw)
 
 static uint32_t allowed_by_leaf(uint64_t raw)
 {
-	bool writable = (raw & AP_RO) == 0 || ((raw & DBM) != 0 && has(MACHINE_HW_MARKS));
+	bool writable = (raw & AP_RO) == 0 || ((raw & DBM) != 0 && machine_now->marks);
 	uint32_t allow = MACHINE_PERM_SR | (writable ? (uint32_t)MACHINE_PERM_SW : 0);
 	if ((raw & AP_EL0) != 0) {
 		allow |= MACHINE_PERM_UR | (writable ? (uint32_t)MACHINE_PERM_UW : 0);
@@ -246,18 +246,98 @@ const struct mmu mmu_aarch64 = {
 
 /* "TLB maintenance instructions". */
 
-void arm_write_ttbr0(unsigned cpu, uint64_t root, uint32_t asid)
+static bool is_arm(const char *what)
+{
+	if (machine_now->config.isa != MACHINE_AARCH64) {
+		machine_violation(MACHINE_MISUSE, "%s on another ISA", what);
+		return false;
+	}
+	return true;
+}
+
+/* "TCR_EL1" as a boot leaves it: the upper half alone in use, ids of 8 bits, no hardware updates. */
+void arm_reset(unsigned cpu)
 {
 	struct machine_cpu *c = &machine_now->cpus[cpu];
-	if (machine_now->config.isa != MACHINE_AARCH64) {
-		machine_violation(MACHINE_MISUSE, "MSR TTBR0_EL1 on another ISA");
-		return;
+	uint64_t size = 64 - machine_now->va_bits;
+	uint64_t ips = machine_now->config.pa_bits == 52 ? 6 : 5;
+	c->tcr = size | size << 16 | UINT64_C(2) << 30 | ips << 32 | ARM_TCR_EPD0 |
+		 (has(MACHINE_LPA2) ? ARM_TCR_DS : 0);
+	c->tcr |= UINT64_C(0x3500) | UINT64_C(0x3500) << 16; /* inner shareable, write-back walks */
+	c->mair = UINT64_C(0xbb4404ff);
+	machine_now->attributes = c->mair;
+}
+
+uint64_t arm_read_tcr(unsigned cpu)
+{
+	return machine_now->cpus[cpu].tcr;
+}
+
+static void load_root(unsigned cpu)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	uint64_t base = c->ttbr0 & low_mask(48) & ~UINT64_C(1);
+	if (has(MACHINE_LPA2)) {
+		base = (base & ~low_mask(6)) | (c->ttbr0 >> 2 & 15) << 48;
 	}
-	machine_counters.root_writes++;
-	c->root = root;
-	c->asid = asid;
+	c->root = (c->tcr & ARM_TCR_EPD0) != 0 ? MACHINE_NO_ROOT : base;
+	c->asid = (uint32_t)(c->ttbr0 >> 48);
+	if (c->asid > 255 && (c->tcr & ARM_TCR_AS) == 0) {
+		machine_violation(MACHINE_BAD_ID, "id %u on a CPU without TCR.AS", c->asid);
+	}
 	c->id_unchecked = true;
 	check_id(cpu);
+}
+
+void arm_write_tcr(unsigned cpu, uint64_t value)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	uint64_t free = ARM_TCR_EPD0 | ARM_TCR_AS | ARM_TCR_HA | ARM_TCR_HD;
+	if (!is_arm("MSR TCR_EL1")) {
+		return;
+	}
+	if (((c->tcr ^ value) & ~free) != 0 ||
+	    ((value & ARM_TCR_AS) != 0 && machine_now->config.asid_bits != 16) ||
+	    ((value & (ARM_TCR_HA | ARM_TCR_HD)) != 0 && !has(MACHINE_HW_MARKS))) {
+		machine_violation(MACHINE_MISUSE, "TCR_EL1 becomes %#llx, was %#llx",
+		    (unsigned long long)value, (unsigned long long)c->tcr);
+	}
+	c->tcr = value;
+	machine_now->marks = (value & ARM_TCR_HD) != 0;
+	load_root(cpu);
+}
+
+uint64_t arm_read_mair(unsigned cpu)
+{
+	return machine_now->cpus[cpu].mair;
+}
+
+void arm_write_mair(unsigned cpu, uint64_t value)
+{
+	machine_now->cpus[cpu].mair = value;
+	machine_now->attributes = value;
+}
+
+uint64_t arm_read_ttbr1(unsigned cpu)
+{
+	uint64_t root = machine_now->kernel_root;
+	(void)cpu;
+	return (root & low_mask(48)) | (root >> 48 & 15) << 2;
+}
+
+void arm_write_ttbr0(unsigned cpu, uint64_t value)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	if (!is_arm("MSR TTBR0_EL1")) {
+		return;
+	}
+	if ((value >> 48) != 0 &&
+	    (c->tcr != machine_now->cpus[0].tcr || c->mair != machine_now->cpus[0].mair)) {
+		machine_violation(MACHINE_MISUSE, "CPU %u is not set up like CPU 0", cpu);
+	}
+	machine_counters.root_writes++;
+	c->ttbr0 = value;
+	load_root(cpu);
 }
 
 struct operand {
@@ -286,7 +366,7 @@ static bool matches(const struct tlb_entry *e, const void *argument)
 	return true;
 }
 
-void arm_tlbi(unsigned cpu, enum arm_tlbi op, bool inner_shareable, uint64_t va, uint32_t asid)
+static void invalidate(unsigned cpu, const struct later *later)
 {
 	uint64_t *counters[] = {
 	    [ARM_TLBI_VAE1] = &machine_counters.flush_page_tables,
@@ -296,23 +376,49 @@ void arm_tlbi(unsigned cpu, enum arm_tlbi op, bool inner_shareable, uint64_t va,
 	    [ARM_TLBI_ASIDE1] = &machine_counters.flush_space,
 	    [ARM_TLBI_VMALLE1] = &machine_counters.flush_all,
 	};
-	struct operand operand = {op, asid};
-	if (machine_now->config.isa != MACHINE_AARCH64) {
-		machine_violation(MACHINE_MISUSE, "TLBI on another ISA");
-		return;
-	}
-	struct tlb_flush flush = tlb_flush_begin(counters[op]);
+	struct operand operand = {(enum arm_tlbi)later->op, (uint32_t)(later->a >> 48)};
+	uint64_t va = (later->a & low_mask(44)) << 12;
+	struct tlb_flush flush = tlb_flush_begin(counters[later->op]);
+	va |= (va >> 55 & 1) != 0 ? ~low_mask(56) : 0;
 	for (unsigned i = 0; i < machine_now->config.cpus; i++) {
-		if (!inner_shareable && i != cpu) {
+		if (!later->shared && i != cpu) {
 			continue;
 		}
-		if (op == ARM_TLBI_ASIDE1) {
-			tlb_drop_id(&flush, i, asid, matches, &operand);
-		} else if (op == ARM_TLBI_VMALLE1) {
+		if (operand.op == ARM_TLBI_ASIDE1) {
+			tlb_drop_id(&flush, i, operand.asid, matches, &operand);
+		} else if (operand.op == ARM_TLBI_VMALLE1) {
 			tlb_drop_matching(&flush, i, matches, &operand);
 		} else {
 			tlb_drop_address(&flush, i, va, matches, &operand);
 		}
 	}
 	tlb_flush_end(&flush);
+}
+
+void arm_tlbi(unsigned cpu, enum arm_tlbi op, bool inner_shareable, uint64_t operand)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	struct later later = {.a = operand, .op = (uint8_t)op, .shared = inner_shareable};
+	if (!is_arm("TLBI")) {
+		return;
+	}
+	if (c->later_count == LATER_MAX) {
+		invalidate(cpu, &later);
+		return;
+	}
+	c->later[c->later_count++] = later;
+}
+
+void arm_dsb(unsigned cpu, bool inner_shareable)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	unsigned left = 0;
+	for (unsigned i = 0; i < c->later_count; i++) {
+		if (c->later[i].shared && !inner_shareable) {
+			c->later[left++] = c->later[i];
+		} else {
+			invalidate(cpu, &c->later[i]);
+		}
+	}
+	c->later_count = left;
 }

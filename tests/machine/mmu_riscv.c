@@ -157,16 +157,42 @@ const struct mmu mmu_riscv = {
     .fault = fault,
 };
 
-void riscv_write_satp(unsigned cpu, uint64_t root, uint32_t asid)
+static bool is_riscv(const char *what)
+{
+	if (machine_now->config.isa != MACHINE_RISCV) {
+		machine_violation(MACHINE_MISUSE, "%s on another ISA", what);
+		return false;
+	}
+	return true;
+}
+
+void riscv_reset(unsigned cpu)
+{
+	machine_now->cpus[cpu].satp = 0;
+	machine_now->marks = has(MACHINE_HW_MARKS);
+}
+
+uint64_t riscv_read_satp(unsigned cpu)
+{
+	return machine_now->cpus[cpu].satp;
+}
+
+void riscv_write_satp(unsigned cpu, uint64_t value)
 {
 	struct machine_cpu *c = &machine_now->cpus[cpu];
-	if (machine_now->config.isa != MACHINE_RISCV) {
-		machine_violation(MACHINE_MISUSE, "CSRW satp on another ISA");
-		return;
+	uint64_t ids = low_mask(machine_now->config.asid_bits) << 44;
+	uint64_t field = value & low_mask(60) & ~low_mask(44);
+	if (!is_riscv("CSRW satp") || value >> 60 != machine_now->config.levels + 5) {
+		return; /* 8 is Sv39 */
+	}
+	if ((field & ~ids) != 0 && field != (low_mask(60) & ~low_mask(44))) { /* all ones: probing */
+		machine_violation(MACHINE_BAD_ID, "satp %#llx on a hart with %u bits of id",
+		    (unsigned long long)value, machine_now->config.asid_bits);
 	}
 	machine_counters.root_writes++;
-	c->root = root;
-	c->asid = asid;
+	c->satp = (value & ~field) | (field & ids);
+	c->root = (value & low_mask(44)) << 12;
+	c->asid = (uint32_t)((field & ids) >> 44);
 	c->id_unchecked = true; /* the fence comes after satp: judged at the next translation */
 }
 
@@ -191,8 +217,7 @@ void riscv_sfence_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
 								   : &machine_counters.flush_space)
 			    : operand.any_id	 ? &machine_counters.flush_global
 						 : &machine_counters.flush_page;
-	if (machine_now->config.isa != MACHINE_RISCV) {
-		machine_violation(MACHINE_MISUSE, "SFENCE.VMA on another ISA");
+	if (!is_riscv("SFENCE.VMA")) {
 		return;
 	}
 	struct tlb_flush flush = tlb_flush_begin(counter);
@@ -204,4 +229,32 @@ void riscv_sfence_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
 		tlb_drop_id(&flush, cpu, operand.asid, matches, &operand);
 	}
 	tlb_flush_end(&flush);
+}
+
+void riscv_sfence_w_inval(unsigned cpu)
+{
+	machine_now->cpus[cpu].in_inval = true;
+}
+
+void riscv_sinval_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	if (!has(MACHINE_SVINVAL) || !c->in_inval) {
+		machine_violation(MACHINE_MISUSE, "SINVAL.VMA without Svinval, or not after SFENCE.W.INVAL");
+	}
+	if (c->later_count == LATER_MAX) {
+		riscv_sfence_vma(cpu, rs1, rs2);
+		return;
+	}
+	c->later[c->later_count++] = (struct later){.a = rs1, .b = rs2};
+}
+
+void riscv_sfence_inval_ir(unsigned cpu)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	for (unsigned i = 0; i < c->later_count; i++) {
+		riscv_sfence_vma(cpu, c->later[i].a, c->later[i].b);
+	}
+	c->later_count = 0;
+	c->in_inval = false;
 }

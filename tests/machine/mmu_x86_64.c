@@ -186,24 +186,56 @@ static bool leaf_of_id_or_global(const struct tlb_entry *e, const void *argument
 	return e->kind == MMU_LEAF && (e->global || e->asid == *(const uint32_t *)argument);
 }
 
-void x86_mov_cr3(unsigned cpu, uint64_t value)
+/* CR4 after INIT and a boot loader's way to long mode; IA32_PAT after reset. */
+void x86_reset(unsigned cpu)
 {
 	struct machine_cpu *c = &machine_now->cpus[cpu];
-	bool pcide = machine_now->config.asid_bits != 0;
+	c->cr0 = UINT64_C(0x80000011);
+	c->cr4 = 0x20 | (machine_now->config.levels == 5 ? X86_CR4_LA57 : 0);
+	c->pat = UINT64_C(0x0007040600070406);
+	machine_now->attributes = c->pat;
+	machine_now->marks = true;
+}
+
+static void drop_all(unsigned cpu, tlb_filter *filter, uint64_t *counter)
+{
+	struct tlb_flush flush = tlb_flush_begin(counter);
+	tlb_drop_matching(&flush, cpu, filter, NULL);
+	tlb_flush_end(&flush);
+}
+
+uint64_t x86_read_cr3(unsigned cpu)
+{
+	return machine_now->cpus[cpu].root | machine_now->cpus[cpu].asid;
+}
+
+/* A CPU that runs user code must be set up like the first one. */
+static void check_set_up(unsigned cpu, uint64_t root)
+{
+	const struct machine_cpu *c = &machine_now->cpus[cpu];
+	const struct machine_cpu *first = &machine_now->cpus[0];
+	if (root == machine_now->kernel_root || cpu == 0) {
+		return;
+	}
+	if (c->cr4 != first->cr4 || c->pat != first->pat || c->cr0 != first->cr0) {
+		machine_violation(MACHINE_MISUSE, "CPU %u is not set up like CPU 0", cpu);
+	}
+}
+
+void x86_write_cr3(unsigned cpu, uint64_t value)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	bool pcide = (c->cr4 & X86_CR4_PCIDE) != 0;
 	uint32_t pcid = pcide ? (uint32_t)(value & 0xfff) : 0;
-	bool keep = pcide && (value >> 63) != 0;
 	if (!is_x86("MOV to CR3")) {
 		return;
 	}
 	if (!pcide && ((value >> 63) != 0 || (value & 0xfe7) != 0)) {
 		machine_violation(MACHINE_BAD_ID, "CR3 %#llx without CR4.PCIDE", (unsigned long long)value);
 	}
+	check_set_up(cpu, value & ADDRESS);
 	machine_counters.root_writes++;
-	if (!keep) {
-		/*
-		 * What the old root's tables had to lose is judged as of that root; then the new one is in
-		 * force.
-		 */
+	if (!pcide || (value >> 63) == 0) { /* what goes is judged by the root it was cached under */
 		struct tlb_flush flush = tlb_flush_begin(&machine_counters.flush_space);
 		if (pcide) {
 			tlb_drop_id(&flush, cpu, pcid, of_id, &pcid);
@@ -219,6 +251,52 @@ void x86_mov_cr3(unsigned cpu, uint64_t value)
 	check_id(cpu);
 }
 
+uint64_t x86_read_cr4(unsigned cpu)
+{
+	return machine_now->cpus[cpu].cr4;
+}
+
+void x86_write_cr4(unsigned cpu, uint64_t value)
+{
+	struct machine_cpu *c = &machine_now->cpus[cpu];
+	uint64_t changed = c->cr4 ^ value;
+	if (!is_x86("MOV to CR4")) {
+		return;
+	}
+	if ((changed & value & X86_CR4_PCIDE) != 0 && (c->asid != 0 || machine_now->config.asid_bits == 0)) {
+		machine_violation(MACHINE_MISUSE, "CR4.PCIDE with CR3 %#llx, or without PCID",
+		    (unsigned long long)x86_read_cr3(cpu));
+	}
+	if ((changed & X86_CR4_LA57) != 0) {
+		machine_violation(MACHINE_MISUSE, "CR4.LA57 changed in long mode");
+	}
+	c->cr4 = value;
+	if ((changed & X86_CR4_PGE) != 0 || (changed & ~value & X86_CR4_PCIDE) != 0) {
+		drop_all(cpu, any, &machine_counters.flush_all);
+	}
+}
+
+uint64_t x86_read_cr0(unsigned cpu)
+{
+	return machine_now->cpus[cpu].cr0;
+}
+
+void x86_write_cr0(unsigned cpu, uint64_t value)
+{
+	machine_now->cpus[cpu].cr0 = value;
+}
+
+uint64_t x86_read_pat(unsigned cpu)
+{
+	return machine_now->cpus[cpu].pat;
+}
+
+void x86_write_pat(unsigned cpu, uint64_t value)
+{
+	machine_now->cpus[cpu].pat = value;
+	machine_now->attributes = value;
+}
+
 void x86_invlpg(unsigned cpu, uint64_t va)
 {
 	uint32_t pcid = machine_now->cpus[cpu].asid;
@@ -231,13 +309,16 @@ void x86_invlpg(unsigned cpu, uint64_t va)
 	tlb_flush_end(&flush);
 }
 
-void x86_invpcid(unsigned cpu, unsigned type, uint32_t pcid, uint64_t va)
+void x86_invpcid(unsigned cpu, uint64_t type, uint64_t id, uint64_t va)
 {
+	uint32_t pcid = (uint32_t)id;
+	bool ids = (machine_now->cpus[cpu].cr4 & X86_CR4_PCIDE) != 0;
 	if (!is_x86("INVPCID")) {
 		return;
 	}
-	if (!has(MACHINE_INVPCID) || type > 3 || pcid >= (UINT32_C(1) << machine_now->config.asid_bits)) {
-		machine_violation(MACHINE_MISUSE, "INVPCID type %u of PCID %u: #UD or #GP", type, pcid);
+	if (!has(MACHINE_INVPCID) || type > 3 || (type < 2 && !ids && id != 0) || id > 0xfff) {
+		machine_violation(MACHINE_MISUSE, "INVPCID type %u of PCID %#llx: #UD or #GP", (unsigned)type,
+		    (unsigned long long)id);
 		return;
 	}
 	uint64_t *counters[4] = {&machine_counters.flush_page, &machine_counters.flush_space,
@@ -258,13 +339,4 @@ void x86_invpcid(unsigned cpu, unsigned type, uint32_t pcid, uint64_t va)
 		break;
 	}
 	tlb_flush_end(&flush);
-}
-
-void x86_toggle_pge(unsigned cpu)
-{
-	if (is_x86("MOV to CR4")) {
-		struct tlb_flush flush = tlb_flush_begin(&machine_counters.flush_all);
-		tlb_drop_matching(&flush, cpu, any, NULL);
-		tlb_flush_end(&flush);
-	}
 }

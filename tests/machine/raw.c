@@ -14,19 +14,6 @@ static enum machine_isa isa(void)
 	return machine_now->config.isa;
 }
 
-uint64_t raw_attributes(void)
-{
-	switch (isa()) {
-	case MACHINE_X86_64:
-		return UINT64_C(0x0007010600070406);
-	case MACHINE_AARCH64:
-		return UINT64_C(0xbb4404ff);
-	case MACHINE_RISCV:
-		break;
-	}
-	return 0;
-}
-
 static uint64_t arm_address(uint64_t pa)
 {
 	return (pa & low_mask(50)) | (pa >> 50 & 3) << 8;
@@ -134,13 +121,34 @@ void raw_switch(unsigned cpu, uint64_t root, uint32_t asid)
 {
 	switch (isa()) {
 	case MACHINE_X86_64:
-		x86_mov_cr3(cpu, root | asid | (machine_now->config.asid_bits != 0 ? BIT(63) : 0));
+		x86_write_cr3(cpu, root | asid | ((x86_read_cr4(cpu) & X86_CR4_PCIDE) != 0 ? BIT(63) : 0));
 		break;
 	case MACHINE_AARCH64:
-		arm_write_ttbr0(cpu, root, asid);
+		arm_write_ttbr0(cpu, (root & low_mask(48)) | (root >> 48 & 15) << 2 | (uint64_t)asid << 48);
 		break;
 	case MACHINE_RISCV:
-		riscv_write_satp(cpu, root, asid);
+		riscv_write_satp(cpu,
+		    root >> 12 | (uint64_t)asid << 44 | (uint64_t)(machine_now->config.levels + 5) << 60);
+		break;
+	}
+}
+
+void raw_set_up(unsigned cpu)
+{
+	uint64_t marks = (machine_now->config.features & MACHINE_HW_MARKS) != 0 ? ARM_TCR_HA | ARM_TCR_HD : 0;
+	switch (isa()) {
+	case MACHINE_X86_64:
+		x86_write_pat(cpu, UINT64_C(0x0007010600070406));
+		x86_write_cr0(cpu, x86_read_cr0(cpu) | X86_CR0_WP);
+		x86_write_cr4(cpu, x86_read_cr4(cpu) | X86_CR4_PGE |
+				       (machine_now->config.asid_bits != 0 ? X86_CR4_PCIDE : 0));
+		break;
+	case MACHINE_AARCH64:
+		marks |= machine_now->config.asid_bits == 16 ? ARM_TCR_AS : 0;
+		arm_write_ttbr0(cpu, arm_read_ttbr1(cpu)); /* any table will do until raw_switch() */
+		arm_write_tcr(cpu, (arm_read_tcr(cpu) & ~ARM_TCR_EPD0) | marks);
+		break;
+	case MACHINE_RISCV:
 		break;
 	}
 }
@@ -153,7 +161,8 @@ void raw_flush_page(unsigned cpu, uint64_t va)
 		x86_invlpg(cpu, va);
 		break;
 	case MACHINE_AARCH64:
-		arm_tlbi(cpu, ARM_TLBI_VALE1, true, va, asid);
+		arm_tlbi(cpu, ARM_TLBI_VALE1, true, (va >> 12 & low_mask(44)) | (uint64_t)asid << 48);
+		arm_dsb(cpu, true);
 		break;
 	case MACHINE_RISCV:
 		riscv_sfence_vma(cpu, va, asid);
@@ -165,10 +174,12 @@ void raw_flush_all(unsigned cpu)
 {
 	switch (isa()) {
 	case MACHINE_X86_64:
-		x86_toggle_pge(cpu);
+		x86_write_cr4(cpu, x86_read_cr4(cpu) ^ X86_CR4_PGE);
+		x86_write_cr4(cpu, x86_read_cr4(cpu) ^ X86_CR4_PGE);
 		break;
 	case MACHINE_AARCH64:
-		arm_tlbi(cpu, ARM_TLBI_VMALLE1, false, 0, 0);
+		arm_tlbi(cpu, ARM_TLBI_VMALLE1, false, 0);
+		arm_dsb(cpu, false);
 		break;
 	case MACHINE_RISCV:
 		riscv_sfence_vma(cpu, RISCV_ANY, RISCV_ANY);
@@ -202,14 +213,15 @@ void machine_boot(unsigned linear_level)
 {
 	struct machine *m = machine_now;
 	uint64_t root = machine_page();
-	m->attributes = raw_attributes();
 	m->linear = upper_half();
 	m->kernel_root = root;
 	for (unsigned i = 0; i < m->config.ram_count; i++) {
 		map_linear(root, &m->config.ram[i], linear_level);
 	}
 	for (unsigned i = 0; i < m->config.cpus; i++) {
-		raw_switch(i, m->mmu->split_roots ? MACHINE_NO_ROOT : root, 0);
+		if (!m->mmu->split_roots) {
+			raw_switch(i, root, 0);
+		}
 	}
 	machine_counters = (struct machine_counters){0};
 }

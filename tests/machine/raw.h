@@ -6,7 +6,7 @@
 #ifndef MACHINE_RAW_H
 #define MACHINE_RAW_H
 
-#include "machine.h"
+#include "cpu.h"
 
 enum {
 	RAW_R = 1u << 0,
@@ -20,17 +20,14 @@ enum {
 	RAW_USUAL = RAW_R | RAW_W | RAW_USER | RAW_ACCESSED | RAW_DIRTY,
 };
 
-/*
- * What a boot leaves in IA32_PAT (entry 5 write-combining) or MAIR_EL1 (bytes 0 to 3: WB, device, NC, WT);
- * 0 on RISC-V.
- */
-uint64_t raw_attributes(void);
 uint64_t raw_table(uint64_t table, bool user);
 uint64_t raw_leaf(uint64_t pa, unsigned level, unsigned flags, enum machine_type type);
 /* The entry for va at a level, in RAM; tables on the way are made. */
 uint64_t *raw_slot(uint64_t root, uint64_t va, unsigned level);
 /* Stores a write-back leaf; returns its place. */
 uint64_t *raw_map(uint64_t root, uint64_t va, uint64_t pa, unsigned level, unsigned flags);
+/* What a kernel does once on each CPU: ids, global pages, hardware updates, write-combining in PAT. */
+void raw_set_up(unsigned cpu);
 /* Makes root and id current on a CPU: CR3, TTBR0 or satp; keeping what is cached. */
 void raw_switch(unsigned cpu, uint64_t root, uint32_t asid);
 /* Flushes a page of user space from a CPU (AArch64: from all), without table entries. */

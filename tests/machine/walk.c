@@ -27,7 +27,7 @@ uint32_t machine_perm_bit(enum machine_access_kind kind, bool user)
 
 static bool marks_itself(void)
 {
-	return (machine_now->config.features & MACHINE_HW_MARKS) != 0;
+	return machine_now->marks;
 }
 
 static unsigned top_level(void)

@@ -49,8 +49,12 @@ static inline void start_with(const struct machine_config *config)
 	machine_boot(1);
 	root = new_root();
 	for (unsigned i = 0; i < config->cpus; i++) {
+		raw_set_up(i);
+	}
+	for (unsigned i = 0; i < config->cpus; i++) {
 		raw_switch(i, root, config->asid_bits != 0);
 	}
+	machine_counters = (struct machine_counters){0};
 }
 
 static inline int start(void **state)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * effects.h - how the library's own effects, src/arch/<isa>/mmu.c, are compiled for the machine:
+ * effects_<isa>.c puts models of the instructions in the place of insn.h and includes that file. The
+ * effects that a speculating CPU could use are renamed here; glue.c wraps them.
+ */
+#ifndef MACHINE_EFFECTS_H
+#define MACHINE_EFFECTS_H
+
+#define vmem_arch_cpu_init isa_cpu_init
+#define vmem_arch_activate isa_activate
+#define vmem_arch_publish isa_publish
+#define vmem_arch_flush isa_flush
+#define vmem_arch_icache_sync isa_icache_sync
+#include "arch.h"
+
+#include <string.h>
+
+#include "cpu.h"
+
+/*
+ * [fetch_start, fetch_end): what vmem_arch_icache_sync() was asked for; for FENCE.I, which names no
+ * address.
+ */
+extern uint64_t glue_fetch_start, glue_fetch_end;
+uint64_t glue_physical(const void *kva);
+
+#endif
