@@ -2,8 +2,9 @@
 /*
  * bits.h - counting bits without a compiler's run-time library.
  *
- * A freestanding gcc turns __builtin_ctzll and __builtin_popcountll into calls of libgcc where the CPU has no instruction for
- * them: always for popcount, and for ctz on a RISC-V without Zbb. A host kernel does not link libgcc.
+ * A freestanding gcc turns __builtin_ctzll and __builtin_popcountll into calls of libgcc where the CPU has
+ * no instruction for them: always for popcount, and for ctz on a RISC-V without Zbb. A host kernel does not
+ * link libgcc.
  */
 #ifndef VMEM_BITS_H
 #define VMEM_BITS_H
@@ -23,7 +24,8 @@ static inline unsigned bits_log2_floor(uint64_t x)
 	return 63u - (unsigned)__builtin_clzll(x);
 }
 #else
-/* A de Bruijn sequence: its 64 windows of six bits are all different, so the window that a power of two selects names it. */
+/* A de Bruijn sequence: its 64 windows of six bits are all different, so the window that a power of two
+ * selects names it. */
 #define BITS_DE_BRUIJN UINT64_C(0x03f79d71b4cb0a89)
 static inline unsigned bits_ctz64(uint64_t x)
 {

@@ -2,23 +2,28 @@
 /*
  * frame.c - physical memory: the records, the caches of the CPUs, the promise, and who holds what.
  *
- * A frame is in one of three places: with the source (frame_source.h: the buddy lists, or the host), in a CPU's cache, or in
- * somebody's hands. Single frames go through the cache of the CPU that runs, a small stack of records, so that the common allocation is a pop
- * and touches no line that another CPU writes. Caches are refilled and spilled by half; a call that finds no memory empties all of them
- * into the source and tries once more, so cached frames are never the reason for NO_MEMORY.
+ * A frame is in one of three places: with the source (frame_source.h: the buddy lists, or the host), in a
+ * CPU's cache, or in somebody's hands. Single frames go through the cache of the CPU that runs, a small
+ * stack of records, so that the common allocation is a pop and touches no line that another CPU writes.
+ * Caches are refilled and spilled by half; a call that finds no memory empties all of them into the source
+ * and tries once more, so cached frames are never the reason for NO_MEMORY.
  *
  *     somebody --give--> cache (CACHED) --spill, drain--> source (FREE)
  *              <--take--                <----refill------
  *
- * F1 A record's kind says where its frame is: RESERVED, FREE and FREE_TAIL with the source, CACHED in exactly one cache, all others in use.
- * F2 The promise is kept by the source alone: refills and blocks leave `reserved` frames there, and cached frames never count for it.
- * F3 Only a frame in use is given back; anything else is a double free or a frame that was never handed out, and panics.
- * F4 VMEM_DEBUG: a frame with PAGE_F_POISONED holds nothing but the poison. It is checked when the frame is taken: other bytes were
- *    written by somebody who had freed the frame.
- * F5 Per kind, taken less given, summed over the CPUs, is the number of frames in use with that kind: nobody else changes a kind.
+ * F1 A record's kind says where its frame is: RESERVED, FREE and FREE_TAIL with the source, CACHED in
+ *    exactly one cache, all others in use.
+ * F2 The promise is kept by the source alone: refills and blocks leave `reserved` frames there, and
+ *    cached frames never count for it.
+ * F3 Only a frame in use is given back; anything else is a double free or a frame that was never handed
+ *    out, and panics.
+ * F4 VMEM_DEBUG: a frame with PAGE_F_POISONED holds nothing but the poison. It is checked when the frame
+ *    is taken: other bytes were written by somebody who had freed the frame.
+ * F5 Per kind, taken less given, summed over the CPUs, is the number of frames in use with that kind:
+ *    nobody else changes a kind.
  *
- * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h). The caches are per CPU so that the hit path stays as it is
- * when that changes.
+ * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h). The caches are per CPU
+ * so that the hit path stays as it is when that changes.
  */
 #include "frame.h"
 
@@ -76,14 +81,16 @@ struct vmem_page *vmem_page_search(vmem_paddr_t pa)
 	return NULL;
 }
 
-/* Start ---------------------------------------------------------------------------------------------------------------------------- */
+/* Start ---------------------------------------------------------------------------------------- */
 
 struct pfn_range {
 	uint64_t first, count;
 };
 
-/* Rounds the ranges inward, drops empty ones, sorts by address and joins those that touch. The new count; more than `count` if two overlap. */
-static unsigned ranges_normalize(const struct vmem_ram *ram, unsigned count, struct pfn_range out[PAGE_RANGES_MAX])
+/* Rounds the ranges inward, drops empty ones, sorts by address and joins those that touch. The new
+ * count; more than `count` if two overlap. */
+static unsigned ranges_normalize(
+    const struct vmem_ram *ram, unsigned count, struct pfn_range out[PAGE_RANGES_MAX])
 {
 	unsigned n = 0;
 	for (unsigned i = 0; i < count; i++) {
@@ -163,7 +170,7 @@ vmem_status_t vmem_frames_init(const struct vmem_ram *ram, unsigned count)
 	return vmem_source.total == 0 ? VMEM_ERR_NO_MEMORY : VMEM_OK;
 }
 
-/* Content of free frames ----------------------------------------------------------------------------------------------------------- */
+/* Content of free frames ----------------------------------------------------------------------- */
 
 static void poison_write(struct vmem_page *page)
 {
@@ -196,8 +203,10 @@ static void poison_verify(const struct vmem_page *page)
 
 /* The first eight bytes of a record as handed out: lock, order and flags 0, refs as the kind wants. */
 #define HEAD(kind, refs) [kind] = (uint64_t)(kind) << 8 | (uint64_t)(refs) << 32
-static const uint64_t head_of[PAGE_KINDS] = {HEAD(PAGE_USED, 0), HEAD(PAGE_TABLE, 0), HEAD(PAGE_SLAB, 0), HEAD(PAGE_DATA, 1)};
-_Static_assert(offsetof(struct vmem_page, kind) == 1 && offsetof(struct vmem_page, refs) == 4, "a record's head is one word");
+static const uint64_t head_of[PAGE_KINDS] = {
+    HEAD(PAGE_USED, 0), HEAD(PAGE_TABLE, 0), HEAD(PAGE_SLAB, 0), HEAD(PAGE_DATA, 1)};
+_Static_assert(offsetof(struct vmem_page, kind) == 1 && offsetof(struct vmem_page, refs) == 4,
+    "a record's head is one word");
 
 static void hand_out(struct vmem_page *page, enum page_kind kind)
 {
@@ -210,38 +219,37 @@ static bool kind_in_use(unsigned kind)
 	return kind - PAGE_USED <= PAGE_DATA - PAGE_USED;
 }
 
-/* Single frames -------------------------------------------------------------------------------------------------------------------- */
+/* Single frames -------------------------------------------------------------------------------- */
 
-static void cache_refill(struct frame_cpu *cpu)
+/* Gives the `count` frames that were given back longest ago to the source: neighbours together, they are
+ * often a whole block. */
+static __attribute__((noinline)) void cache_spill(struct frame_cpu *cpu, unsigned count)
 {
-	while (cpu->count < CACHE_BATCH) {
-		struct vmem_page *page = vmem_source_take(0, UINT64_MAX, false);
-		if (!page) {
-			return;
+	for (unsigned i = 0; i < count;) {
+		struct vmem_page *lowest = cpu->frame[i];
+		unsigned n = i + 1;
+		if (n < count && cpu->frame[n] == lowest - 1) {
+			for (; n < count && cpu->frame[n] == lowest - 1; n++) {
+				lowest--;
+			}
+		} else {
+			while (n < count && cpu->frame[n] == lowest + (n - i)) {
+				n++;
+			}
 		}
-		page->kind = PAGE_CACHED;
-		cpu->frame[cpu->count++] = page;
+		vmem_source_give_run(lowest, n - i);
+		i = n;
 	}
-}
-
-/* The frames that were given back longest ago go to the source. */
-static __attribute__((noinline)) void cache_spill(struct frame_cpu *cpu)
-{
-	for (unsigned i = 0; i < CACHE_BATCH; i++) {
-		vmem_source_give(cpu->frame[i], 0);
-	}
-	cpu->count -= CACHE_BATCH;
+	cpu->count -= count;
 	for (unsigned i = 0; i < cpu->count; i++) {
-		cpu->frame[i] = cpu->frame[i + CACHE_BATCH];
+		cpu->frame[i] = cpu->frame[i + count];
 	}
 }
 
 void vmem_frame_drain(void)
 {
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		while (cpus[i].count != 0) {
-			vmem_source_give(cpus[i].frame[--cpus[i].count], 0);
-		}
+		cache_spill(&cpus[i], (unsigned)cpus[i].count);
 	}
 }
 
@@ -256,10 +264,10 @@ static struct vmem_page *cache_pop(struct frame_cpu *cpu, enum page_kind kind)
 
 static __attribute__((noinline)) struct vmem_page *take_slow(struct frame_cpu *cpu, enum page_kind kind)
 {
-	cache_refill(cpu);
+	cpu->count = vmem_source_take_batch(cpu->frame, CACHE_BATCH);
 	if (cpu->count == 0) {
 		vmem_frame_drain();
-		cache_refill(cpu);
+		cpu->count = vmem_source_take_batch(cpu->frame, CACHE_BATCH);
 	}
 	return cpu->count != 0 ? cache_pop(cpu, kind) : NULL;
 }
@@ -288,11 +296,11 @@ void vmem_frame_give(struct vmem_page *page)
 	uint64_t count = cpu->count++;
 	cpu->frame[count] = page;
 	if (__builtin_expect(count == CACHE_FRAMES - 1, 0)) {
-		cache_spill(cpu);
+		cache_spill(cpu, CACHE_BATCH);
 	}
 }
 
-/* The promise ---------------------------------------------------------------------------------------------------------------------- */
+/* The promise ---------------------------------------------------------------------------------- */
 
 vmem_status_t vmem_frame_reserve(uint64_t frames)
 {
@@ -329,7 +337,7 @@ struct vmem_page *vmem_frame_take_reserved(enum page_kind kind)
 	return page;
 }
 
-/* Blocks and runs ------------------------------------------------------------------------------------------------------------------ */
+/* Blocks and runs ------------------------------------------------------------------------------ */
 
 static void hand_out_many(struct vmem_page *page, uint64_t count, enum page_kind kind)
 {
@@ -379,13 +387,16 @@ vmem_status_t vmem_frame_alloc(const struct vmem_frame_request *request, vmem_pa
 
 void vmem_frame_free(vmem_paddr_t frame, unsigned order)
 {
-	VMEM_CHECK(order <= VMEM_ORDER_MAX && (frame & ((VMEM_PAGE_SIZE << order) - 1)) == 0, "a block is freed that is not aligned to its size");
+	VMEM_CHECK(order <= VMEM_ORDER_MAX && (frame & ((VMEM_PAGE_SIZE << order) - 1)) == 0,
+	    "a block is freed that is not aligned to its size");
 	uint64_t count = UINT64_C(1) << order;
 	struct vmem_page *page = pa_to_page(frame);
 	struct vmem_page *last = pa_to_page(frame + ((count - 1) << VMEM_PAGE_SHIFT));
-	VMEM_CHECK(page && last && (uint64_t)(last - page) == count - 1, "a block is freed that is not the library's RAM");
+	VMEM_CHECK(page && last && (uint64_t)(last - page) == count - 1,
+	    "a block is freed that is not the library's RAM");
 	for (uint64_t i = 0; i < count; i++) {
-		VMEM_CHECK(page[i].kind == PAGE_USED, "a frame is freed that is not an allocated frame of the host's");
+		VMEM_CHECK(page[i].kind == PAGE_USED,
+		    "a frame is freed that is not an allocated frame of the host's");
 	}
 	if (order == 0) {
 		vmem_frame_give(page);
@@ -400,7 +411,8 @@ void vmem_frame_free(vmem_paddr_t frame, unsigned order)
 	vmem_source_give(page, order);
 }
 
-vmem_status_t vmem_frame_take_run(enum page_kind kind, uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_start)
+vmem_status_t vmem_frame_take_run(
+    enum page_kind kind, uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_start)
 {
 	if (VMEM_FAIL_ALLOCATION()) {
 		return VMEM_ERR_NO_MEMORY;
@@ -424,7 +436,8 @@ vmem_status_t vmem_frame_take_run(enum page_kind kind, uint64_t count, uint64_t 
 	return VMEM_OK;
 }
 
-vmem_status_t vmem_frame_alloc_run(uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_frame)
+vmem_status_t vmem_frame_alloc_run(
+    uint64_t count, uint64_t align, vmem_paddr_t limit, vmem_paddr_t *out_frame)
 {
 	if (count == 0 || align < VMEM_PAGE_SIZE || (align & (align - 1)) != 0) {
 		return VMEM_ERR_INVALID;
@@ -434,7 +447,8 @@ vmem_status_t vmem_frame_alloc_run(uint64_t count, uint64_t align, vmem_paddr_t 
 
 void vmem_frame_free_run(vmem_paddr_t frame, uint64_t count)
 {
-	VMEM_CHECK(count != 0 && vmem_page_aligned(frame), "a run is freed that has no frame, or does not start at one");
+	VMEM_CHECK(count != 0 && vmem_page_aligned(frame),
+	    "a run is freed that has no frame, or does not start at one");
 	given_in_blocks--;
 	while (count != 0) {
 		unsigned order = vmem_source_piece(frame >> VMEM_PAGE_SHIFT, count);
@@ -445,7 +459,7 @@ void vmem_frame_free_run(vmem_paddr_t frame, uint64_t count)
 	}
 }
 
-/* Statistics and checks ------------------------------------------------------------------------------------------------------------ */
+/* Statistics and checks ------------------------------------------------------------------------ */
 
 static uint64_t in_use(enum page_kind kind)
 {
@@ -492,13 +506,17 @@ void vmem_frame_check(void)
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
 		VMEM_CHECK(cpus[i].count <= CACHE_FRAMES, "a cache of frames is overfull");
 		for (unsigned n = 0; n < cpus[i].count; n++) {
-			VMEM_CHECK(cpus[i].frame[n]->kind == PAGE_CACHED, "a cache holds a frame that is not free (F1)");
+			VMEM_CHECK(cpus[i].frame[n]->kind == PAGE_CACHED,
+			    "a cache holds a frame that is not free (F1)");
 		}
 		cached += cpus[i].count;
 	}
-	VMEM_CHECK(found[PAGE_CACHED] == cached, "a frame is marked as cached and in no cache, or in two (F1)");
-	VMEM_CHECK(found[PAGE_FREE] + found[PAGE_FREE_TAIL] == vmem_source.free, "a frame is marked as free and on no list (F1)");
+	VMEM_CHECK(
+	    found[PAGE_CACHED] == cached, "a frame is marked as cached and in no cache, or in two (F1)");
+	VMEM_CHECK(found[PAGE_FREE] + found[PAGE_FREE_TAIL] == vmem_source.free,
+	    "a frame is marked as free and on no list (F1)");
 	for (unsigned kind = PAGE_USED; kind < PAGE_KINDS; kind++) {
-		VMEM_CHECK(found[kind] == in_use((enum page_kind)kind), "the frames of a kind are not as many as were taken (F5)");
+		VMEM_CHECK(found[kind] == in_use((enum page_kind)kind),
+		    "the frames of a kind are not as many as were taken (F5)");
 	}
 }

@@ -2,18 +2,21 @@
 /*
  * frame_buddy.c - the buddy allocator: free memory as aligned blocks of 2^order frames, one list per order.
  *
- * A block is known by the record of its first frame: kind PAGE_FREE, its order, and its links in the list. The records inside it are
- * PAGE_FREE_TAIL, so a block is found from a neighbour, and only from its head. A block of order n has one buddy, the block whose
- * address differs in bit n alone; two free buddies of equal order are always joined.
+ * A block is known by the record of its first frame: kind PAGE_FREE, its order, and its links in the list.
+ * The records inside it are PAGE_FREE_TAIL, so a block is found from a neighbour, and only from its head. A
+ * block of order n has one buddy, the block whose address differs in bit n alone; two free buddies of equal
+ * order are always joined.
  *
  *     order 2 list -> [F2|t|t|t]            records, F2: PAGE_FREE of order 2, t: PAGE_FREE_TAIL
  *
- * B1 A block lies in one range, is aligned to its size, and is on the list of its order; bit n of `filled` says that list n is not empty.
+ * B1 A block lies in one range, is aligned to its size, and is on the list of its order; bit n of
+ *    `filled` says that list n is not empty.
  * B2 No two free buddies have the same order, unless the order is the largest.
- * B3 vmem_source.free is the number of frames in all blocks, and at least vmem_source.reserved (but between taking a
- *    promised frame and lowering the promise).
+ * B3 vmem_source.free is the number of frames in all blocks, and at least vmem_source.reserved (but
+ *    between taking a promised frame and lowering the promise).
  *
- * The records of a range lie in the range's last frames, which stay PAGE_RESERVED for ever.
+ * The records of a range lie in the range's last frames, which stay PAGE_RESERVED for ever. Ranges do not
+ * touch, so neither do their records.
  *
  * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h).
  */
@@ -87,25 +90,25 @@ static void block_unlink(struct vmem_page *page)
 
 void vmem_source_give(struct vmem_page *page, unsigned order)
 {
-	uint64_t pfn = page_to_pfn(page);
-	const struct page_range *r = vmem_page_range_of(page);
+	uint64_t index;
+	const struct page_range *r = page_locate(page, &index);
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
 		page[i].kind = PAGE_FREE_TAIL;
 	}
 	vmem_source.free += UINT64_C(1) << order;
-	while (order < VMEM_ORDER_MAX) {
-		uint64_t index = (pfn ^ UINT64_C(1) << order) - r->first_pfn;
-		if (index >= r->count || r->pages[index].kind != PAGE_FREE || r->pages[index].order != order) {
+	for (uint64_t size = UINT64_C(1) << order; order < VMEM_ORDER_MAX; order++, size <<= 1) {
+		uint64_t buddy = ((r->first_pfn + index) ^ size) - r->first_pfn;
+		struct vmem_page *other = r->pages + buddy;
+		if (buddy >= r->count || other->kind != PAGE_FREE || other->order != order) {
 			break;
 		}
-		block_unlink(&r->pages[index]);
-		pfn &= ~(UINT64_C(1) << order);
-		order++;
+		block_unlink(other);
+		index = buddy < index ? buddy : index;
 	}
-	block_link(r->pages + (pfn - r->first_pfn), order);
+	block_link(r->pages + index, order);
 }
 
-static void give_run(struct vmem_page *page, uint64_t count)
+void vmem_source_give_run(struct vmem_page *page, uint64_t count)
 {
 	while (count != 0) {
 		unsigned order = vmem_source_piece(page_to_pfn(page), count);
@@ -118,7 +121,7 @@ static void give_run(struct vmem_page *page, uint64_t count)
 void vmem_source_add(const struct page_range *r, uint64_t usable)
 {
 	vmem_source.total += usable;
-	give_run(r->pages, usable);
+	vmem_source_give_run(r->pages, usable);
 }
 
 static bool affordable(uint64_t frames, bool promised)
@@ -165,6 +168,30 @@ struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool prom
 	return page;
 }
 
+unsigned vmem_source_take_batch(struct vmem_page **out, unsigned count)
+{
+	unsigned taken = 0;
+	while (taken < count && filled != 0 && affordable(1, false)) {
+		/* The smallest block there is; of a larger one, as much as is wanted. */
+		uint64_t want = count - taken;
+		uint64_t spare = vmem_source.free - vmem_source.reserved;
+		unsigned most = bits_log2_floor(want < spare ? want : spare);
+		unsigned order = bits_ctz64(filled);
+		struct vmem_page *page = number_to_page(heads[order]);
+		block_unlink(page);
+		while (order > most) {
+			order--;
+			block_link(page + (UINT64_C(1) << order), order);
+		}
+		vmem_source.free -= UINT64_C(1) << order;
+		for (unsigned i = 1u << order; i-- != 0;) {
+			page[i].kind = PAGE_CACHED;
+			out[taken++] = page + i;
+		}
+	}
+	return taken;
+}
+
 /* Cuts [page, page + count) out of the free blocks that cover it, of which `block` is the first. */
 static void run_cut(struct vmem_page *block, struct vmem_page *page, uint64_t count)
 {
@@ -186,12 +213,13 @@ static void run_cut(struct vmem_page *block, struct vmem_page *page, uint64_t co
 		}
 		block = next;
 	}
-	give_run(lead, lead_count);
-	give_run(tail, tail_count);
+	vmem_source_give_run(lead, lead_count);
+	vmem_source_give_run(tail, tail_count);
 }
 
 /* A run that no single block holds: through the records of one range in address order. */
-static struct vmem_page *run_search(const struct page_range *r, uint64_t count, uint64_t align, vmem_paddr_t limit)
+static struct vmem_page *run_search(
+    const struct page_range *r, uint64_t count, uint64_t align, vmem_paddr_t limit)
 {
 	uint64_t limit_pfn = limit >> VMEM_PAGE_SHIFT;
 	uint64_t start = 0; /* of the free frames that end at i */
@@ -226,7 +254,7 @@ struct vmem_page *vmem_source_take_run(uint64_t count, uint64_t align, vmem_padd
 	if (order <= VMEM_ORDER_MAX && affordable(UINT64_C(1) << order, false)) {
 		struct vmem_page *page = vmem_source_take(order, limit, false);
 		if (page) {
-			give_run(page + count, (UINT64_C(1) << order) - count);
+			vmem_source_give_run(page + count, (UINT64_C(1) << order) - count);
 			return page;
 		}
 	}
@@ -250,7 +278,8 @@ bool vmem_source_reserve(uint64_t frames)
 
 void vmem_source_unreserve(uint64_t frames)
 {
-	VMEM_CHECK(frames <= vmem_source.reserved, "more frames are released from the promise than were promised");
+	VMEM_CHECK(
+	    frames <= vmem_source.reserved, "more frames are released from the promise than were promised");
 	vmem_source.reserved -= frames;
 }
 
@@ -260,7 +289,8 @@ static void check_block(const struct vmem_page *page, unsigned order)
 	uint64_t pfn = page_to_pfn(page);
 	const struct page_range *r = vmem_page_range_of(page);
 	uint64_t index = pfn - r->first_pfn;
-	VMEM_CHECK(page->kind == PAGE_FREE && page->order == order, "a free list holds a record that is no free block of its order");
+	VMEM_CHECK(page->kind == PAGE_FREE && page->order == order,
+	    "a free list holds a record that is no free block of its order");
 	VMEM_CHECK((pfn & ((UINT64_C(1) << order) - 1)) == 0, "a free block is not aligned to its size");
 	VMEM_CHECK(index + (UINT64_C(1) << order) <= r->count, "a free block passes the end of its range");
 	for (uint64_t i = 1; i < UINT64_C(1) << order; i++) {
@@ -268,7 +298,8 @@ static void check_block(const struct vmem_page *page, unsigned order)
 	}
 	uint64_t buddy = (pfn ^ UINT64_C(1) << order) - r->first_pfn;
 	if (order < VMEM_ORDER_MAX && buddy < r->count) {
-		VMEM_CHECK(r->pages[buddy].kind != PAGE_FREE || r->pages[buddy].order != order, "two free buddies were not joined");
+		VMEM_CHECK(r->pages[buddy].kind != PAGE_FREE || r->pages[buddy].order != order,
+		    "two free buddies were not joined");
 	}
 }
 
@@ -277,7 +308,8 @@ void vmem_source_check(void)
 	uint64_t free = 0;
 	for (unsigned order = 0; order <= VMEM_ORDER_MAX; order++) {
 		uint32_t prev = PAGE_NIL;
-		VMEM_CHECK((heads[order] != PAGE_NIL) == (filled >> order & 1), "the bitmap of free lists disagrees with a list");
+		VMEM_CHECK((heads[order] != PAGE_NIL) == (filled >> order & 1),
+		    "the bitmap of free lists disagrees with a list");
 		for (uint32_t number = heads[order]; number != PAGE_NIL;) {
 			const struct vmem_page *page = number_to_page(number);
 			check_block(page, order);

@@ -2,10 +2,12 @@
 /*
  * frame_host.c - frames from a host that has an allocator of its own (VMEM_HOST_FRAMES).
  *
- * The ranges given to vmem_library_init() then only say where the host's frames may lie; each has its records, which are themselves in blocks
- * taken from the host. A frame that the host has is PAGE_RESERVED in our records.
+ * The ranges given to vmem_library_init() then only say where the host's frames may lie; each has its
+ * records, which are themselves in blocks taken from the host. A frame that the host has is PAGE_RESERVED
+ * in our records.
  *
- * The host cannot promise frames by a counter, so a promise is kept by holding that many of its frames: they are PAGE_FREE, on one list.
+ * The host cannot promise frames by a counter, so a promise is kept by holding that many of its frames:
+ * they are PAGE_FREE, on one list.
  * H1 `held` lists vmem_source.free frames, and that is vmem_source.reserved between calls.
  *
  * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h).
@@ -41,7 +43,9 @@ static void trim_block(vmem_paddr_t pa, uint64_t count)
 struct vmem_page *vmem_source_records(uint64_t first_pfn, uint64_t count, uint64_t *usable)
 {
 	(void)first_pfn;
-	uint64_t frames = (count * sizeof(struct vmem_page) + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT;
+	/* One more than there are, so that the arrays of two ranges never touch: neighbours in an array
+	 * are neighbours in memory. */
+	uint64_t frames = ((count + 1) * sizeof(struct vmem_page) + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT;
 	unsigned order = bits_log2_ceil(frames);
 	vmem_paddr_t pa;
 	if (order > VMEM_ORDER_MAX || !vmem_host_frame_alloc(order, UINT64_MAX, &pa)) {
@@ -66,11 +70,13 @@ static struct vmem_page *take_from_host(unsigned order, vmem_paddr_t limit)
 	}
 	struct vmem_page *page = pa_to_page(pa);
 	struct vmem_page *last = pa_to_page(pa + ((VMEM_PAGE_SIZE << order) - 1));
-	VMEM_CHECK((pa & ((VMEM_PAGE_SIZE << order) - 1)) == 0, "the host gave a block that is not aligned to its size");
+	VMEM_CHECK((pa & ((VMEM_PAGE_SIZE << order) - 1)) == 0,
+	    "the host gave a block that is not aligned to its size");
 	VMEM_CHECK(page && last && (uint64_t)(last - page) == (UINT64_C(1) << order) - 1,
 		"the host gave a frame outside the ranges that it gave to vmem_library_init()");
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
-		VMEM_CHECK(page[i].kind == PAGE_RESERVED, "the host gave a frame that the library has already");
+		VMEM_CHECK(
+		    page[i].kind == PAGE_RESERVED, "the host gave a frame that the library has already");
 	}
 	return page;
 }
@@ -129,6 +135,25 @@ void vmem_source_give(struct vmem_page *page, unsigned order)
 	give_to_host(page, order);
 }
 
+unsigned vmem_source_take_batch(struct vmem_page **out, unsigned count)
+{
+	unsigned taken = 0;
+	while (taken < count && (out[taken] = take_from_host(0, UINT64_MAX)) != NULL) {
+		out[taken++]->kind = PAGE_CACHED;
+	}
+	return taken;
+}
+
+void vmem_source_give_run(struct vmem_page *page, uint64_t count)
+{
+	while (count != 0) {
+		unsigned order = vmem_source_piece(page_to_pa(page) >> VMEM_PAGE_SHIFT, count);
+		give_to_host(page, order);
+		page += UINT64_C(1) << order;
+		count -= UINT64_C(1) << order;
+	}
+}
+
 bool vmem_source_reserve(uint64_t frames)
 {
 	for (uint64_t i = 0; i < frames; i++) {
@@ -147,7 +172,8 @@ bool vmem_source_reserve(uint64_t frames)
 
 void vmem_source_unreserve(uint64_t frames)
 {
-	VMEM_CHECK(frames <= vmem_source.reserved, "more frames are released from the promise than were promised");
+	VMEM_CHECK(
+	    frames <= vmem_source.reserved, "more frames are released from the promise than were promised");
 	vmem_source.reserved -= frames;
 	while (vmem_source.free > vmem_source.reserved) {
 		give_to_host(unhold(), 0);
@@ -159,10 +185,12 @@ void vmem_source_check(void)
 	uint64_t count = 0;
 	for (uint32_t number = held; number != PAGE_NIL; count++) {
 		const struct vmem_page *page = number_to_page(number);
-		VMEM_CHECK(page->kind == PAGE_FREE && page->order == 0, "a frame held for the promise is not free");
+		VMEM_CHECK(
+		    page->kind == PAGE_FREE && page->order == 0, "a frame held for the promise is not free");
 		number = page->next;
 	}
-	VMEM_CHECK(count == vmem_source.free && count == vmem_source.reserved, "another number of frames is held than was promised");
+	VMEM_CHECK(count == vmem_source.free && count == vmem_source.reserved,
+	    "another number of frames is held than was promised");
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * index.c - the persistent page index: changes, removal, iteration, snapshots, checks.
+ * index.c - the persistent page index: changes, removal, iteration, snapshots.
  *
  *       A.root   B.root              A.root      B.root
  *            \   /                      |           |
@@ -10,31 +10,33 @@
  *          k                       k        \   k       [2]   and the other child, shared by both
  *                                            +---------/
  *
- * Everything that changes an index walks down from the root and, wherever it meets a node with more than one reference, puts a copy
- * in its place first: own(). So what it stands on is exclusive to the index by induction (I1), and a test of one count suffices there.
- * The order in own() is fixed: the copy takes references to the children, it is published, the sequence changes, and only then the old node
- * loses a reference (contract 1.2). In place, a removal unpublishes, changes the sequence, and only then drops.
+ * Everything that changes an index walks down from the root and, wherever it meets a node with more than
+ * one reference, puts a copy in its place first: own(). So what it stands on is exclusive to the index by
+ * induction (I1), and a test of one count suffices there. The order in own() is fixed: the copy takes
+ * references to the children, it is published, the sequence changes, and only then the old node loses a
+ * reference (contract 1.2). In place, a removal unpublishes, changes the sequence, and only then drops.
  *
- * The promise for nodes (I7) needs no bookkeeping of its own: a copy of node X changes the sum over (refs - 1) * size by
- * -size(X) for X and + size(c) for each child c that the copy shares, which is -1 if it shares all; a reference that goes while others
- * stay takes away the size of what it pointed to.
+ * The promise for nodes (I7) needs no bookkeeping of its own: a copy of node X changes the sum over (refs -
+ * 1) * size by -size(X) for X and + size(c) for each child c that the copy shares, which is -1 if it shares
+ * all; a reference that goes while others stay takes away the size of what it pointed to.
  *
- * Invariants I1 to I7 are in index.h. Locks: the caller serializes changes of one index, and of all indexes that share nodes with it; in
- * this version the library is entered by one CPU at a time (vmem/host.h).
+ * Invariants I1 to I7 are in index.h; index_check.c checks them. Locks: the caller serializes changes of
+ * one index, and of all indexes that share nodes with it; in this version the library is entered by one CPU
+ * at a time (vmem/host.h).
  */
 #include "index.h"
 
 #include "bits.h"
+#include "index_node.h"
 #include "panic.h"
 #include "slab.h"
-
-#define LEVELS (INDEX_KEY_BITS / INDEX_FANOUT_BITS)
 
 const struct index_node vmem_index_void = {.size = 1, .refs = 1, .base = UINT64_MAX};
 
 /* Runs the statement for n = each bit of a set, upwards; cheap for sparse sets and for dense ones. */
-#define FOR_EACH_BIT(n, set)                                                                                               \
-	for (uint64_t bits_ = (set), n = 0; bits_ != 0 && ((bits_ & 1) != 0 || skip_zeroes(&bits_, &n)); bits_ >>= 1, n++)
+#define FOR_EACH_BIT(n, set)                                                                                 \
+	for (uint64_t bits_ = (set), n = 0; bits_ != 0 && ((bits_ & 1) != 0 || skip_zeroes(&bits_, &n));     \
+	     bits_ >>= 1, n++)
 
 static inline bool skip_zeroes(uint64_t *bits, uint64_t *n)
 {
@@ -44,28 +46,9 @@ static inline bool skip_zeroes(uint64_t *bits, uint64_t *n)
 	return true;
 }
 
-static inline slot_t slot_of_child(const struct index_node *child)
-{
-	return (slot_t)(uintptr_t)child;
-}
-
-static inline struct index_node *child_at(const struct index_node *node, uint64_t n)
-{
-	return (struct index_node *)(uintptr_t)node->slot[n];
-}
-
-static inline uint64_t last_key(const struct index_node *node)
-{
-	return node->base + ((UINT64_C(1) << node->shift) << INDEX_FANOUT_BITS) - 1;
-}
-
-static inline uint64_t digit(const struct index_node *node, uint64_t key)
-{
-	return key >> node->shift & (INDEX_FANOUT - 1);
-}
-
 /* Puts a child into a node of ours, or a root into the index: what it points to is complete by then. */
-static void publish(struct vmem_index *index, struct index_node *parent, uint64_t n, const struct index_node *child)
+static void publish(
+    struct vmem_index *index, struct index_node *parent, uint64_t n, const struct index_node *child)
 {
 	if (parent) {
 		__atomic_store_n(&parent->slot[n], slot_of_child(child), __ATOMIC_RELEASE);
@@ -87,7 +70,7 @@ static void unpublish(struct vmem_index *index, struct index_node *parent, uint6
 	index->sequence++;
 }
 
-/* Nodes ---------------------------------------------------------------------------------------------------------------------------- */
+/* Nodes ---------------------------------------------------------------------------------------- */
 
 static struct index_node *node_new(uint64_t base, unsigned shift, uint8_t flags)
 {
@@ -133,8 +116,10 @@ static struct index_node *node_copy(struct index_node *node, uint64_t keep)
 	return copy;
 }
 
-/* Replaces a shared node below `parent` (which is ours; NULL: the root) by a copy with the slots in `keep`. */
-static struct index_node *own(struct vmem_index *index, struct index_node *parent, uint64_t n, struct index_node *node, uint64_t keep)
+/* Replaces a shared node below `parent` (which is ours; NULL: the root) by a copy with the slots in
+ * `keep`. */
+static struct index_node *own(
+    struct vmem_index *index, struct index_node *parent, uint64_t n, struct index_node *node, uint64_t keep)
 {
 	struct index_node *copy = node_copy(node, keep);
 	publish(index, parent, n, copy);
@@ -155,7 +140,8 @@ static bool node_put(struct index_node *node)
 	return false;
 }
 
-/* Gives one reference to an unpublished subtree back, and takes down what nobody else holds: the dead are linked through themselves. */
+/* Gives one reference to an unpublished subtree back, and takes down what nobody else holds: the dead
+ * are linked through themselves. */
 static void let_go(struct index_node *node, index_drop_fn *drop, void *arg)
 {
 	struct index_node *dead = NULL;
@@ -183,7 +169,7 @@ static void let_go(struct index_node *node, index_drop_fn *drop, void *arg)
 	}
 }
 
-/* Setting -------------------------------------------------------------------------------------------------------------------------- */
+/* Setting -------------------------------------------------------------------------------------- */
 
 static slot_t leaf_put(struct index_node *leaf, uint64_t key, slot_t slot)
 {
@@ -194,7 +180,8 @@ static slot_t leaf_put(struct index_node *leaf, uint64_t key, slot_t slot)
 	return old;
 }
 
-/* A node above `node`, which does not cover key, and a new leaf for key: where their keys first differ they part. Takes over the reference. */
+/* A node above `node`, which does not cover key, and a new leaf for key: where their keys first differ
+ * they part. Takes over the reference. */
 static struct index_node *join(struct index_node *node, struct index_node *leaf)
 {
 	unsigned shift = bits_log2_floor(leaf->base ^ node->base) / INDEX_FANOUT_BITS * INDEX_FANOUT_BITS;
@@ -211,8 +198,8 @@ static struct index_node *join(struct index_node *node, struct index_node *leaf)
 }
 
 /* No leaf covers key: adds one below the last node of the path, above `node` if there is one in the way. */
-static struct index_node *leaf_add(struct vmem_index *index, struct index_node *const *path, unsigned depth, struct index_node *node,
-	uint64_t key)
+static struct index_node *leaf_add(struct vmem_index *index, struct index_node *const *path, unsigned depth,
+    struct index_node *node, uint64_t key)
 {
 	struct index_node *leaf = node_new(key & ~(uint64_t)(INDEX_FANOUT - 1), 0, 0);
 	struct index_node *top = node ? join(node, leaf) : leaf;
@@ -226,9 +213,9 @@ static struct index_node *leaf_add(struct vmem_index *index, struct index_node *
 }
 
 /* The leaf for key, ours alone, with every node above it. */
-static struct index_node *leaf_make(struct vmem_index *index, uint64_t key)
+static __attribute__((noinline)) struct index_node *leaf_make(struct vmem_index *index, uint64_t key)
 {
-	struct index_node *path[LEVELS];
+	struct index_node *path[INDEX_LEVELS];
 	unsigned depth = 0;
 	struct index_node *parent = NULL;
 	struct index_node *node = index->root;
@@ -263,14 +250,15 @@ bool vmem_index_reserve(unsigned paths, bool promised)
 	return vmem_slab_reserve(SLAB_INDEX_NODE, paths * INDEX_PATH_NODES, promised);
 }
 
-/* Removal -------------------------------------------------------------------------------------------------------------------------- */
+/* Removal -------------------------------------------------------------------------------------- */
 
 static uint64_t bits_from_to(uint64_t low, uint64_t high)
 {
 	return UINT64_MAX << low & UINT64_MAX >> (63 - high);
 }
 
-/* The slots of a node that lie in [first, last] whole. *partial: children that lie in it with a part, at most two. */
+/* The slots of a node that lie in [first, last] whole. *partial: children that lie in it with a part, at
+ * most two. */
 static uint64_t covered(const struct index_node *node, uint64_t first, uint64_t last, uint64_t *partial)
 {
 	*partial = 0;
@@ -296,7 +284,8 @@ static uint64_t covered(const struct index_node *node, uint64_t first, uint64_t 
 
 bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, uint64_t last)
 {
-	/* The nodes that lie in the range with a part are two paths at most, so two are enough to remember. */
+	/* The nodes that lie in the range with a part are two paths at most, so two are enough to
+	 * remember. */
 	struct {
 		const struct index_node *node;
 		bool exclusive;
@@ -338,7 +327,7 @@ struct removal {
 	index_drop_fn *drop;
 	void *arg;
 	unsigned depth;
-	struct cut path[LEVELS];
+	struct cut path[INDEX_LEVELS];
 };
 
 static struct index_node *cut_above(struct removal *r)
@@ -368,7 +357,8 @@ static void cut_whole(struct removal *r, struct index_node *node, uint64_t whole
 	}
 }
 
-/* Comes to slot n of the node above: takes the whole node out, or makes it ours, takes out what it can, and stands on it. */
+/* Comes to slot n of the node above: takes the whole node out, or makes it ours, takes out what it can,
+ * and stands on it. */
 static void cut_enter(struct removal *r, uint64_t n, struct index_node *node)
 {
 	struct index_node *above = cut_above(r);
@@ -417,7 +407,8 @@ static void cut_leave(struct removal *r)
 	}
 }
 
-void vmem_index_remove(struct vmem_index *index, uint64_t first, uint64_t last, index_drop_fn *drop, void *arg)
+void vmem_index_remove(
+    struct vmem_index *index, uint64_t first, uint64_t last, index_drop_fn *drop, void *arg)
 {
 	struct removal r = {.index = index, .first = first, .last = last, .drop = drop, .arg = arg};
 	if (!index->root || first > last) {
@@ -436,7 +427,7 @@ void vmem_index_remove(struct vmem_index *index, uint64_t first, uint64_t last, 
 	}
 }
 
-/* Iteration ------------------------------------------------------------------------------------------------------------------------ */
+/* Iteration ------------------------------------------------------------------------------------ */
 
 /* The slots of a node at or after `at`. */
 static uint64_t slots_from(const struct index_node *node, uint64_t at)
@@ -447,13 +438,16 @@ static uint64_t slots_from(const struct index_node *node, uint64_t at)
 	return at > last_key(node) ? 0 : node->present & UINT64_MAX << digit(node, at);
 }
 
-bool vmem_index_next(const struct vmem_index *index, uint64_t *key, uint64_t last, slot_t *out_slot, bool *exclusive)
+/* vmem_index_next() when the leaf for *key, if there is one, has nothing from there on. */
+static __attribute__((noinline)) const struct index_node *leaf_next(
+    const struct vmem_index *index, uint64_t key, uint64_t *out_heads)
 {
 	const struct index_node *node = index->root;
-	const struct index_node *later = NULL; /* the deepest node passed with a child after the one taken: where to go if that has nothing */
+	/* The deepest node passed that has a child after the one taken: where to go if that has nothing. */
+	const struct index_node *later = NULL;
 	uint64_t later_slots = 0, later_heads = 0, heads = 0;
 	while (node) {
-		uint64_t slots = slots_from(node, *key);
+		uint64_t slots = slots_from(node, key);
 		heads |= node->head;
 		if (slots == 0) {
 			node = later ? child_at(later, bits_ctz64(later_slots)) : NULL;
@@ -461,29 +455,57 @@ bool vmem_index_next(const struct vmem_index *index, uint64_t *key, uint64_t las
 			later = NULL;
 			continue;
 		}
-		unsigned n = bits_ctz64(slots);
 		if (node->shift == 0) {
-			if (node->base + n > last) {
-				return false;
-			}
-			*key = node->base + n;
-			*out_slot = node->slot[n];
-			if (exclusive) {
-				*exclusive = heads >> 32 == 1;
-			}
-			return true;
+			break;
 		}
 		if ((slots & (slots - 1)) != 0) {
 			later = node;
 			later_slots = slots & (slots - 1);
 			later_heads = heads;
 		}
-		node = child_at(node, n);
+		node = child_at(node, bits_ctz64(slots));
 	}
-	return false;
+	*out_heads = heads;
+	return node;
 }
 
-/* Snapshots ------------------------------------------------------------------------------------------------------------------------ */
+bool vmem_index_next(
+    const struct vmem_index *index, uint64_t *key, uint64_t last, slot_t *out_slot, bool *exclusive)
+{
+	const struct index_node *leaf = index->root;
+	uint64_t heads = 0;
+	if (!leaf) {
+		return false;
+	}
+	/* As vmem_index_find(): most often the next slot is in the leaf for *key. */
+	uint64_t head = heads = leaf->head;
+	while ((uint8_t)head != 0) {
+		leaf = child_at(leaf, *key >> (head & 63) & (INDEX_FANOUT - 1));
+		head = leaf->head;
+		heads |= head;
+	}
+	uint64_t slots = leaf->present >> (*key & (INDEX_FANOUT - 1));
+	if ((leaf->base ^ *key) >= INDEX_FANOUT || slots == 0) {
+		leaf = leaf_next(index, *key, &heads);
+		if (!leaf) {
+			return false;
+		}
+		slots = slots_from(leaf, *key);
+		slots >>= *key > leaf->base ? *key - leaf->base : 0;
+	}
+	uint64_t at = (*key > leaf->base ? *key : leaf->base) + bits_ctz64(slots);
+	if (at > last) {
+		return false;
+	}
+	*key = at;
+	*out_slot = leaf->slot[at & (INDEX_FANOUT - 1)];
+	if (exclusive) {
+		*exclusive = heads >> 32 == 1;
+	}
+	return true;
+}
+
+/* Snapshots ------------------------------------------------------------------------------------ */
 
 bool vmem_index_promise(const struct vmem_index *from)
 {
@@ -505,94 +527,4 @@ void vmem_index_snapshot(struct vmem_index *to, struct vmem_index *from)
 		publish(to, NULL, 0, from->root);
 	}
 	from->sequence++;
-}
-
-/* Validation ----------------------------------------------------------------------------------------------------------------------- */
-
-void vmem_index_visit(const struct vmem_index *index, index_visit_fn *visit, void *arg)
-{
-	struct {
-		const struct index_node *node;
-		uint64_t pending;
-		bool exclusive;
-	} path[LEVELS];
-	unsigned depth = 0;
-	const struct index_node *node = index->root;
-	const struct index_node *parent = NULL;
-	bool exclusive = true;
-	while (node) {
-		exclusive = exclusive && node->refs == 1;
-		visit(arg, node, parent, exclusive);
-		if (node->shift != 0) {
-			path[depth].node = node;
-			path[depth].pending = node->present;
-			path[depth++].exclusive = exclusive;
-		}
-		while (depth != 0 && path[depth - 1].pending == 0) {
-			depth--;
-		}
-		if (depth == 0) {
-			return;
-		}
-		parent = path[depth - 1].node;
-		exclusive = path[depth - 1].exclusive;
-		node = child_at(parent, bits_ctz64(path[depth - 1].pending));
-		path[depth - 1].pending &= path[depth - 1].pending - 1;
-	}
-}
-
-static void check_leaf(const struct index_node *node)
-{
-	VMEM_CHECK(node->present != 0, "a leaf of an index is empty (I4)");
-	VMEM_CHECK(node->size == 1, "a leaf of an index counts nodes below it (I6)");
-	FOR_EACH_BIT(n, node->present) {
-		slot_t slot = node->slot[n];
-		VMEM_CHECK(slot_kind(slot) != SLOT_EMPTY && slot_kind(slot) <= SLOT_BUSY, "a slot of an index is present and means nothing (I2)");
-		if (slot_kind(slot) == SLOT_PAGE) {
-			VMEM_CHECK(slot_page(slot)->kind == PAGE_DATA && slot_page(slot)->refs != 0,
-				"an index holds a page that is not allocated (I5)");
-		}
-	}
-}
-
-static void check_inner(const struct index_node *node)
-{
-	uint64_t size = 1;
-	VMEM_CHECK((node->present & (node->present - 1)) != 0, "an inner node of an index has less than two children (I4)");
-	for (unsigned n = 0; n < INDEX_FANOUT; n++) {
-		const struct index_node *child = child_at(node, n);
-		if (!(node->present >> n & 1)) {
-			VMEM_CHECK(child == &vmem_index_void, "an absent child of an index is not the void leaf (I2)");
-			continue;
-		}
-		VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, child) && child->refs != 0, "a child of an index is no live node (I5)");
-		VMEM_CHECK(child->shift < node->shift, "a child of an index is not below its parent (I3)");
-		VMEM_CHECK(child->base >= node->base && last_key(child) <= last_key(node) && digit(node, child->base) == n,
-			"a child of an index covers keys of another slot (I3)");
-		size += child->size;
-	}
-	VMEM_CHECK(size == node->size, "a node of an index counts another number of nodes below it (I6)");
-}
-
-static void check_node(void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
-{
-	(void)arg;
-	(void)parent;
-	(void)exclusive;
-	VMEM_CHECK(node->shift % INDEX_FANOUT_BITS == 0 && node->shift < INDEX_KEY_BITS, "a node of an index has an odd level (I3)");
-	VMEM_CHECK(last_key(node) <= INDEX_KEY_LAST && (node->base & (last_key(node) - node->base)) == 0,
-		"a node of an index does not start at a multiple of its size (I3)");
-	if (node->shift == 0) {
-		check_leaf(node);
-	} else {
-		check_inner(node);
-	}
-}
-
-void vmem_index_check(const struct vmem_index *index)
-{
-	if (index->root) {
-		VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, index->root) && index->root->refs != 0, "the root of an index is no live node (I5)");
-	}
-	vmem_index_visit(index, check_node, NULL);
 }

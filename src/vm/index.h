@@ -2,20 +2,26 @@
 /*
  * index.h - the page index: a persistent, path-compressed radix tree from key (page number) to slot.
  *
- * Nodes hold 64 slots and are counted. A snapshot shares the root. What is shared never changes its content: a writer copies the path
- * to its leaf, takes a reference to each child that it now shares, and only then drops its own reference to the old node
- * (contract 1.1 to 1.3). A node stores the key prefix it covers (base, shift), so a chain with one child is never built: a
- * small object is one node, and depth follows content, not address width.
+ * Nodes hold 64 slots and are counted. A snapshot shares the root. What is shared never changes its
+ * content: a writer copies the path to its leaf, takes a reference to each child that it now shares, and
+ * only then drops its own reference to the old node (contract 1.1 to 1.3). A node stores the key prefix it
+ * covers (base, shift), so a chain with one child is never built: a small object is one node, and depth
+ * follows content, not address width.
  *
- * I1 A node, or what a slot holds, belongs to one index alone only if it and every node above it, up to the root, has one reference.
- * I2 present has bit n set exactly if slot n means something. Without its bit a leaf's slot is indeterminate; an inner node's is
- *    vmem_index_void, a leaf that covers nothing, so that a look-up goes down without asking at each level.
- * I3 shift is a multiple of 6 and strictly falls on the way down; a leaf has shift 0; base has no bits below shift + 6.
+ * I1 A node, or what a slot holds, belongs to one index alone only if it and every node above it, up to
+ *    the root, has one reference.
+ * I2 present has bit n set exactly if slot n means something. Without its bit a leaf's slot is
+ *    indeterminate; an inner node's is vmem_index_void, a leaf that covers nothing, so that a look-up goes
+ *    down without asking at each level.
+ * I3 shift is a multiple of 6 and strictly falls on the way down; a leaf has shift 0; base has no bits
+ *    below shift + 6.
  * I4 an inner node has at least two children; a leaf has at least one slot; an empty index has no root.
- * I5 node->refs is the number of indexes and parent nodes that point to it; a PAGE slot accounts for one of page->refs.
+ * I5 node->refs is the number of indexes and parent nodes that point to it; a PAGE slot accounts for one
+ *    of page->refs.
  * I6 node->size is the number of nodes in its subtree, itself included.
- * I7 The promise for index nodes (slab.h) that snapshots have made is at least the sum over all nodes of (refs - 1) * size: as many nodes as all
- *    owners together can have to copy. It follows the counts by itself: a copy and a reference that goes lower it.
+ * I7 The promise for index nodes (slab.h) that snapshots have made is at least the sum over all nodes of
+ *    (refs - 1) * size: as many nodes as all owners together can have to copy. It follows the counts by
+ *    itself: a copy and a reference that goes lower it.
  */
 #ifndef VMEM_INDEX_H
 #define VMEM_INDEX_H
@@ -40,7 +46,7 @@ enum slot_kind {
 };
 
 struct index_node {
-	slot_t slot[INDEX_FANOUT]; /* inner: pointer to the child. First, so that a slot's address is one addition (and the slab's link is here) */
+	slot_t slot[INDEX_FANOUT]; /* inner: pointers to children. First: a slot's address is one addition */
 	union {
 		struct {
 			uint8_t shift;
@@ -58,16 +64,17 @@ struct index_node {
 	};
 	uint64_t mark; /* scratch of validators */
 };
-_Static_assert(offsetof(struct index_node, refs) - offsetof(struct index_node, head) == 4, "refs are the upper half of head");
+_Static_assert(
+    offsetof(struct index_node, refs) - offsetof(struct index_node, head) == 4, "refs are head's upper half");
 enum {
 	INDEX_NODE_LOCK = 1u << 0,	/* reserved for the window lock of leaf nodes (contract 1.3) */
-	INDEX_NODE_MAY_SHARE = 1u << 1, /* leaf: may hold pages with more than one reference (set by path copying; contract 1.11) */
+	INDEX_NODE_MAY_SHARE = 1u << 1, /* leaf, set by path copying: pages may have more references */
 };
 extern const struct index_node vmem_index_void; /* I2 */
 
 struct vmem_index {
 	struct index_node *root;
-	uint64_t sequence; /* changes with the structure: a published copy, a removal; not when an empty slot is filled */
+	uint64_t sequence; /* changes with a published copy or a removal, not when an empty slot is filled */
 };
 
 /* The nodes reachable from the root: what a snapshot promises. */
@@ -79,7 +86,7 @@ static inline uint64_t vmem_index_nodes(const struct vmem_index *index)
 /* Where a look-up ended: lets a fill that follows at once skip the walk. Valid until the index changes. */
 struct index_cursor {
 	struct index_node *leaf; /* the leaf node that covers the key, or NULL */
-	bool exclusive;		 /* I1 holds for leaf (and so for its slots, but for pages with more references) */
+	bool exclusive; /* I1 holds for leaf: and for its slots, but for pages with more references */
 };
 
 static inline enum slot_kind slot_kind(slot_t slot)
@@ -102,9 +109,11 @@ static inline slot_t slot_of_frame(vmem_paddr_t pa, vmem_cache_t cache)
 	return pa | (slot_t)cache << 3 | SLOT_FRAME;
 }
 
-/* The slot at key, SLOT_EMPTY if none. cursor may be NULL. Never fails. On the fault path: 7 instructions per inner level, 8 with a cursor.
- * Prefixes are not compared on the way down: a key that is there is found by its digits, and the leaf tells whether it is the right one. */
-static inline slot_t vmem_index_find(const struct vmem_index *index, uint64_t key, struct index_cursor *cursor)
+/* The slot at key, SLOT_EMPTY if none. cursor may be NULL. Never fails. On the fault path: 7
+ * instructions per inner level, 8 with a cursor. Prefixes are not compared on the way down: a key that
+ * is there is found by its digits, and the leaf tells whether it is the right one. */
+static inline slot_t vmem_index_find(
+    const struct vmem_index *index, uint64_t key, struct index_cursor *cursor)
 {
 	struct index_node *node = index->root;
 	slot_t slot = SLOT_EMPTY;
@@ -112,7 +121,8 @@ static inline slot_t vmem_index_find(const struct vmem_index *index, uint64_t ke
 	if (node) {
 		uint64_t head = heads = node->head;
 		while ((uint8_t)head != 0) {
-			node = (struct index_node *)(uintptr_t)node->slot[key >> (head & 63) & (INDEX_FANOUT - 1)];
+			node = (struct index_node *)(uintptr_t)
+				   node->slot[key >> (head & 63) & (INDEX_FANOUT - 1)];
 			head = node->head;
 			heads |= head;
 		}
@@ -129,45 +139,56 @@ static inline slot_t vmem_index_find(const struct vmem_index *index, uint64_t ke
 	return slot;
 }
 
-/* Whether what `slot`, found through `cursor`, holds belongs to this index alone (I1 and, for a page, its own count). */
+/* Whether what `slot`, found through `cursor`, holds belongs to this index alone (I1 and, for a page,
+ * its own count). */
 static inline bool index_exclusive(const struct index_cursor *cursor, slot_t slot)
 {
 	return cursor->exclusive && (slot_kind(slot) != SLOT_PAGE || slot_page(slot)->refs == 1);
 }
 
-/* Makes sure that vmem_index_set() on `paths` different paths cannot fail; false: no memory, nothing changed. promised: see slab.h. */
+/* Makes sure that vmem_index_set() on `paths` different paths cannot fail; false: no memory, nothing
+ * changed. promised: see slab.h. */
 bool vmem_index_reserve(unsigned paths, bool promised);
-/* Most nodes that one reserved path can take: a copy of every node on it, a new leaf, and a new node above that. */
+/* Most nodes that one reserved path can take: a copy of every node on it, a new leaf, and a new node
+ * above that. */
 #define INDEX_PATH_NODES (INDEX_KEY_BITS / INDEX_FANOUT_BITS + 2)
 
-/* Makes sure that vmem_index_remove() of [first, last] cannot fail: exactly the nodes that it will copy, out of what snapshots have
- * promised. So it fails only if the nodes were shared without a promise (I7). Nothing to do, and nothing asked of the allocator, if none is. */
+/* Makes sure that vmem_index_remove() of [first, last] cannot fail: exactly the nodes that it will copy,
+ * out of what snapshots have promised. So it fails only if the nodes were shared without a promise (I7).
+ * Nothing to do, and nothing asked of the allocator, if none is. */
 bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, uint64_t last);
 
-/* Puts slot (not EMPTY) at key and returns what was there: that reference is now the caller's. One reserved path. cursor (may be NULL) as
- * vmem_index_find() left it for this key; afterwards it is as find would leave it now. Bumps the sequence when it copies a path, after
- * publishing each copy and before dropping the old node. */
+/* Puts slot (not EMPTY) at key and returns what was there: that reference is now the caller's. One
+ * reserved path. cursor (may be NULL) as vmem_index_find() left it for this key; afterwards it is as
+ * find would leave it now. Bumps the sequence when it copies a path, after publishing each copy and
+ * before dropping the old node. */
 slot_t vmem_index_set(struct vmem_index *index, uint64_t key, slot_t slot, struct index_cursor *cursor);
 
 /* Called for each slot whose reference the index gives up; may free the page. Must not touch the index. */
 typedef void index_drop_fn(void *arg, uint64_t key, slot_t slot);
 
-/* Empties [first, last]. Whole shared subtrees are let go by one count; slots of what was ours alone go to drop. Time proportional to what is
- * present and ours; reserved by vmem_index_reserve_remove(). Nodes left with nothing are freed, inner ones with one child replaced by it.
- * Iterative. Bumps the sequence if anything was there. */
-void vmem_index_remove(struct vmem_index *index, uint64_t first, uint64_t last, index_drop_fn *drop, void *arg);
+/* Empties [first, last]. Whole shared subtrees are let go by one count; slots of what was ours alone go
+ * to drop. Time proportional to what is present and ours; reserved by vmem_index_reserve_remove(). Nodes
+ * left with nothing are freed, inner ones with one child replaced by it. Iterative. Bumps the sequence
+ * if anything was there. */
+void vmem_index_remove(
+    struct vmem_index *index, uint64_t first, uint64_t last, index_drop_fn *drop, void *arg);
 
-/* The first slot at or after *key and at or before last; false if none. Sets *key, and *exclusive (may be NULL) by I1. */
-bool vmem_index_next(const struct vmem_index *index, uint64_t *key, uint64_t last, slot_t *out_slot, bool *exclusive);
+/* The first slot at or after *key and at or before last; false if none. Sets *key, and *exclusive (may
+ * be NULL) by I1. */
+bool vmem_index_next(
+    const struct vmem_index *index, uint64_t *key, uint64_t last, slot_t *out_slot, bool *exclusive);
 
-/* A snapshot in two steps, both O(1). Promise: as many nodes as the two may have to copy; false: no memory, nothing changed. It is for a snapshot
- * of the index as it is, or is taken back by unpromise before the index changes. */
+/* A snapshot in two steps, both O(1). Promise: as many nodes as the two may have to copy; false: no
+ * memory, nothing changed. It is for a snapshot of the index as it is, or is taken back by unpromise
+ * before the index changes. */
 bool vmem_index_promise(const struct vmem_index *from);
 void vmem_index_unpromise(const struct vmem_index *from);
 /* to (empty) becomes a snapshot of from, which has been promised. Cannot fail. Bumps from's sequence. */
 void vmem_index_snapshot(struct vmem_index *to, struct vmem_index *from);
 
-/* Takes a reference for each thing a slot counts (page) / gives it back without freeing anything: for path copying and tests. */
+/* Takes a reference for each thing a slot counts (page) / gives it back without freeing anything: for
+ * path copying and tests. */
 static inline void slot_hold(slot_t slot)
 {
 	if (slot_kind(slot) == SLOT_PAGE) {
@@ -175,8 +196,10 @@ static inline void slot_hold(slot_t slot)
 	}
 }
 
-/* Walks every node once per index (a node shared by two indexes is visited from both), parents first: validators count references with it. */
-typedef void index_visit_fn(void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive);
+/* Walks every node once per index (a node shared by two indexes is visited from both), parents first:
+ * validators count references with it. */
+typedef void index_visit_fn(
+    void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive);
 void vmem_index_visit(const struct vmem_index *index, index_visit_fn *visit, void *arg);
 /* Panics unless I2, I3, I4 and I6 hold below index. */
 void vmem_index_check(const struct vmem_index *index);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page.h - the frame record: 32 bytes for each frame of RAM, and how record, frame number and address turn into each other.
+ * page.h - the frame record: 32 bytes for each frame of RAM, and how record, frame number and address turn
+ * into each other.
  *
- * "Frame" is the memory, "page" is its record. The first eight bytes mean the same in every kind, so that a lock-free walker may
- * look at a record of which it does not yet know the kind (DESIGN.md, "The frame record").
+ * "Frame" is the memory, "page" is its record. The first eight bytes mean the same in every kind, so that a
+ * lock-free walker may look at a record of which it does not yet know the kind (DESIGN.md, "The frame
+ * record").
  */
 #ifndef VMEM_PAGE_H
 #define VMEM_PAGE_H
@@ -60,15 +62,16 @@ _Static_assert(sizeof(struct vmem_page) == 32, "a frame record is 32 bytes: 0.8 
 
 enum {
 	PAGE_F_EXEC_SYNCED = 1u << 0, /* instruction fetch sees the content (cleared by every kernel write) */
-	PAGE_F_ODD_CACHE = 1u << 1,   /* leaves exist, or existed, with another attribute than write-back: linear map was changed */
+	PAGE_F_ODD_CACHE = 1u << 1,   /* mapped with another attribute than write-back, linear map changed */
 	PAGE_F_LARGE = 1u << 2,	      /* was allocated as part of a block that a large leaf maps */
-	PAGE_F_DIRTY = 1u << 3,	      /* harvested from an entry: a store happened since the content was last cleaned */
+	PAGE_F_DIRTY = 1u << 3,	      /* harvested from an entry: stored to since it was last clean */
 	PAGE_F_ACCESSED = 1u << 4,    /* harvested from an entry */
 	PAGE_F_POISONED = 1u << 5,    /* free, and filled with the poison (VMEM_DEBUG) */
 };
 #define PAGE_NIL UINT32_MAX
 
-/* A range of RAM and where its records are. Each range has an array of records of its own; numbers count through all of them. */
+/* A range of RAM and where its records are. Each range has an array of records of its own; numbers count
+ * through all of them. */
 struct page_range {
 	uint64_t first_pfn; /* frame number of pages[0] */
 	uint64_t count;
@@ -116,26 +119,30 @@ static inline struct vmem_page *pa_to_page(vmem_paddr_t pa)
 	return vmem_page_search(pa);
 }
 
-static inline vmem_paddr_t page_to_pa(const struct vmem_page *page)
+/* The range of a record, and its index there. */
+static inline const struct page_range *page_locate(const struct vmem_page *page, uint64_t *out_index)
 {
 	const struct page_range *r = &vmem_page_ranges.range[0];
-	uint64_t index = page_range_index(r, page);
-	if (__builtin_expect(index >= r->count, 0)) {
+	*out_index = page_range_index(r, page);
+	if (__builtin_expect(*out_index >= r->count, 0)) {
 		r = vmem_page_range_of(page);
-		index = page_range_index(r, page);
+		*out_index = page_range_index(r, page);
 	}
+	return r;
+}
+
+static inline vmem_paddr_t page_to_pa(const struct vmem_page *page)
+{
+	uint64_t index;
+	const struct page_range *r = page_locate(page, &index);
 	return (r->first_pfn + index) << VMEM_PAGE_SHIFT;
 }
 
 /* Page numbers: what the 32-bit links of a record hold. */
 static inline uint32_t page_to_number(const struct vmem_page *page)
 {
-	const struct page_range *r = &vmem_page_ranges.range[0];
-	uint64_t index = page_range_index(r, page);
-	if (__builtin_expect(index >= r->count, 0)) {
-		r = vmem_page_range_of(page);
-		index = page_range_index(r, page);
-	}
+	uint64_t index;
+	const struct page_range *r = page_locate(page, &index);
 	return (uint32_t)(r->first_number + index);
 }
 

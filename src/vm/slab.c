@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slab.c - objects of equal size out of frames: allocation is a pop, and the frame's record says all about the frame.
+ * slab.c - objects of equal size out of frames: allocation is a pop, and the frame's record says all about
+ * the frame.
  *
- * A frame holds `capacity` objects of one type. Its free ones form a list through their first eight bytes, most recently freed first; the
- * record has the list's head and the number in use. Each type takes from one frame, `current`, until that is exhausted; the head of its
- * list is type->next instead, and its record counts all its objects as in use, so that a hit touches neither record nor list.
+ * A frame holds `capacity` objects of one type. Its free ones form a list through their first eight bytes,
+ * most recently freed first; the record has the list's head and the number in use. Each type takes from one
+ * frame, `current`, until that is exhausted; the head of its list is type->next instead, and its record
+ * counts all its objects as in use, so that a hit touches neither record nor list.
  *
- *     type -> current  [o.ooo.]        partial -> [o...o.] -> [..o...]      full -> [oooooo]      spare [......]
+ *     type -> current [o.ooo.]    partial -> [o...o.] -> [..o...]    full -> [oooooo]    spare [......]
  *
- * S1 A frame of a type is current, or the spare, or on the list that its number of free objects says. The spare is empty.
+ * S1 A frame of a type is current, or the spare, or on the list that its number of free objects says.
+ *    The spare is empty.
  * S2 type->free is the sum of the free objects of all its frames; free + in use = total.
  * S3 An object is 0 mod size in its frame, and on the frame's free list exactly if it is free.
- * S4 A promise can be kept: free + covered >= promised, where covered is what the promised frames would hold. Ordinary reservations
- *    leave promised - covered objects alone.
+ * S4 A promise can be kept: free + covered >= promised, where covered is what the promised frames would
+ *    hold. Ordinary reservations leave promised - covered objects alone.
  *
- * A frame whose last object is freed becomes the spare; if there is one, it goes back to the frame allocator (unless S4 wants its
- * objects). The library is entered by one CPU at a time, so no reader can be looking at it then (contract 6.2).
+ * A frame whose last object is freed becomes the spare; if there is one, it goes back to the frame
+ * allocator (unless S4 wants its objects). The library is entered by one CPU at a time, so no reader can be
+ * looking at it then (contract 6.2).
  *
  * Locks: none of its own (vmem/host.h).
  */
@@ -42,7 +46,7 @@ void vmem_slabs_init(void)
 	}
 }
 
-/* Lists of frames ------------------------------------------------------------------------------------------------------------------ */
+/* Lists of frames ------------------------------------------------------------------------------ */
 
 static void list_push(uint32_t *list, struct vmem_page *page)
 {
@@ -81,7 +85,8 @@ static struct vmem_page *frame_new(struct slab_type *type, bool promised)
 	unsigned char *base = page_to_virt(page);
 	__builtin_memset(base, 0, VMEM_PAGE_SIZE);
 	for (uint32_t i = 0; i < type->capacity; i++) {
-		*(void **)(void *)(base + i * type->size) = i + 1 < type->capacity ? base + (i + 1) * type->size : NULL;
+		*(void **)(void *)(base + i * type->size) =
+		    i + 1 < type->capacity ? base + (i + 1) * type->size : NULL;
 	}
 	page->u.slab.type = type;
 	page->u.slab.first_free = 0;
@@ -111,12 +116,14 @@ static bool may_drop(const struct slab_type *type)
 	return type->free - type->capacity >= kept(type);
 }
 
-/* Allocation ----------------------------------------------------------------------------------------------------------------------- */
+/* Allocation ----------------------------------------------------------------------------------- */
 
 /* The free list of a frame that is not current. */
 static void *free_list(const struct vmem_page *page)
 {
-	return page->u.slab.first_free == SLAB_NONE ? NULL : (unsigned char *)page_to_virt(page) + page->u.slab.first_free;
+	return page->u.slab.first_free == SLAB_NONE
+		   ? NULL
+		   : (unsigned char *)page_to_virt(page) + page->u.slab.first_free;
 }
 
 void *vmem_slab_alloc_slow(struct slab_type *type)
@@ -151,7 +158,8 @@ void *vmem_slab_alloc_slow(struct slab_type *type)
 static __attribute__((noinline)) void free_elsewhere(struct slab_type *type, void *object)
 {
 	struct vmem_page *page = pa_to_page(virt_to_phys(object));
-	VMEM_CHECK(page && page->kind == PAGE_SLAB && page->u.slab.type == type, "a small object is freed that is not of its type");
+	VMEM_CHECK(page && page->kind == PAGE_SLAB && page->u.slab.type == type,
+	    "a small object is freed that is not of its type");
 	bool was_full = page->u.slab.first_free == SLAB_NONE;
 	*(void **)object = free_list(page);
 	page->u.slab.first_free = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
@@ -230,7 +238,7 @@ void vmem_slab_release(enum slab_id id, uint64_t count)
 	}
 }
 
-/* Validation and maintenance ------------------------------------------------------------------------------------------------------- */
+/* Validation and maintenance ------------------------------------------------------------------- */
 
 uint64_t vmem_slab_in_use(enum slab_id id)
 {
@@ -264,10 +272,12 @@ static uint32_t count_free(const struct slab_type *type, const struct vmem_page 
 {
 	const unsigned char *base = page_to_virt(page);
 	uint32_t free = 0;
-	VMEM_CHECK(page->kind == PAGE_SLAB && page->u.slab.type == type, "a frame of small objects is not of its type");
+	VMEM_CHECK(page->kind == PAGE_SLAB && page->u.slab.type == type,
+	    "a frame of small objects is not of its type");
 	for (const void *at = any_free_list(type, page); at; at = *(void *const *)at) {
 		uint64_t offset = (uint64_t)((uintptr_t)at - (uintptr_t)base);
-		VMEM_CHECK(offset % type->size == 0 && offset / type->size < type->capacity, "a free list of small objects is damaged (S3)");
+		VMEM_CHECK(offset % type->size == 0 && offset / type->size < type->capacity,
+		    "a free list of small objects is damaged (S3)");
 		VMEM_CHECK(++free <= type->capacity, "a free list of small objects has a cycle (S3)");
 	}
 	return free;
@@ -302,7 +312,8 @@ void vmem_slab_trim(void)
 static uint32_t check_frame(const struct slab_type *type, const struct vmem_page *page)
 {
 	uint32_t free = count_free(type, page);
-	VMEM_CHECK(free + page->u.slab.in_use == type->capacity, "a frame's count of small objects in use is wrong (S2)");
+	VMEM_CHECK(free + page->u.slab.in_use == type->capacity,
+	    "a frame's count of small objects in use is wrong (S2)");
 	return free;
 }
 
@@ -314,7 +325,8 @@ static void check_type(const struct slab_type *type)
 		frames++;
 	}
 	if (type->spare) {
-		VMEM_CHECK(check_frame(type, type->spare) == type->capacity, "the spare frame of a type is not empty (S1)");
+		VMEM_CHECK(check_frame(type, type->spare) == type->capacity,
+		    "the spare frame of a type is not empty (S1)");
 		free += type->capacity;
 		frames++;
 	}
@@ -325,10 +337,12 @@ static void check_type(const struct slab_type *type)
 		frames++;
 	}
 	for (uint32_t number = type->full; number != PAGE_NIL; number = number_to_page(number)->next) {
-		VMEM_CHECK(check_frame(type, number_to_page(number)) == 0, "a frame with a free object is on the list of full ones (S1)");
+		VMEM_CHECK(check_frame(type, number_to_page(number)) == 0,
+		    "a frame with a free object is on the list of full ones (S1)");
 		frames++;
 	}
-	VMEM_CHECK(free == type->free && frames * type->capacity == type->total, "a type's count of small objects is wrong (S2)");
+	VMEM_CHECK(free == type->free && frames * type->capacity == type->total,
+	    "a type's count of small objects is wrong (S2)");
 	VMEM_CHECK(free + type->covered >= type->promised, "a promise of small objects cannot be kept (S4)");
 }
 
@@ -341,5 +355,6 @@ void vmem_slab_check(void)
 	}
 	struct vmem_frame_stats stats;
 	vmem_frame_stats(&stats);
-	VMEM_CHECK(objects <= stats.reserved, "frames counted for promised small objects are not reserved (S4)");
+	VMEM_CHECK(
+	    objects <= stats.reserved, "frames counted for promised small objects are not reserved (S4)");
 }

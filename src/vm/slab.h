@@ -2,16 +2,25 @@
 /*
  * slab.h - the library's small objects, each type from frames of its own.
  *
- * Memory stays of its type until its whole frame is given back, which happens only at points where no lock-free reader can look at
- * it (contract 6.2); a freed object keeps its bytes but for the first eight (the free link), so generations survive free and reuse when
- * they lie behind them.
+ * Memory stays of its type until its whole frame is given back, which happens only at points where no
+ * lock-free reader can look at it (contract 6.2); a freed object keeps its bytes but for the first eight
+ * (the free link), so generations survive free and reuse when they lie behind them.
  */
 #ifndef VMEM_SLAB_H
 #define VMEM_SLAB_H
 
 #include "frame.h"
 
-enum slab_id { SLAB_REGION, SLAB_VMAR, SLAB_INDEX_NODE, SLAB_STORE, SLAB_OBJECT, SLAB_LINEAGE, SLAB_ASPACE, SLAB_COUNT };
+enum slab_id {
+	SLAB_REGION,
+	SLAB_VMAR,
+	SLAB_INDEX_NODE,
+	SLAB_STORE,
+	SLAB_OBJECT,
+	SLAB_LINEAGE,
+	SLAB_ASPACE,
+	SLAB_COUNT
+};
 
 /* What an object of a type is: at least 8 bytes, at most a page; align a power of two, at least 8. */
 struct slab_spec {
@@ -22,7 +31,7 @@ extern const struct slab_spec vmem_slab_specs[SLAB_COUNT]; /* one place knows al
 
 /* What the library keeps of a type. Fields are slab.c's; here for the inline hit path. */
 struct slab_type {
-	void *next;		   /* first free object of current's frame, linked by their first eight bytes; NULL: none */
+	void *next; /* first free object of current's frame, linked by their first bytes; or NULL */
 	uint64_t free;		   /* free objects in all frames of the type */
 	uintptr_t base;		   /* address of current's frame; 0: none yet */
 	struct vmem_page *current; /* the frame that objects are taken from; NULL: none yet */
@@ -30,7 +39,7 @@ struct slab_type {
 	uint64_t promised;	   /* objects promised (vmem_slab_promise) */
 	uint64_t covered;	   /* of those, how many the promised frames could hold */
 	struct vmem_page *spare;   /* one frame without an object in use, in no list; or NULL */
-	uint32_t partial;	   /* frames with a free object, but for current; page numbers, linked by next and prev */
+	uint32_t partial;	   /* frames with a free object, but for current; by page number */
 	uint32_t full;		   /* frames without, but for current */
 	uint32_t size;		   /* an object and the gap behind it */
 	uint32_t capacity;	   /* objects in a frame */
@@ -39,15 +48,18 @@ extern struct slab_type vmem_slab_types[SLAB_COUNT];
 #define SLAB_NONE UINT32_MAX
 
 void vmem_slabs_init(void);
-/* One object, contents as they come (the first 8 bytes indeterminate, the rest zero when the frame is new, else as freed). NULL: no frame. */
+/* One object, contents as they come (the first 8 bytes indeterminate, the rest zero when the frame is
+ * new, else as freed). NULL: no frame. */
 static inline void *vmem_slab_alloc(enum slab_id id);
 void vmem_slab_free(enum slab_id id, void *object);
-/* Makes sure that the next `count` allocations of the type cannot fail (until somebody else allocates of it). False: no memory, nothing lost.
- * promised: may use what was promised; then it fails only where more is wanted than was. */
+/* Makes sure that the next `count` allocations of the type cannot fail (until somebody else allocates of
+ * it). False: no memory, nothing lost. promised: may use what was promised; then it fails only where
+ * more is wanted than was. */
 bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised);
 
-/* Promises: `count` more objects of the type can be had by vmem_slab_reserve(.., promised = true) until they are released. O(1): a counter,
- * and frames kept back by vmem_frame_reserve(). Who takes a promised object releases it himself. False: no memory, nothing changed. */
+/* Promises: `count` more objects of the type can be had by vmem_slab_reserve(.., promised = true) until
+ * they are released. O(1): a counter, and frames kept back by vmem_frame_reserve(). Who takes a promised
+ * object releases it himself. False: no memory, nothing changed. */
 bool vmem_slab_promise(enum slab_id id, uint64_t count);
 void vmem_slab_release(enum slab_id id, uint64_t count);
 

@@ -2,9 +2,10 @@
 /*
  * trace.h - what hosted tests see and steer of the frame allocator. Empty in a kernel.
  *
- * VMEM_TRACE_ALLOC and VMEM_TRACE_FREE tell of each block that leaves the allocator and comes back (frames that move between a CPU's
- * cache and the buddy lists are not told: they are free in both). VMEM_FAIL_ALLOCATION() answers true where the test wants this
- * allocation to find no memory; it is asked once in each call that may answer so, before anything has changed.
+ * VMEM_TRACE_ALLOC and VMEM_TRACE_FREE tell of each block that leaves the allocator and comes back (frames
+ * that move between a CPU's cache and the buddy lists are not told: they are free in both).
+ * VMEM_FAIL_ALLOCATION() answers true where the test wants this allocation to find no memory; it is asked
+ * once in each call that may answer so, before anything has changed.
  */
 #ifndef VMEM_TRACE_H
 #define VMEM_TRACE_H

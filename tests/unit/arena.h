@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.h - a host for the modules that need frames and nothing else: RAM out of mmap, panics that a test can expect, an owner for
- * every frame, and allocations that fail on request. Included by one test program each; it is the program's host and its machine.
+ * arena.h - a host for the modules that need frames and nothing else: RAM out of mmap, panics that a test
+ * can expect, an owner for every frame, and allocations that fail on request. Included by one test program
+ * each; it is the program's host and its machine.
  */
 #ifndef TEST_ARENA_H
 #define TEST_ARENA_H
@@ -30,7 +31,8 @@
 static unsigned char *arena_memory;
 static unsigned char arena_owned[ARENA_FRAMES]; /* what the allocator has told of each frame */
 static unsigned arena_cpu;
-static long arena_asked, arena_fail_at = -1; /* which question to machine_fail_allocation() is answered by yes */
+/* Which question to machine_fail_allocation() is answered by yes. */
+static long arena_asked, arena_fail_at = -1;
 static jmp_buf *arena_panic_to;
 static const char *arena_panic_rule;
 
@@ -45,23 +47,24 @@ _Noreturn void vmem_host_panic(const char *rule)
 }
 
 #ifndef __clang__
-#pragma GCC diagnostic ignored "-Wclobbered" /* of what PANICS jumps out of, no test reads a variable that the statement changes */
+/* Of what PANICS jumps out of, no test reads a variable that the statement changes. */
+#pragma GCC diagnostic ignored "-Wclobbered"
 #endif
 
 /* True if running the statement panics with a rule that contains `words`. */
-#define PANICS(statement, words)                                                                                                   \
-	({                                                                                                                         \
-		jmp_buf here_;                                                                                                     \
-		arena_panic_rule = NULL;                                                                                           \
-		if (setjmp(here_) == 0) {                                                                                          \
-			arena_panic_to = &here_;                                                                                   \
-			statement;                                                                                                 \
-		}                                                                                                                  \
-		arena_panic_to = NULL;                                                                                             \
-		if (arena_panic_rule && !strstr(arena_panic_rule, words)) {                                                        \
-			fprintf(stderr, "another panic: %s\n", arena_panic_rule);                                                  \
-		}                                                                                                                  \
-		arena_panic_rule && strstr(arena_panic_rule, words);                                                               \
+#define PANICS(statement, words)                                                                             \
+	({                                                                                                   \
+		jmp_buf here_;                                                                               \
+		arena_panic_rule = NULL;                                                                     \
+		if (setjmp(here_) == 0) {                                                                    \
+			arena_panic_to = &here_;                                                             \
+			statement;                                                                           \
+		}                                                                                            \
+		arena_panic_to = NULL;                                                                       \
+		if (arena_panic_rule && !strstr(arena_panic_rule, words)) {                                  \
+			fprintf(stderr, "another panic: %s\n", arena_panic_rule);                            \
+		}                                                                                            \
+		arena_panic_rule && strstr(arena_panic_rule, words);                                         \
 	})
 
 unsigned vmem_host_cpu(void);
@@ -104,7 +107,8 @@ static vmem_status_t arena_start_ranges(const struct vmem_ram *ram, unsigned cou
 {
 	const struct vmem_ram all = {ARENA_PA, (uint64_t)ARENA_FRAMES << VMEM_PAGE_SHIFT};
 	if (!arena_memory) {
-		arena_memory = mmap(NULL, (size_t)all.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		arena_memory = mmap(NULL, (size_t)all.length, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		assert_true(arena_memory != MAP_FAILED);
 	}
 	vmem_direct_map = (uint64_t)(uintptr_t)arena_memory - ARENA_PA;

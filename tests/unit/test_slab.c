@@ -162,14 +162,16 @@ static void test_promise(void **state)
 	}
 	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 1, false));
 	assert_int_equal(stats().free, 3);
-	/* One promised node takes a frame; the six others of it stay kept: two frames and one object are promised. */
+	/* One promised node takes a frame; the six others of it stay kept: two frames and one object are
+	 * promised. */
 	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 1, true));
 	void *node[15];
 	node[0] = vmem_slab_alloc(SLAB_INDEX_NODE);
 	vmem_slab_release(SLAB_INDEX_NODE, 1);
 	check();
 	assert_int_equal(stats().reserved, 2);
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 6, false)); /* 14 left of the promise, and two frames for them */
+	assert_true(vmem_slab_reserve(
+	    SLAB_INDEX_NODE, 6, false)); /* 14 left of the promise, and two frames for them */
 	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 7, false));
 	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 14, true));
 	assert_int_equal(stats().reserved, 0);
@@ -202,7 +204,8 @@ static void test_promise_keeps_frames(void **state)
 	assert_true(vmem_slab_promise(SLAB_INDEX_NODE, 21));
 	while (vmem_frame_take(PAGE_DATA)) {
 	}
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 21, true)); /* the promise is three frames of free objects now */
+	assert_true(vmem_slab_reserve(
+	    SLAB_INDEX_NODE, 21, true)); /* the promise is three frames of free objects now */
 	assert_int_equal(stats().reserved, 0);
 	for (unsigned i = 0; i < 28; i++) {
 		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
