@@ -21,6 +21,7 @@
 #include <vmem/init.h>
 #include <vmem/trap.h>
 
+#include "arch.h"
 #include "machine.h"
 
 #define PAGE VMEM_PAGE_SIZE
@@ -55,9 +56,17 @@ static inline void space_boot(const struct machine_config *config)
 	    .seed = 1,
 	};
 	assert_int_equal(vmem_library_init(&library), VMEM_OK);
+	for (unsigned i = 1; i < config->cpus; i++) {
+		machine_cpu_set(i);
+		vmem_arch_cpu_init();
+	}
+	machine_cpu_set(0);
 }
 
-/* Every structure agrees with every other, every TLB with the tables, and the machine has nothing to object to. */
+/*
+ * Every structure agrees with every other, every TLB with the tables, and the machine has nothing to
+ * object to.
+ */
 static inline void space_clean(void)
 {
 	vmem_check();
@@ -120,7 +129,10 @@ static inline enum vmem_fault_result user_exec(struct vmem_aspace *aspace, uint6
 	return user_access(aspace, va, MACHINE_EXEC, out, sizeof(*out));
 }
 
-/* What user mode may do at va, found by trying: a set of VMEM_READ, VMEM_WRITE, VMEM_EXEC. What is there is written back. */
+/*
+ * What user mode may do at va, found by trying: a set of VMEM_READ, VMEM_WRITE, VMEM_EXEC. What is there
+ * is written back.
+ */
 static inline unsigned user_may(struct vmem_aspace *aspace, uint64_t va)
 {
 	uint64_t value = 0, unread;
