@@ -83,6 +83,17 @@ static uint32_t rotate(uint32_t x, unsigned by)
 	return x >> by | x << (32 - by);
 }
 
+/* One round; the caller passes the eight words in turn, so that none has to move. */
+static inline void hash_round(const uint32_t s[8], unsigned i, uint32_t *d, uint32_t *h, uint32_t added)
+{
+	const uint32_t a = s[-i & 7], b = s[(1 - i) & 7], c = s[(2 - i) & 7];
+	const uint32_t e = s[(4 - i) & 7], f = s[(5 - i) & 7], g = s[(6 - i) & 7];
+
+	*h += (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + (g ^ (e & (f ^ g))) + added;
+	*d += *h;
+	*h += (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | (c & (a | b)));
+}
+
 static void compress(uint32_t state[8], const unsigned char *block)
 {
 	uint32_t w[64], s[8];
@@ -98,16 +109,11 @@ static void compress(uint32_t state[8], const unsigned char *block)
 		w[i] = w[i - 16] + s0 + w[i - 7] + s1;
 	}
 	memcpy(s, state, sizeof(s));
-	for (unsigned i = 0; i < 64; i++) {
-		uint32_t s1 = rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25);
-		uint32_t choose = (s[4] & s[5]) ^ (~s[4] & s[6]);
-		uint32_t t1 = s[7] + s1 + choose + round_constant[i] + w[i];
-		uint32_t s0 = rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22);
-		uint32_t majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-
-		memmove(s + 1, s, 7 * sizeof(s[0]));
-		s[4] += t1;
-		s[0] = t1 + s0 + majority;
+	for (unsigned i = 0; i < 64; i += 8) {
+#pragma GCC unroll 8
+		for (unsigned k = 0; k < 8; k++) {
+			hash_round(s, k, &s[(3 - k) & 7], &s[(7 - k) & 7], round_constant[i + k] + w[i + k]);
+		}
 	}
 	for (unsigned i = 0; i < 8; i++) {
 		state[i] += s[i];
@@ -148,9 +154,7 @@ int main(int argc, char **argv)
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		for (unsigned i = 0; i < 8; i++) {
-			memory[at + i] = (unsigned char)(x >> 8 * i);
-		}
+		memcpy(memory + at, &x, sizeof(x));
 	}
 	sha256(memory, BYTES, hex);
 	if (munmap(memory, BYTES) != 0) {

@@ -7,6 +7,8 @@ import re
 import shlex
 import subprocess
 
+import cpio
+import machine
 import run as examples_run
 
 LIST = os.path.join(examples_run.USER, "cases")
@@ -113,6 +115,20 @@ def _run(bench, case, options=()):
     return "%s\n%s\n---- standard error\n%s\n%s" % (wrong, out[:6000].decode(errors="backslashreplace"), err[:4000], "\n".join(own))
 
 
+def _interleaved(bench, cpu):
+    """Two programs that hold other values in all vector registers, by turns: the demonstration's pair alone, on one CPU model."""
+    program = _read(bench.program("vectors"))
+    archive = cpio.archive({"bin/vectors": program, "etc/demo": b"0 vectors 1 &\n0 vectors 2\n"})
+    log = []
+    boot = machine.Boot(bench.isa, bench.kernel, archive, [], cpu=cpu, timeout=120)
+    ending = machine.run(boot, lambda data: None, lambda data: None, log.append)
+    text = "\n".join(log)
+    order = [text.find("vectors " + said) for said in ("1: begin", "2: begin", "1: 60 rounds, 0 wrong", "2: 60 rounds, 0 wrong")]
+    if ending.status == 0 and 0 <= min(order) and max(order[:2]) < min(order[2:]):
+        return ""
+    return "%s\n%s" % (ending, text[-4000:])
+
+
 def cases(isa, modes, cpus):
     """Name -> function of a Bench that returns what is wrong. modes and cpus: the paging modes and CPU models to go through as well."""
     known = _cases()
@@ -124,5 +140,7 @@ def cases(isa, modes, cpus):
     for label, options in settings:
         for name in SHORT:
             table["%s, Linux %s" % (label, name)] = lambda b, c=known[name], o=options: _run(b, c, o)
+    for cpu in cpus:
+        table["cpu %s, vectors interleaved" % cpu] = lambda b, c=cpu: _interleaved(b, c)
     table["128 MiB of memory, Linux hash64"] = lambda b: _run(b, known["hash64"], ["--memory", "128"])
     return table
