@@ -66,7 +66,7 @@ static void show(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 		page[i].flags &= (uint8_t)~PAGE_F_ODD_CACHE;
 		(void)vmem_pmap_exchange(vmem_kernel_pmap(), direct_va(pa), arch_pte_make_leaf(pa, 0, leaf));
 		if (vmem_mmu.features & MMU_CACHES_INVALID) {
-			vmem_flush_granted(vmem_kernel_pmap(), direct_va(pa));
+			vmem_flush_granted(vmem_kernel_pmap(), direct_va(pa), false);
 		}
 	}
 }

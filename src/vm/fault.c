@@ -102,7 +102,7 @@ static vmem_vaddr_t large_window(const struct fault *f)
 	uint64_t size = arch_level_size(1);
 	vmem_vaddr_t base = f->va & ~(size - 1);
 	slot_t slot;
-	if (!(f->aspace->large || region->flags & VMEM_MAP_LARGE) || f->at.slot || f->at.level != 1 ||
+	if (!(f->aspace->large || region->flags & VMEM_MAP_LARGE) || f->at.slot ||
 	    !(vmem_mmu.leaf_levels & 2u) || base < region->span.start ||
 	    region->span.length - (base - region->span.start) < size) {
 		return 1;
@@ -311,7 +311,7 @@ static bool settle_present(struct fault *f, arch_pte_t entry)
 		vmem_pmap_set(pmap, f->at, base, arch_pte_pa(entry, f->at.level), noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
 	}
 	f->aspace->faults.spurious++;
-	vmem_flush_granted(pmap, f->va);
+	vmem_flush_granted(pmap, f->va, (vmem_mmu.features & MMU_CACHES_INVALID) != 0);
 	return true;
 }
 

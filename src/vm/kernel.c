@@ -73,6 +73,7 @@ static vmem_status_t enter_all(struct region *region)
 		struct vmem_batch batch;
 		vmem_batch_begin(&batch, &kernel_aspace.pmap);
 		vmem_batch_leaves(&batch, region->span.start, region->span.start + (region->span.length - 1), 0);
+		batch.tables_changed = true;
 		vmem_batch_end(&batch);
 	}
 	return VMEM_OK;

@@ -134,6 +134,9 @@ vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigne
 			w.level--;
 			w.slot = (arch_pte_t *)page_to_virt(page) + slot_index(va, w.level);
 		}
+		if (vmem_mmu.features & MMU_CACHES_INVALID) {
+			vmem_flush_granted(pmap, va, true);
+		}
 	}
 	*out = (struct pmap_entry){ w.slot, table_of(w.slot), w.level };
 	if (level == 0) {
@@ -223,7 +226,7 @@ void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va
 	}
 	vmem_arch_publish();
 	if (vmem_mmu.features & MMU_CACHES_INVALID) {
-		vmem_flush_granted(pmap, va);
+		vmem_flush_granted(pmap, va, false);
 	}
 }
 

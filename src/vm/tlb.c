@@ -186,7 +186,7 @@ void vmem_batch_begin(struct vmem_batch *batch, struct vmem_pmap *pmap)
 	batch->pmap = pmap;
 	batch->tables = NULL;
 	batch->count = 0;
-	batch->unhooked = false;
+	batch->tables_changed = false;
 }
 
 /* Ranges nearer than this join: a flush of a few pages more is cheaper than one flush more. */
@@ -214,7 +214,7 @@ void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table)
 {
 	vmem_vaddr_t base = table->u.table.base;
 	vmem_batch_leaves(batch, base, base + (arch_level_size(table->order + 1u) - 1), table->order + 1u);
-	batch->unhooked = true;
+	batch->tables_changed = true;
 	table->u.table.pmap = (struct vmem_pmap *)(void *)batch->tables;
 	batch->tables = table;
 }
@@ -234,7 +234,7 @@ void vmem_batch_end(struct vmem_batch *batch)
 			.pages = ((batch->range[i].last - start) >> arch_level_shift(level)) + 1,
 			.asid = hardware_id(batch->pmap),
 			.level = (uint8_t)level,
-			.flags = (uint8_t)((batch->unhooked ? FLUSH_TABLES : 0) | (batch->pmap->kernel ? FLUSH_GLOBAL : 0)),
+			.flags = (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) | (batch->pmap->kernel ? FLUSH_GLOBAL : 0)),
 		};
 	}
 	run_everywhere(batch->pmap, &job);
@@ -246,13 +246,13 @@ void vmem_batch_end(struct vmem_batch *batch)
 	vmem_batch_begin(batch, batch->pmap);
 }
 
-void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va)
+void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables)
 {
 	const struct arch_flush flush = {
 		.start = va & ~VMEM_PAGE_MASK,
 		.pages = 1,
 		.asid = hardware_id(pmap),
-		.flags = pmap->kernel ? FLUSH_GLOBAL : 0,
+		.flags = (uint8_t)((pmap->kernel ? FLUSH_GLOBAL : 0) | (tables ? FLUSH_TABLES : 0)),
 	};
 	vmem_arch_flush(&flush);
 }

@@ -26,7 +26,7 @@ struct vmem_batch {
 	struct vmem_pmap *pmap;
 	struct vmem_page *tables; /* unhooked page tables, chained through their pmap field */
 	unsigned count;		  /* of ranges in use; 0: nothing is owed */
-	bool unhooked;		  /* table entries went: upper-level entries must be forgotten too */
+	bool tables_changed;	  /* upper-level entries must be forgotten too */
 	struct {
 		vmem_vaddr_t first, last; /* last is of the last byte */
 		unsigned level;		  /* smallest level of a recorded leaf */
@@ -40,8 +40,9 @@ void vmem_batch_leaves(struct vmem_batch *batch, vmem_vaddr_t first, vmem_vaddr_
 void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table);
 /* Flushes what is owed, everywhere, then frees the tables. The batch is empty afterwards and may go on. */
 void vmem_batch_end(struct vmem_batch *batch);
-/* Forgets a possibly cached invalid or stricter entry at va on this CPU: after granting, where the CPU may need it. */
-void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va);
+/* Forgets a possibly cached invalid or stricter entry at va on this CPU: after granting, where the CPU may need it. tables: and the upper-level
+ * entries on the way to it. */
+void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables);
 
 /* Makes the pmap current on this CPU (NULL: none), giving it an id of the running generation. */
 void vmem_pmap_activate(struct vmem_pmap *pmap);
