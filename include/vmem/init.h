@@ -47,6 +47,12 @@ struct vmem_config {
  */
 vmem_status_t vmem_library_init(const struct vmem_config *config);
 
+/**
+ * Sets this CPU's MMU up as the boot CPU's (memory types, address-space ids, hardware dirty). The CPU runs on the kernel's tables.
+ * Context: once on every other CPU, before its first vmem_aspace_activate(); cannot fail.
+ */
+void vmem_library_init_cpu(void);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

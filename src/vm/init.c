@@ -75,3 +75,8 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 	vmem_arch_page_clear(phys_to_virt(vmem_zero_frame));
 	return vmem_kernel_init(config->kernel_start, config->kernel_length);
 }
+
+void vmem_library_init_cpu(void)
+{
+	vmem_arch_cpu_init();
+}

@@ -4,7 +4,7 @@
  * specification ("Sv39", "Svnapot", "Svpbmt"): nothing here uses a constant of the codec but the numbers of
  * the features.
  */
-#define ISA_BASE (MMU_CACHES_INVALID | MMU_NX | MMU_LIVE_SPLIT)
+#define ISA_BASE (MMU_CACHES_INVALID | MMU_ICACHE_LOCAL | MMU_NX | MMU_LIVE_SPLIT)
 #define ISA_ALL (ISA_BASE | MMU_HW_DIRTY | ARCH_FEATURE_SVPBMT | ARCH_FEATURE_SVNAPOT)
 #define ISA_VARIANTS                                                                                         \
 	{"svade", {3, 39, 56, 0, 7, 1, ISA_BASE}},                                                           \

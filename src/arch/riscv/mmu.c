@@ -62,7 +62,7 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 	uint64_t satp = insn_read_satp();
 	unsigned mode = (unsigned)(satp >> SATP_MODE_SHIFT);
 	unsigned levels = mode >= SATP_MODE_SV39 && mode <= SATP_MODE_SV57 ? mode - SATP_MODE_SV39 + 3 : 0;
-	uint32_t features = MMU_CACHES_INVALID | MMU_LIVE_SPLIT | MMU_NX;
+	uint32_t features = MMU_CACHES_INVALID | MMU_ICACHE_LOCAL | MMU_LIVE_SPLIT | MMU_NX;
 	bool pbmt = (isa_features & VMEM_RISCV_SVPBMT) != 0;
 
 	hart.satp = satp & ~SATP_ASID;
