@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Rules of the tree that a machine can read: layout of files, and that the software machine knows nothing of src/."""
+
+import os
+import re
+import subprocess
+
+import build
+import hosted
+
+WHAT = "the rules of CONTRIBUTING.md that can be read from the files"
+FILE_LINES, FUNCTION_LINES, COLUMNS = 600, 60, 110
+CODE = (".c", ".h", ".S", ".py", ".sh", ".ld")
+UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")) + r")\b")
+
+
+def files():
+    done = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=build.ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode == 0:
+        return sorted(name for name in done.stdout.split("\n") if name and os.path.isfile(os.path.join(build.ROOT, name)))
+    found = []
+    for directory, folders, names in os.walk(build.ROOT):
+        folders[:] = [name for name in folders if name not in ("build", ".git", "__pycache__")]
+        found += [os.path.relpath(os.path.join(directory, name), build.ROOT) for name in names]
+    return sorted(found)
+
+
+def functions(lines):
+    """(first line number, length) of each function: from its opening brace in the first column to the closing one."""
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            start = number
+        elif line.rstrip() == "}" and start:
+            yield start, number - start - 1
+            start = None
+
+
+def width(line):
+    return len(line.expandtabs(8))
+
+
+def run(rep, options):
+    long_files, long_functions, wide, unlicensed, unfinished, bare = [], [], [], [], [], []
+    for name in files():
+        if not name.endswith(CODE):
+            continue
+        with open(os.path.join(build.ROOT, name), errors="replace") as file:
+            lines = file.read().split("\n")
+        if len(lines) - 1 > FILE_LINES:
+            long_files.append("%s: %d lines" % (name, len(lines) - 1))
+        if not any("SPDX-License-Identifier: MIT" in line for line in lines[:3]):
+            unlicensed.append(name)
+        unfinished += ["%s:%d" % (name, i) for i, line in enumerate(lines, 1) if UNFINISHED.search(line)]
+        if name.endswith((".c", ".h")):
+            long_functions += ["%s:%d: %d lines" % (name, at, length) for at, length in functions(lines) if length > FUNCTION_LINES]
+            wide += ["%s:%d: %d columns" % (name, i, width(line)) for i, line in enumerate(lines, 1) if width(line) > COLUMNS]
+        if name.startswith("src/vm/") and name.endswith((".c", ".h")):
+            bare += ["%s:%d" % (name, i) for i, line in enumerate(lines, 1) if re.match(r"#\s*(el)?if.*(__x86_64__|__aarch64__|__riscv)", line)]
+    rep.check("tree: files have at most %d lines" % FILE_LINES, not long_files, "\n".join(long_files))
+    rep.check("tree: functions have at most %d lines" % FUNCTION_LINES, not long_functions, "\n".join(long_functions))
+    rep.check("tree: C has at most %d columns" % COLUMNS, not wide, "%d lines\n%s" % (len(wide), "\n".join(wide[:40])))
+    rep.check("tree: every file of code says its licence", not unlicensed, "\n".join(unlicensed))
+    rep.check("tree: nothing is marked as unfinished", not unfinished, "\n".join(unfinished))
+    rep.check("tree: src/vm does not ask for the ISA", not bare, "\n".join(bare))
+    machine_knows_nothing(rep)
+
+
+def machine_knows_nothing(rep):
+    """The software machine is written from the manuals: the dependency files of its objects name no file of src/."""
+    directory = build.build("hosted", hosted.BUILD, what="the hosted tests")
+    done = subprocess.run(["ninja", "-C", directory, "-t", "deps"], stdout=subprocess.PIPE, text=True, check=True)
+    ours, objects, target = [], 0, ""
+    for line in done.stdout.split("\n"):
+        if line and not line.startswith(" "):
+            target = line.split(":")[0]
+            objects += "/libmachine_" in target and "effects" not in target
+        elif "/libmachine_" in target and "effects" not in target and "/src/" in line:
+            ours.append("%s includes %s" % (target, line.strip()))
+    rep.check("tree: the software machine includes no header of src/", objects > 0 and not ours, "%d objects\n%s" % (objects, "\n".join(ours)))
