@@ -5,7 +5,7 @@
 #define DIRECT_MAP UINT64_C(0xffffff8000000000)
 
 const uint64_t isa_direct_map = DIRECT_MAP;
-const struct vmem_ram isa_ram = { 0x41000000, 64u << 20 };
+const struct vmem_ram isa_ram = {0x41000000, 64u << 20};
 
 void isa_start(void)
 {
@@ -19,6 +19,9 @@ void isa_put(char c)
 _Noreturn void isa_end(void)
 {
 	for (;;) {
-		__asm__ volatile("mov x0, %0\n\thvc #0" : : "r"(UINT64_C(0x84000008)) : "x0", "x1", "x2", "x3", "memory");
+		__asm__ volatile("mov x0, %0\n\thvc #0"
+				 :
+				 : "r"(UINT64_C(0x84000008))
+				 : "x0", "x1", "x2", "x3", "memory");
 	}
 }

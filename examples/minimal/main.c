@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - the smallest complete host of libvmem: one CPU, one address space, no user mode; it touches user memory itself.
+ * main.c - the smallest complete host of libvmem: one CPU, one address space, no user mode; it touches user
+ * memory itself.
  *
- * What a host must do is all here: give RAM, call vmem_library_init(), pass page faults to vmem_fault(), and have one function
- * to panic in. The rest maps, faults, protects and unmaps, and prints the map.
+ * What a host must do is all here: give RAM, call vmem_library_init(), pass page faults to vmem_fault(), and
+ * have one function to panic in. The rest maps, faults, protects and unmaps, and prints the map.
  */
 #include "minimal.h"
 
@@ -132,9 +133,11 @@ static void print_map(void)
 
 _Noreturn void main(void)
 {
-	const struct vmem_config config = { .ram = &isa_ram, .ram_count = 1, .direct_map = isa_direct_map };
-	const struct vmem_aspace_config whole = { .wx = true };
-	const struct vmem_map map = { .length = 4 * VMEM_PAGE_SIZE, .permission = VMEM_READ | VMEM_WRITE, .maximum = VMEM_READ | VMEM_WRITE };
+	const struct vmem_config config = {.ram = &isa_ram, .ram_count = 1, .direct_map = isa_direct_map};
+	const struct vmem_aspace_config whole = {.wx = true};
+	const struct vmem_map map = {.length = 4 * VMEM_PAGE_SIZE,
+	    .permission = VMEM_READ | VMEM_WRITE,
+	    .maximum = VMEM_READ | VMEM_WRITE};
 	struct vmem_vmar *root;
 	vmem_vaddr_t at;
 
@@ -149,14 +152,17 @@ _Noreturn void main(void)
 	must(try(at, false, 0) == 0 && refusal == 0, "fresh memory is not zero");
 	try(at, true, 0x600d);
 	try(at + 2 * VMEM_PAGE_SIZE, true, 0x900d);
-	must(try(at, false, 0) == 0x600d && try(at + 2 * VMEM_PAGE_SIZE, false, 0) == 0x900d, "memory does not hold what was stored");
+	must(try(at, false, 0) == 0x600d && try(at + 2 * VMEM_PAGE_SIZE, false, 0) == 0x900d,
+	    "memory does not hold what was stored");
 	print("minimal: mapped and faulted in\n");
 	print_map();
 
 	must(vmem_vmar_protect(root, at, VMEM_PAGE_SIZE, VMEM_READ) == VMEM_OK, "vmem_vmar_protect");
 	try(at, true, 1);
-	must(refusal == VMEM_FAULT_PERMISSION && try(at, false, 0) == 0x600d, "a store passed the protection");
-	must(vmem_vmar_protect(root, at, VMEM_PAGE_SIZE, VMEM_READ | VMEM_EXEC) == VMEM_ERR_DENIED, "a permission beyond the maximum");
+	must(
+	    refusal == VMEM_FAULT_PERMISSION && try(at, false, 0) == 0x600d, "a store passed the protection");
+	must(vmem_vmar_protect(root, at, VMEM_PAGE_SIZE, VMEM_READ | VMEM_EXEC) == VMEM_ERR_DENIED,
+	    "a permission beyond the maximum");
 	print("minimal: protected\n");
 	print_map();
 

@@ -7,7 +7,8 @@
 
 #include <vmem/init.h>
 
-/* From <isa>.c: the machine's constants, its console and its end; it may point the CPU at its trap entry in isa_start(). */
+/* From <isa>.c: the machine's constants, its console and its end; it may point the CPU at its trap entry in
+ * isa_start(). */
 extern const struct vmem_ram isa_ram; /* free RAM, less the image */
 extern const uint64_t isa_direct_map;
 void isa_start(void);

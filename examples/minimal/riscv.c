@@ -5,7 +5,7 @@
 #define DIRECT_MAP UINT64_C(0xffffffc000000000)
 
 const uint64_t isa_direct_map = DIRECT_MAP;
-const struct vmem_ram isa_ram = { 0x81000000, 64u << 20 };
+const struct vmem_ram isa_ram = {0x81000000, 64u << 20};
 
 void isa_start(void)
 {

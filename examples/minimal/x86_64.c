@@ -3,7 +3,7 @@
 #include "minimal.h"
 
 const uint64_t isa_direct_map = UINT64_C(0xffffffff80000000);
-const struct vmem_ram isa_ram = { 16u << 20, 64u << 20 };
+const struct vmem_ram isa_ram = {16u << 20, 64u << 20};
 
 extern const char fault_entry[];
 static uint64_t idt[15][2];
@@ -20,7 +20,7 @@ void isa_start(void)
 	struct {
 		uint16_t limit;
 		uint64_t base;
-	} __attribute__((packed)) pointer = { sizeof(idt) - 1, (uint64_t)(uintptr_t)idt };
+	} __attribute__((packed)) pointer = {sizeof(idt) - 1, (uint64_t)(uintptr_t)idt};
 
 	idt[14][0] = (entry & 0xffff) | 8u << 16 | UINT64_C(0x8e00) << 32 | (entry >> 16 & 0xffff) << 48;
 	idt[14][1] = entry >> 32;

@@ -15,7 +15,8 @@ uint64_t table_entry(uint64_t pa)
 
 uint64_t leaf_entry(uint64_t pa, enum leaf_kind kind, unsigned level)
 {
-	uint64_t entry = pa | UINT64_C(1) << 54 | 1 << 10 | (level == 0 ? 3 : 1); /* UXN, accessed, page or block */
+	uint64_t entry =
+	    pa | UINT64_C(1) << 54 | 1 << 10 | (level == 0 ? 3 : 1); /* UXN, accessed, page or block */
 
 	switch (kind) {
 	case LEAF_TEXT:
@@ -35,7 +36,11 @@ uint64_t entry_pa(uint64_t entry)
 /* The boot's tables leave both halves: an empty table for the user's is the unused half of the root. */
 void root_use(uint64_t root)
 {
-	__asm__ volatile("dsb ishst\n\tmsr ttbr1_el1, %0\n\tisb\n\tmsr ttbr0_el1, %0\n\tisb\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" : : "r"(root) : "memory");
+	__asm__ volatile("dsb ishst\n\tmsr ttbr1_el1, %0\n\tisb\n\tmsr ttbr0_el1, %0\n\tisb\n\ttlbi "
+			 "vmalle1\n\tdsb nsh\n\tisb"
+			 :
+			 : "r"(root)
+			 : "memory");
 }
 
 void traps_start(void)

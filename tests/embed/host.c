@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host.c - a kernel with a life of its own takes libvmem in: its frames come from the host's bitmap (VMEM_HOST_FRAMES), its kernel mappings
- * go beside the host's, and the host's stay as they were in every address space.
+ * host.c - a kernel with a life of its own takes libvmem in: its frames come from the host's bitmap
+ * (VMEM_HOST_FRAMES), its kernel mappings go beside the host's, and the host's stay as they were in every
+ * address space.
  */
 #include "host.h"
 
@@ -108,8 +109,11 @@ static void heap_check(uint64_t start, const char *when)
 
 static void user_memory(uint64_t heap)
 {
-	const struct vmem_map map = { .length = USER_PAGES * PAGE, .permission = VMEM_READ | VMEM_WRITE, .maximum = VMEM_RWX,
-		.place = VMEM_PLACE_FIXED, .address = 0x40000000 };
+	const struct vmem_map map = {.length = USER_PAGES * PAGE,
+	    .permission = VMEM_READ | VMEM_WRITE,
+	    .maximum = VMEM_RWX,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = 0x40000000};
 	struct vmem_vmar *all = vmem_aspace_root(current);
 	uint64_t at, value;
 
@@ -121,7 +125,8 @@ static void user_memory(uint64_t heap)
 		must(touch(at + i * PAGE, true, &value), "a store is refused");
 	}
 	for (unsigned i = 0; i < USER_PAGES; i++) {
-		must(touch(at + i * PAGE, false, &value) && value == pattern(i), "memory does not hold what was stored");
+		must(touch(at + i * PAGE, false, &value) && value == pattern(i),
+		    "memory does not hold what was stored");
 	}
 	heap_check(heap, "the host's heap, with user memory beside it");
 	must(vmem_vmar_protect(all, at + PAGE, PAGE, VMEM_READ) == VMEM_OK, "protect");
@@ -136,11 +141,15 @@ static void kernel_memory(uint64_t heap)
 {
 	void *block, *stack;
 
-	must(vmem_kernel_alloc(10 * PAGE, &block) == VMEM_OK && vmem_kernel_stack_alloc(4 * PAGE, &stack) == VMEM_OK, "kernel memory");
-	must((uint64_t)(uintptr_t)block - HOST_MANAGED < HOST_MANAGED_SIZE, "kernel memory lies outside the range");
+	must(vmem_kernel_alloc(10 * PAGE, &block) == VMEM_OK &&
+		 vmem_kernel_stack_alloc(4 * PAGE, &stack) == VMEM_OK,
+	    "kernel memory");
+	must((uint64_t)(uintptr_t)block - HOST_MANAGED < HOST_MANAGED_SIZE,
+	    "kernel memory lies outside the range");
 	memset(block, 0x5a, 10 * PAGE);
 	memset(stack, 0xa5, 4 * PAGE);
-	must(((unsigned char *)block)[10 * PAGE - 1] == 0x5a && ((unsigned char *)stack)[0] == 0xa5, "kernel memory holds nothing");
+	must(((unsigned char *)block)[10 * PAGE - 1] == 0x5a && ((unsigned char *)stack)[0] == 0xa5,
+	    "kernel memory holds nothing");
 	heap_check(heap, "the host's heap, with kernel memory beside it");
 	vmem_kernel_free(block);
 	vmem_kernel_free(stack);
@@ -148,10 +157,14 @@ static void kernel_memory(uint64_t heap)
 
 _Noreturn void host_main(void)
 {
-	struct vmem_ram ram = { ram_base, RAM_FRAMES * PAGE };
-	const struct vmem_config config = { .ram = &ram, .ram_count = 1, .direct_map = HOST_LINEAR, .kernel_start = HOST_MANAGED,
-		.kernel_length = HOST_MANAGED_SIZE, .seed = 42 };
-	const struct vmem_aspace_config whole = { .max_regions = 100 };
+	struct vmem_ram ram = {ram_base, RAM_FRAMES * PAGE};
+	const struct vmem_config config = {.ram = &ram,
+	    .ram_count = 1,
+	    .direct_map = HOST_LINEAR,
+	    .kernel_start = HOST_MANAGED,
+	    .kernel_length = HOST_MANAGED_SIZE,
+	    .seed = 42};
+	const struct vmem_aspace_config whole = {.max_regions = 100};
 	uint64_t heap;
 	unsigned before = 0;
 	vmem_t *arena;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host.h - a small kernel that had its own memory management before libvmem came: a frame allocator, page tables of four levels that
- * are live, and an arena allocator with the names of the BSDs' vmem(9). Nothing here comes from examples/.
+ * host.h - a small kernel that had its own memory management before libvmem came: a frame allocator, page
+ * tables of four levels that are live, and an arena allocator with the names of the BSDs' vmem(9). Nothing
+ * here comes from examples/.
  */
 #ifndef HOST_H
 #define HOST_H
@@ -14,7 +15,7 @@
 
 /* The host's map: all in the kernel half. Its image is linked in the last 2 GiB. */
 #define HOST_LINEAR UINT64_C(0xffff900000000000)  /* physical memory, 2 MiB leaves */
-#define HOST_HEAP UINT64_C(0xffffb00000000000)    /* scattered frames, 4 KiB leaves */
+#define HOST_HEAP UINT64_C(0xffffb00000000000)	  /* scattered frames, 4 KiB leaves */
 #define HOST_MANAGED UINT64_C(0xffffd00000000000) /* given to libvmem: one top-level entry */
 #define HOST_MANAGED_SIZE (UINT64_C(1) << 39)
 

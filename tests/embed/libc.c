@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libc.c - what compiler and libvmem expect of a C library, and the console. Built so that the loops stay loops. */
+/* libc.c - what compiler and libvmem expect of a C library, and the console. Built so that the loops stay
+ * loops. */
 #include "host.h"
 
 void *memset(void *to, int c, size_t n)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory.c - the host's own memory management: a bitmap of frames, page tables, and arenas that bear the names of vmem(9).
+ * memory.c - the host's own memory management: a bitmap of frames, page tables, and arenas that bear the
+ * names of vmem(9).
  *
  * Frames: bit n of used[] is frame n of the RAM. A block of 2^order frames begins at a multiple of its size.
  * Arenas: a bump allocator that reuses the last block given back; enough to have the names and to be used.
@@ -113,8 +114,10 @@ void tables_build(void)
 	for (uint64_t at = 0; at < RAM_FRAMES * PAGE; at += 512 * PAGE) {
 		table_map(HOST_LINEAR + ram_base + at, ram_base + at, LEAF_DATA, 1);
 	}
-	for (uint64_t va = (uint64_t)(uintptr_t)image_start; va < (uint64_t)(uintptr_t)image_end; va += PAGE) {
-		table_map(va, va - image_offset, va < (uint64_t)(uintptr_t)image_data ? LEAF_TEXT : LEAF_DATA, 0);
+	for (uint64_t va = (uint64_t)(uintptr_t)image_start; va < (uint64_t)(uintptr_t)image_end;
+	     va += PAGE) {
+		table_map(
+		    va, va - image_offset, va < (uint64_t)(uintptr_t)image_data ? LEAF_TEXT : LEAF_DATA, 0);
 	}
 	if (uart_base != 0) {
 		table_map(HOST_LINEAR + uart_base, uart_base, LEAF_DEVICE, 0);
@@ -141,7 +144,7 @@ vmem_t *vmem_create(const char *name, uint64_t base, uint64_t size)
 {
 	struct arena *arena = &arenas[arena_count++];
 
-	*arena = (struct arena){ .name = name, .next = base, .end = base + size };
+	*arena = (struct arena){.name = name, .next = base, .end = base + size};
 	return arena;
 }
 

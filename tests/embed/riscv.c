@@ -32,7 +32,10 @@ void root_use(uint64_t root)
 void traps_start(void)
 {
 	table_map(HOST_LINEAR + 0x100000, 0x100000, LEAF_DEVICE, 0);
-	__asm__ volatile("sfence.vma\n\tcsrw stvec, %0\n\tcsrs sstatus, %1" : : "r"(vector), "r"(1 << 18) : "memory"); /* SUM */
+	__asm__ volatile("sfence.vma\n\tcsrw stvec, %0\n\tcsrs sstatus, %1"
+			 :
+			 : "r"(vector), "r"(1 << 18)
+			 : "memory"); /* SUM */
 }
 
 void uart_put(char c)

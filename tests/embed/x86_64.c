@@ -37,7 +37,7 @@ void traps_start(void)
 	struct {
 		uint16_t last;
 		uint64_t base;
-	} __attribute__((packed)) table = { sizeof(gates) - 1, (uint64_t)(uintptr_t)gates };
+	} __attribute__((packed)) table = {sizeof(gates) - 1, (uint64_t)(uintptr_t)gates};
 
 	gates[14][0] = at >> 16 << 48 | UINT64_C(0x8e00) << 32 | 8 << 16 | (at & 0xffff);
 	gates[14][1] = at >> 32;
