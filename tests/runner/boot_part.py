@@ -11,6 +11,7 @@ import threading
 
 import build
 import linux_cases
+import loader_cases
 import report
 import run as examples_run
 
@@ -217,6 +218,7 @@ def cases(isa):
     """Name -> case, in the order in which they are most telling."""
     table = {"hello": quiet, "demonstration": demonstration}
     table.update(linux_cases.cases(isa, MODES[isa], CPUS[isa]))
+    table.update(loader_cases.cases())
     for function in (exit_statuses, random_bytes, stdin_pipe, stdin_file, stdin_empty, arguments, refused_dynamic, refused_isa, refused_script,
                      refused_missing, refused_cut_short, timeout, kernel_panic, kernel_hang, verbose, count_repeats):
         table[function.__name__.replace("_", " ")] = function
