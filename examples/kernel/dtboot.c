@@ -9,15 +9,16 @@
  *      of one page stays a flush of one page.
  *  B2  Image: text read-execute, constants read-only, data read-write. Direct map and devices never
  *      executable.
- *  B3  Firmware's memory that the tree calls "no-map" is not mapped at all.
+ *  B3  What the tree reserves for firmware is not mapped at all: a firmware that runs below the kernel
+ *      protects its memory, and not all of them say "no-map".
  */
 #include "dtboot.h"
 
 #define TREE_SIZE_MAX (UINT64_C(16) << 20)
-#define NO_MAP_MAX 16u
+#define RESERVED_MAX 16u
 
-struct no_map {
-	struct vmem_ram range[NO_MAP_MAX];
+struct reserved {
+	struct vmem_ram range[RESERVED_MAX];
 	unsigned count;
 };
 
@@ -157,20 +158,16 @@ static void map_pages(struct kernel_boot *boot, const struct dtboot_mmu *mmu, vm
 	}
 }
 
-static void read_no_map(const struct fdt *fdt, struct no_map *out)
+static void read_reserved(const struct fdt *fdt, struct reserved *out)
 {
 	struct fdt_node node = {0};
 	unsigned inside = 0;
 	uint64_t start, length;
-	uint32_t ignored;
 
 	out->count = 0;
 	while (fdt_next(fdt, &node)) {
-		if (!is_reservation(&node, &inside) || fdt_property(fdt, &node, "no-map", &ignored) == NULL) {
-			continue;
-		}
-		for (unsigned i = 0; out->count < NO_MAP_MAX && fdt_reg(fdt, &node, i, &start, &length);
-		     i++) {
+		unsigned room = is_reservation(&node, &inside) ? RESERVED_MAX - out->count : 0;
+		for (unsigned i = 0; i < room && fdt_reg(fdt, &node, i, &start, &length); i++) {
 			out->range[out->count++] = (struct vmem_ram){start, length};
 		}
 	}
@@ -178,14 +175,14 @@ static void read_no_map(const struct fdt *fdt, struct no_map *out)
 
 /* The lowest place at or above `at` that may be mapped; `*out_end` is where the piece that begins there ends,
  * at most `end`. */
-static uint64_t next_mappable(const struct no_map *no, uint64_t at, uint64_t end, uint64_t *out_end)
+static uint64_t next_mappable(const struct reserved *reserved, uint64_t at, uint64_t end, uint64_t *out_end)
 {
 	for (bool moved = true; moved;) {
 		moved = false;
 		*out_end = end;
-		for (unsigned i = 0; i < no->count; i++) {
-			uint64_t first = vmem_page_floor(no->range[i].start);
-			uint64_t beyond = vmem_page_ceil(no->range[i].start + no->range[i].length);
+		for (unsigned i = 0; i < reserved->count; i++) {
+			uint64_t first = vmem_page_floor(reserved->range[i].start);
+			uint64_t beyond = vmem_page_ceil(reserved->range[i].start + reserved->range[i].length);
 			if (first <= at && at < beyond) {
 				at = beyond;
 				moved = true;
@@ -201,19 +198,19 @@ static void map_memory(
     struct kernel_boot *boot, const struct fdt *fdt, const struct dtboot_mmu *mmu, vmem_paddr_t root)
 {
 	struct fdt_node node = {0};
-	struct no_map no;
+	struct reserved reserved;
 	uint64_t start, length;
 
-	read_no_map(fdt, &no);
+	read_reserved(fdt, &reserved);
 	while (fdt_next(fdt, &node)) {
 		for (unsigned i = 0; is_memory(fdt, &node) && fdt_reg(fdt, &node, i, &start, &length); i++) {
 			uint64_t end = vmem_page_floor(start + cut_to_direct_map(start, length));
 			uint64_t piece_end;
-			uint64_t at = next_mappable(&no, vmem_page_ceil(start), end, &piece_end);
+			uint64_t at = next_mappable(&reserved, vmem_page_ceil(start), end, &piece_end);
 			while (at < end) {
 				map_pages(boot, mmu, root, DIRECT_MAP + at,
 				    (struct vmem_ram){at, piece_end - at}, DTBOOT_DATA);
-				at = next_mappable(&no, piece_end, end, &piece_end);
+				at = next_mappable(&reserved, piece_end, end, &piece_end);
 			}
 		}
 	}
