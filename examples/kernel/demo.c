@@ -71,16 +71,21 @@ static unsigned read_decimal(const char *text)
 	return value;
 }
 
-/* The line as it was, for the heading. */
+/* The command as the list has it, without the status. */
 static void say_heading(const char *text, size_t length)
 {
 	char copy[LINE_MAX];
+	size_t skip = 0;
 
+	while (skip < length && text[skip] != ' ') {
+		skip++;
+	}
+	text += skip;
+	length -= skip;
 	length = length < sizeof(copy) ? length : sizeof(copy) - 1;
 	memcpy(copy, text, length);
 	copy[length] = '\0';
-	kernel_say(" ");
-	kernel_say("== %s", copy);
+	kernel_log("\n==%s\n", copy);
 }
 
 static struct process *start(const struct line *line)
@@ -111,9 +116,13 @@ static bool finish(struct started *one, bool map)
 		report_map(process);
 	}
 	report_statistics(process);
-	kernel_say("-- %s: status %u, %s", process->name, status, good ? "as it must" : "WRONG");
+	if (process->signal != 0) {
+		kernel_say("-- %s: signal %u%s", process->name, process->signal, good ? ", as it must" : "");
+	} else {
+		kernel_say("-- %s: exit status %u%s", process->name, status, good ? ", as it must" : "");
+	}
 	if (!good) {
-		kernel_say("-- %s: must end with status %u", process->name, one->expected);
+		kernel_say("-- %s: WRONG: must end with status %u", process->name, one->expected);
 	}
 	vmem_aspace_check(process->aspace);
 	process_free(process);
@@ -156,7 +165,7 @@ void demo_run(void)
 		}
 		count = 0;
 	}
-	kernel_say(" ");
+	kernel_log("\n");
 	report_memory();
 	kernel_say("%u of %u programs ended as they must", good, programs);
 	kernel_end_exit(good == programs ? 0 : 1);

@@ -18,26 +18,40 @@ static const char *region_kind(const struct process *process, const struct vmem_
 	if (process->sp >= region->start && process->sp - region->start < region->length) {
 		return "stack";
 	}
-	if (region->start >= process->posix.brk_start && region->start < process->posix.brk_end) {
+	if (region->start < process->posix.brk_end &&
+	    process->posix.brk_start < region->start + region->length) {
 		return "heap";
 	}
 	return "memory";
 }
 
+/* Pages of a region that the page tables map now. */
+static uint64_t count_present(struct process *process, const struct vmem_region_info *region)
+{
+	struct vmem_translation translation;
+	uint64_t present = 0;
+
+	for (uint64_t done = 0; done < region->length; done += VMEM_PAGE_SIZE) {
+		present += vmem_aspace_translate(process->aspace, region->start + done, &translation) ? 1 : 0;
+	}
+	return present;
+}
+
+/* present: pages in the page tables; own: of the region's private memory; shared: of those, with another space. */
 void report_map(struct process *process)
 {
 	struct vmem_region_info region;
 
-	kernel_say("  %-16s %-16s perm max   size KiB  resident  shared", "start", "end");
+	kernel_say("  %-16s %-16s perm max   size KiB  present     own  shared", "start", "end");
 	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region);
 	     at = region.start + region.length) {
-		uint64_t resident, shared;
+		uint64_t own, shared;
 
-		vmem_region_residence(process->aspace, &region, &resident, &shared);
-		kernel_say("  %016lx %016lx %s  %s %10lu %9lu %7lu  %s", region.start,
+		vmem_region_residence(process->aspace, &region, &own, &shared);
+		kernel_say("  %016lx %016lx %s  %s %10lu %8lu %7lu %7lu  %s", region.start,
 		    region.start + region.length, kernel_permission(region.permission),
-		    kernel_permission(region.maximum), region.length / 1024, resident, shared,
-		    region_kind(process, &region));
+		    kernel_permission(region.maximum), region.length / 1024, count_present(process, &region),
+		    own, shared, region_kind(process, &region));
 	}
 }
 
