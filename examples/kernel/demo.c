@@ -119,7 +119,7 @@ static bool finish(struct started *one, bool map)
 	if (process->signal != 0) {
 		kernel_say("-- %s: signal %u%s", process->name, process->signal, good ? ", as it must" : "");
 	} else {
-		kernel_say("-- %s: exit status %u%s", process->name, status, good ? ", as it must" : "");
+		kernel_say("-- %s: status %u%s", process->name, status, good ? ", as it must" : "");
 	}
 	if (!good) {
 		kernel_say("-- %s: WRONG: must end with status %u", process->name, one->expected);
