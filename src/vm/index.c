@@ -282,6 +282,18 @@ static uint64_t covered(const struct index_node *node, uint64_t first, uint64_t 
 	return whole;
 }
 
+/* No promise means that no node of any index is shared (I7). */
+static bool any_shared(void)
+{
+	return vmem_slab_types[SLAB_INDEX_NODE].promised != 0;
+}
+
+static bool has_any(const struct vmem_index *index, uint64_t first, uint64_t last)
+{
+	slot_t slot;
+	return vmem_index_next(index, &first, last, &slot, NULL);
+}
+
 bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, uint64_t last)
 {
 	/* The nodes that lie in the range with a part are two paths at most, so two are enough to
@@ -290,12 +302,13 @@ bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, u
 		const struct index_node *node;
 		bool exclusive;
 	} todo[2];
-	unsigned todos = 0;
+	unsigned todos = 1;
 	unsigned copies = 0;
-	if (index->root) {
-		todo[todos].exclusive = true;
-		todo[todos++].node = index->root;
+	if (!any_shared() || !has_any(index, first, last)) {
+		return true;
 	}
+	todo[0].exclusive = true;
+	todo[0].node = index->root;
 	while (todos != 0) {
 		const struct index_node *node = todo[--todos].node;
 		bool exclusive = todo[todos].exclusive && node->refs == 1;
@@ -411,7 +424,8 @@ void vmem_index_remove(
     struct vmem_index *index, uint64_t first, uint64_t last, index_drop_fn *drop, void *arg)
 {
 	struct removal r = {.index = index, .first = first, .last = last, .drop = drop, .arg = arg};
-	if (!index->root || first > last) {
+	/* A shared path that leads to nothing is not to be copied. */
+	if (!index->root || first > last || (any_shared() && !has_any(index, first, last))) {
 		return;
 	}
 	cut_enter(&r, 0, index->root);

@@ -196,6 +196,48 @@ static void test_promise(void **state)
 	assert_int_equal(vmem_slab_in_use(SLAB_INDEX_NODE), 0);
 }
 
+/* The longest path there is, shared: a removal in its leaf copies all of it, one that empties the leaf
+ * all but that; no node more, no node less. */
+static void test_deep(void **state)
+{
+	(void)state;
+	struct vmem_index *a = &index_of[0], *b = &index_of[1];
+	start(1024);
+	put(a, 0);
+	put(a, 1);
+	for (unsigned shift = 6; shift < INDEX_KEY_BITS; shift += 6) {
+		put(a, UINT64_C(1) << shift);
+	}
+	assert_int_equal(vmem_index_nodes(a), 9 + 8);
+	assert_true(vmem_index_promise(a));
+	vmem_index_snapshot(b, a);
+	while (vmem_frame_take(PAGE_TABLE)) {
+	}
+	while (vmem_slab_types[SLAB_INDEX_NODE].free != 0) {
+		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
+	}
+	assert_true(vmem_index_reserve_remove(b, 2, 62)); /* nothing is there */
+	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 0);
+	assert_true(vmem_index_reserve_remove(b, INDEX_KEY_LAST - 7, INDEX_KEY_LAST));
+	assert_true(vmem_index_reserve_remove(b, 0, INDEX_KEY_LAST)); /* the root goes as a whole */
+	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 0);
+	assert_true(vmem_index_reserve_remove(b, 0, 2)); /* 0 and 1 are all of the leaf: the 8 nodes above it */
+	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 14);
+	while (vmem_slab_types[SLAB_INDEX_NODE].free != 8) {
+		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
+	}
+	vmem_index_remove(b, 0, 2, drop, &dropped);
+	vmem_index_check(a);
+	vmem_index_check(b);
+	/* b's copies above shrank as they lost their second child; a still shares the leaves beside its
+	 * path. */
+	assert_int_equal(vmem_index_find(b, 1, NULL), SLOT_EMPTY);
+	assert_int_not_equal(vmem_index_find(a, 1, NULL), SLOT_EMPTY);
+	assert_int_equal(vmem_index_nodes(b), 8 + 7);
+	take_out(a, 0, INDEX_KEY_LAST);
+	take_out(b, 0, INDEX_KEY_LAST);
+}
+
 /* Snapshots of snapshots, most of them dropped at once: memory does not grow (contract 1.5). */
 static void test_generations(void **state)
 {
@@ -287,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_promise),
+		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_generations),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_check_finds),

@@ -223,6 +223,32 @@ static void test_promise_keeps_frames(void **state)
 	check();
 }
 
+/* A frame that empties stays if the promise needs its objects, even if there is a spare. */
+static void test_promise_keeps_the_second_empty_frame(void **state)
+{
+	(void)state;
+	struct slab_type *type = &vmem_slab_types[SLAB_INDEX_NODE];
+	void *node[15];
+	start(FRAMES);
+	for (unsigned i = 0; i < 15; i++) {
+		node[i] = vmem_slab_alloc(SLAB_INDEX_NODE);
+	}
+	for (unsigned i = 0; i < 13; i++) {
+		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
+	}
+	assert_non_null(type->spare);
+	type->promised = type->free; /* as if just so many had been promised and reserved */
+	vmem_slab_free(SLAB_INDEX_NODE, node[13]);
+	check();
+	assert_int_equal(stats().slabs, 3);
+	vmem_slab_trim();
+	check();
+	vmem_slab_release(SLAB_INDEX_NODE, type->promised);
+	vmem_slab_trim();
+	assert_int_equal(stats().slabs, 1);
+	check();
+}
+
 static void test_refusals(void **state)
 {
 	(void)state;
@@ -292,6 +318,8 @@ static void test_random(void **state)
 			} else {
 				refused++;
 			}
+		} else if (promised[id] != 0 && arena_random(30) == 0) {
+			assert_true(vmem_slab_reserve(id, (unsigned)promised[id], true)); /* and not used yet */
 		} else if (promised[id] != 0 && arena_random(20) == 0) {
 			uint64_t count = 1 + arena_random(promised[id]);
 			/* What is promised is there, whatever happened since. */
@@ -345,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_promise),
 		cmocka_unit_test(test_promise_keeps_frames),
+		cmocka_unit_test(test_promise_keeps_the_second_empty_frame),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_check_finds),
 		cmocka_unit_test(test_random),
