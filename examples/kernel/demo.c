@@ -117,7 +117,8 @@ static bool finish(struct started *one, bool map)
 	}
 	report_statistics(process);
 	if (process->signal != 0) {
-		kernel_say("-- %s: signal %u%s", process->name, process->signal, good ? ", as it must" : "");
+		kernel_say("-- %s: status %u, signal %u%s", process->name, status, process->signal,
+		    good ? ", as it must" : "");
 	} else {
 		kernel_say("-- %s: status %u%s", process->name, status, good ? ", as it must" : "");
 	}
