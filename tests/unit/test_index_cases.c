@@ -221,7 +221,8 @@ static void test_deep(void **state)
 	assert_true(vmem_index_reserve_remove(b, INDEX_KEY_LAST - 7, INDEX_KEY_LAST));
 	assert_true(vmem_index_reserve_remove(b, 0, INDEX_KEY_LAST)); /* the root goes as a whole */
 	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 0);
-	assert_true(vmem_index_reserve_remove(b, 0, 2)); /* 0 and 1 are all of the leaf: the 8 nodes above it */
+	/* 0 and 1 are all of the leaf: the 8 nodes above it. */
+	assert_true(vmem_index_reserve_remove(b, 0, 2));
 	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 14);
 	while (vmem_slab_types[SLAB_INDEX_NODE].free != 8) {
 		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));

@@ -319,7 +319,8 @@ static void test_random(void **state)
 				refused++;
 			}
 		} else if (promised[id] != 0 && arena_random(30) == 0) {
-			assert_true(vmem_slab_reserve(id, (unsigned)promised[id], true)); /* and not used yet */
+			/* And not used yet. */
+			assert_true(vmem_slab_reserve(id, (unsigned)promised[id], true));
 		} else if (promised[id] != 0 && arena_random(20) == 0) {
 			uint64_t count = 1 + arena_random(promised[id]);
 			/* What is promised is there, whatever happened since. */
