@@ -33,16 +33,16 @@ out=$(cd "$2" && pwd)
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/libvmem/busybox-$arch
 
-# The archive's address: what apt itself would ask for the suite that this machine runs.
+# The archive's address: where apt itself looks for the release that this machine runs. Works before the first apt-get update, too.
 mirror() {
-	apt-get indextargets --format '$(SITE)|$(SUITE)|$(CODENAME)|$(TRUSTED)|$(REPO_URI)' 'Origin: Debian' 'Created-By: Packages' 2>/dev/null |
-		awk -F'|' '$3 == "bookworm" && $NF != "" { print $NF; exit }'
+	apt-get indextargets --format '$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+		awk -F'|' '($1 == "bookworm" || $2 == "bookworm") && $3 == "main" && $NF != "" { print $NF; exit }'
 }
 
 fetch() {
 	uri=$(mirror)
 	if [ -z "$uri" ]; then
-		echo "busybox.sh: this machine's apt sources name no Debian archive with fetched lists (apt-get update?)" >&2
+		echo "busybox.sh: this machine's apt sources name no archive of Debian bookworm" >&2
 		return 1
 	fi
 	state=$cache/apt
