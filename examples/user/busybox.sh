@@ -33,10 +33,9 @@ out=$(cd "$2" && pwd)
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/libvmem/busybox-$arch
 
-# The archive's address: where apt itself looks for the release that this machine runs. Works before the first apt-get update, too.
+# The archive's address: where apt itself would look for the release that this machine runs.
 mirror() {
-	apt-get indextargets --format '$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-		awk -F'|' '($1 == "bookworm" || $2 == "bookworm") && $3 == "main" && $NF != "" { print $NF; exit }'
+	apt-get update --print-uris 2>/dev/null | sed -n "s,^'\(.*\)/dists/bookworm/InRelease' .*,\1,p" | head -n 1
 }
 
 fetch() {
