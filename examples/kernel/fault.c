@@ -11,8 +11,8 @@
 #include "kernel.h"
 #include "panic.h"
 
-/* The fault in hand, for the report if it is refused. Stored rather than kept in registers: that costs less on
- * the way that nearly every fault takes. result is RESOLVED whenever no report is due. */
+/* The fault in hand, for the report if it is refused. Stored rather than kept in registers: that costs less
+ * on the way that nearly every fault takes. result is RESOLVED whenever no report is due. */
 static struct {
 	uint64_t address;
 	struct vmem_trap trap;

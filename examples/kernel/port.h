@@ -27,7 +27,7 @@
 /*
  * port_isa.h, in the ISA's directory, defines:
  *	struct port_frame, struct port_thread
- *	struct port_stat	Linux's struct stat of the ISA, with its field names: st_dev, st_ino, st_mode, ...
+ *	struct port_stat	Linux's struct stat of the ISA, with its names: st_dev, st_ino, ...
  *	PORT_MACHINE		uname's machine and AT_PLATFORM, a string
  *	PORT_ELF_MACHINE	e_machine
  *	PORT_O_DIRECTORY	open's flag, which differs

@@ -37,7 +37,8 @@ static uint64_t count_present(struct process *process, const struct vmem_region_
 	return present;
 }
 
-/* present: pages in the page tables; own: of the region's private memory; shared: of those, with another space. */
+/* present: pages in the page tables; own: of the region's private memory; shared: of those, with another
+ * space. */
 void report_map(struct process *process)
 {
 	struct vmem_region_info region;

@@ -144,7 +144,8 @@ void traps_exception(const struct port_frame *frame)
 		return;
 	}
 	if (frame->vector == VECTOR_DOUBLE_FAULT) {
-		/* Nearly always the kernel's stack ran into its guard, so that not even the page fault found room. */
+		/* Nearly always the kernel's stack ran into its guard, so that not even the page fault
+		 * found room. */
 		kernel_log("double fault: CR2 %lx\n", read_cr2());
 		if (vmem_kernel_is_guard((void *)(uintptr_t)read_cr2())) {
 			kernel_trap(frame, 0, "kernel stack overflow");
