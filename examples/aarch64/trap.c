@@ -132,15 +132,22 @@ bool port_frame_register(
 	return true;
 }
 
-/* BL, or BLR of any register. */
-bool port_is_return_address(uint64_t address)
+/* BL, with a displacement of 26 bits in words, or BLR of any register. */
+bool port_is_return_address(uint64_t address, uint64_t *out_target)
 {
+	*out_target = 0;
 	if ((address & 3) != 0) {
 		return false;
 	}
 	uint32_t before = *(const uint32_t *)(uintptr_t)(address - 4);
 
-	return before >> 26 == 0x25 || (before & 0xfffffc1f) == 0xd63f0000;
+	if (before >> 26 == 0x25) {
+		int64_t displacement = (int64_t)((uint64_t)before << 38) >> 36;
+
+		*out_target = address - 4 + (uint64_t)displacement;
+		return true;
+	}
+	return (before & 0xfffffc1f) == 0xd63f0000;
 }
 
 /* One feature bit of AT_HWCAP: an identification field of at least `least`. Linux,

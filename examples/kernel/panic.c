@@ -2,10 +2,12 @@
 /*
  * panic.c - reason, registers, backtrace, end.
  *
- * The backtrace needs neither frame pointers nor unwind tables, which would cost every function something:
- * it reads the stack upwards and keeps the words that point behind a call instruction of the kernel's text.
- * A stale word may show a caller too many; a caller that is on the stack is always shown. Names come from
- * the archive's boot/symbols, if it is there: `nm -n` of the kernel.
+ * The backtrace needs neither frame pointers nor unwind tables, which would cost every function something: it
+ * reads the stack upwards and keeps the words that point behind a call instruction of the kernel's text. A
+ * caller whose call names the function before it is certain; the others get a question mark: left over from
+ * earlier calls, mostly, or true where a function was called through a pointer or ended in a jump. A caller
+ * that is on the stack is always shown. Names come from the archive's boot/symbols, if it is there: `nm -n`
+ * of the kernel.
  */
 #include <vmem/host.h>
 
@@ -28,42 +30,62 @@ static uint64_t read_hex(const char **at, const char *end)
 	return value;
 }
 
+struct symbol {
+	uint64_t start;
+	const char *name; /* NULL: unknown */
+	size_t length;
+};
+
 /* Lines are sorted by address: "ffffffff80100000 t name". The last one at or below is the function. */
-static void log_address(uint64_t address)
+static struct symbol find_symbol(uint64_t address)
 {
 	const struct archive_entry *symbols = archive_find("boot/symbols", false, NULL);
-	const char *name = NULL;
-	uint64_t start = 0;
-	size_t length = 0;
+	const char *at = symbols != NULL ? symbols->data : NULL;
+	const char *end = symbols != NULL ? at + symbols->size : NULL;
+	struct symbol symbol = {.name = NULL};
 
-	if (symbols != NULL) {
-		const char *at = symbols->data;
-		const char *end = at + symbols->size;
+	while (at < end) {
+		const uint64_t value = read_hex(&at, end);
 
-		while (at < end) {
-			const uint64_t value = read_hex(&at, end);
-
-			if (value > address) {
-				break;
+		if (value > address) {
+			break;
+		}
+		if (symbol.name == NULL || value != symbol.start) { /* of several names the first */
+			symbol.start = value;
+			symbol.name = at + 3 < end ? at + 3 : end;
+			symbol.length = 0;
+			while (symbol.name + symbol.length < end && symbol.name[symbol.length] != '\n') {
+				symbol.length++;
 			}
-			start = value;
-			name = at + 3 < end ? at + 3 : end;
-			while (at < end && *at != '\n') {
-				at++;
-			}
-			length = at > name ? (size_t)(at - name) : 0;
+		}
+		while (at < end && *at != '\n') {
 			at++;
 		}
+		at++;
 	}
-	if (name != NULL && length < 64) {
-		char text[64];
+	return symbol;
+}
 
-		memcpy(text, name, length);
-		text[length] = '\0';
-		kernel_log("  %lx %s+%lx\n", address, text, address - start);
+static void log_address(uint64_t address, bool certain)
+{
+	const struct symbol symbol = find_symbol(address);
+	char text[64] = "";
+
+	if (symbol.name != NULL && symbol.length < sizeof(text)) {
+		memcpy(text, symbol.name, symbol.length);
+		kernel_log("%s %lx %s+%lx\n", certain ? " " : "?", address, text, address - symbol.start);
 	} else {
-		kernel_log("  %lx\n", address);
+		kernel_log("%s %lx\n", certain ? " " : "?", address);
 	}
+}
+
+/* The unlikely part of a function lies elsewhere, as NAME.cold. */
+static bool same_function(struct symbol called, struct symbol running)
+{
+	return called.name != NULL && running.name != NULL &&
+	       (called.start == running.start || (running.length == called.length + 5 &&
+						     memcmp(running.name, called.name, called.length) == 0 &&
+						     memcmp(running.name + called.length, ".cold", 5) == 0));
 }
 
 /* How far a stack can be read from sp: to the top of the process's kernel stack, or a little in the image's
@@ -85,20 +107,26 @@ static uint64_t stack_end(uint64_t sp)
 	return sp;
 }
 
-static void backtrace(uint64_t sp)
+/* pc: in the function that sp belongs to. */
+static void backtrace(uint64_t pc, uint64_t sp)
 {
 	const uint64_t base = process_current != NULL ? (uintptr_t)process_current->stack : 0;
+	struct symbol running = find_symbol(pc);
 	unsigned callers = 0;
 
 	if (sp < base && base - sp <= VMEM_PAGE_SIZE) { /* an overflow: sp is in the guard */
 		sp = base;
 	}
-	kernel_log("called from (a stale entry is possible):\n");
+	kernel_log("called from:\n");
 	for (uint64_t at = sp & ~UINT64_C(7); at < stack_end(sp) && callers < CALLERS_MAX; at += 8) {
 		const uint64_t word = *(const uint64_t *)(uintptr_t)at;
+		uint64_t target;
 
-		if (in_text(word) && port_is_return_address(word)) {
-			log_address(word);
+		if (in_text(word) && port_is_return_address(word, &target)) {
+			const bool certain = target != 0 && same_function(find_symbol(target), running);
+
+			log_address(word, certain);
+			running = certain ? find_symbol(word) : running;
 			callers++;
 		}
 	}
@@ -130,14 +158,16 @@ static void enter(const char *reason)
 void kernel_panic(const char *format, ...)
 {
 	char reason[256];
-	uint64_t here;
+	/* The return address is kept above the locals, or below them at the frame's start, as the ISA has it. */
+	const uint64_t frame = (uintptr_t)__builtin_frame_address(0);
+	const uint64_t locals = (uintptr_t)reason;
 	va_list arguments;
 
 	va_start(arguments, format);
 	kernel_format(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	enter(reason);
-	backtrace((uint64_t)(uintptr_t)&here);
+	backtrace((uint64_t)(uintptr_t)&kernel_panic, locals < frame ? locals : frame);
 	end(reason);
 }
 
@@ -155,9 +185,9 @@ void panic_trap(const struct port_frame *frame, const char *name)
 		}
 	}
 	kernel_log("\nat\n");
-	log_address(port_frame_pc(frame));
+	log_address(port_frame_pc(frame), true);
 	if (!port_frame_is_user(frame)) {
-		backtrace(port_frame_sp(frame));
+		backtrace(port_frame_pc(frame), port_frame_sp(frame));
 	}
 	end(name);
 }

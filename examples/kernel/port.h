@@ -143,9 +143,9 @@ bool port_frame_is_user(const struct port_frame *frame);
 /* For each register in turn: its name, and its value. False when n is beyond the last. */
 bool port_frame_register(
     const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value);
-/* True if `address` (in the kernel's text) follows a call instruction: how a backtrace tells return
- * addresses from data. */
-bool port_is_return_address(uint64_t address);
+/* True if `address` (in the kernel's text) follows a call instruction: how a backtrace tells return addresses
+ * from data. *out_target: the function that the call names, 0 if it takes it from a register. */
+bool port_is_return_address(uint64_t address, uint64_t *out_target);
 
 /* ---- What programs are told. ---- */
 

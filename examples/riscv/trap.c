@@ -95,17 +95,37 @@ bool port_frame_register(
 	return true;
 }
 
-/* JAL or JALR that writes ra, or the compressed JALR. */
-bool port_is_return_address(uint64_t address)
+static uint32_t text_word(uint64_t address)
 {
+	const uint16_t *half = (const uint16_t *)(uintptr_t)address;
+
+	return (uint32_t)half[1] << 16 | half[0];
+}
+
+/* JAL or JALR that writes ra, or the compressed JALR. A far call is AUIPC ra and JALR ra, ra. */
+bool port_is_return_address(uint64_t address, uint64_t *out_target)
+{
+	*out_target = 0;
 	if ((address & 1) != 0) {
 		return false;
 	}
-	const uint16_t *before = (const uint16_t *)(uintptr_t)(address - 4);
-	uint32_t wide = (uint32_t)before[1] << 16 | before[0];
-	bool compressed = (before[1] & 0xf07f) == 0x9002 && (before[1] & 0x0f80) != 0;
+	uint32_t call = text_word(address - 4), upper = text_word(address - 8);
 
-	return (wide & 0xfff) == 0x0ef || (wide & 0x7fff) == 0x00e7 || compressed;
+	if ((call & 0xfff) == 0x0ef) {
+		int32_t far = (int32_t)(call & 0x80000000) >> 11;
+		uint32_t near = (call & 0xff000) | (call >> 9 & 0x800) | (call >> 20 & 0x7fe);
+
+		*out_target = address - 4 + (uint64_t)(int64_t)(far | (int32_t)near);
+		return true;
+	}
+	if ((call & 0x7fff) == 0x00e7) {
+		if ((call & 0xf8000) == 0x08000 && (upper & 0xfff) == 0x097) {
+			*out_target = address - 8 + (uint64_t)(int64_t)(int32_t)(upper & 0xfffff000) +
+				      (uint64_t)(int64_t)((int32_t)call >> 20);
+		}
+		return true;
+	}
+	return (call >> 16 & 0xf07f) == 0x9002 && (call >> 16 & 0x0f80) != 0;
 }
 
 /* AT_HWCAP has a bit per letter of the ISA; of the letters only those whose state the kernel keeps. */

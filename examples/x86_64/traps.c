@@ -8,7 +8,7 @@
  */
 #include <vmem/kernel.h>
 
-#include "port.h"
+#include "kernel.h"
 
 #include "cpu.h"
 
@@ -222,13 +222,23 @@ bool port_frame_register(
 	return true;
 }
 
-/* CALL is E8 with four bytes, or FF /2: two to seven bytes, of which the two-, three- and six-byte forms
- * and their REX forms occur. */
-bool port_is_return_address(uint64_t address)
+/* CALL is E8 with a displacement of four bytes, or FF /2 of two to seven bytes. */
+bool port_is_return_address(uint64_t address, uint64_t *out_target)
 {
+	static const uint8_t indirect[] = {2, 3, 4, 6, 7};
 	const uint8_t *p = (const uint8_t *)(uintptr_t)address;
+	int32_t displacement;
 
-	return p[-5] == 0xe8 || (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) ||
-	       (p[-3] == 0xff && (p[-2] & 0x38) == 0x10) || (p[-6] == 0xff && (p[-5] & 0x38) == 0x10) ||
-	       (p[-7] == 0xff && (p[-6] & 0x38) == 0x10);
+	*out_target = 0;
+	if (p[-5] == 0xe8) {
+		memcpy(&displacement, p - 4, sizeof(displacement));
+		*out_target = address + (uint64_t)(int64_t)displacement;
+		return true;
+	}
+	for (unsigned i = 0; i < sizeof(indirect); i++) {
+		if (p[-indirect[i]] == 0xff && (p[1 - indirect[i]] & 0x38) == 0x10) {
+			return true;
+		}
+	}
+	return false;
 }
