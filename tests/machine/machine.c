@@ -340,7 +340,8 @@ struct freeing {
 static void see_freed(struct tlb_entry *entry, void *argument)
 {
 	const struct freeing *freeing = argument;
-	if (tlb_usable(entry->cpu, entry)) {
+	bool linear = machine_now->linear != 0 && entry->va - entry->pa == machine_now->linear;
+	if (!linear && tlb_usable(entry->cpu, entry)) { /* the linear map reaches all frames, free or not */
 		machine_violation(MACHINE_FREED_REACHED,
 		    "frame %#llx order %u freed while CPU %u has %s %#llx -> %#llx",
 		    (unsigned long long)freeing->pa, freeing->order, entry->cpu,
@@ -367,6 +368,7 @@ void machine_frame_freed(uint64_t pa, unsigned order)
 			return;
 		}
 		frame->free = true;
+		frame->is_table = false;
 		frame->generation++;
 		frame->stored = false;
 	}
