@@ -81,11 +81,11 @@ def record(rep, part, test, output, status, seconds):
         rep.note("  " + line[8:])
 
 
-def run(rep, part, extra=(), jobs=2, name="hosted", args=BUILD, factor=1.0):
-    """Builds and runs one part."""
+def run(rep, part, extra=(), jobs=2, name="hosted", args=BUILD, factor=1.0, label=None):
+    """Builds and runs one part. factor: how much longer than usual it may take; label: what its results are named by instead of the part."""
     directory = build.build(name, list(args), what="the hosted tests")
     chosen = [t for t in tests(directory, part) if rep.wanted("%s/%s" % (part, t["name"]))]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(run_program, t, list(extra), t["timeout"] * factor): t for t in chosen}
         for future in concurrent.futures.as_completed(futures):
-            record(rep, part, futures[future], *future.result())
+            record(rep, label or part, futures[future], *future.result())
