@@ -98,8 +98,11 @@ void vmem_source_give(struct vmem_page *page, unsigned order)
 	vmem_source.free += UINT64_C(1) << order;
 	for (uint64_t size = UINT64_C(1) << order; order < VMEM_ORDER_MAX; order++, size <<= 1) {
 		uint64_t buddy = ((r->first_pfn + index) ^ size) - r->first_pfn;
+		if (buddy >= r->count) {
+			break;
+		}
 		struct vmem_page *other = r->pages + buddy;
-		if (buddy >= r->count || other->kind != PAGE_FREE || other->order != order) {
+		if (other->kind != PAGE_FREE || other->order != order) {
 			break;
 		}
 		block_unlink(other);

@@ -77,12 +77,26 @@ struct layout {
 
 static inline void layout_take(struct layout *l)
 {
+	struct vmem_region_info found;
+
 	memset(l, 0, sizeof(*l));
-	for (uint64_t at = 0; vmem_region_next(space, at, &l->region[l->count]); l->count++) {
+	for (uint64_t at = 0; vmem_region_next(space, at, &found); l->count++) {
+		struct vmem_region_info *region = &l->region[l->count];
+
+		/* Field by field: padding is nobody's, and would be compared too. */
 		assert_true(l->count < 127);
-		at = l->region[l->count].start + l->region[l->count].length;
+		region->start = found.start;
+		region->length = found.length;
+		region->permission = found.permission;
+		region->maximum = found.maximum;
+		region->flags = found.flags;
+		region->object = found.object;
+		region->offset = found.offset;
+		region->key = found.key;
+		region->cache = found.cache;
+		region->cookie = found.cookie;
+		at = found.start + found.length;
 	}
-	memset(&l->region[l->count], 0, sizeof(l->region[0]));
 	vmem_aspace_stats(space, &l->stats);
 	vmem_frame_stats(&l->frames);
 	l->frames.cached = l->frames.allocations = l->frames.frees = 0;
