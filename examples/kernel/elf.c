@@ -9,7 +9,7 @@
  *
  * E1. Nothing in the file is trusted: every number is checked before it is used, and the space refuses what
  *     lies outside of it.
- * E2. ET_EXEC goes where it says; ET_DYN (static-pie) goes to one third below the top of the user half, and
+ * E2. ET_EXEC goes where it says; ET_DYN (static-pie) goes to two thirds of where programs are put, and
  *     relocates itself.
  */
 #include <vmem/copy.h>
@@ -163,7 +163,7 @@ bool elf_load(struct process *process, struct archive_entry *file, struct progra
 	}
 	memcpy(segments, file->data + header.phoff, header.phnum * sizeof(segments[0]));
 	if (header.type == ET_DYN) {
-		bias = vmem_aspace_user_size() / 3 * 2 & ~UINT64_C(0x1fffff);
+		bias = kernel_user_top() / 3 * 2 & ~UINT64_C(0x1fffff);
 	}
 	*out = (struct program){.entry = bias + header.entry, .header_count = header.phnum};
 	for (unsigned i = 0; i < header.phnum; i++) {

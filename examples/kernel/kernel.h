@@ -138,6 +138,15 @@ void process_pause(void);
 
 /* ---- Programs (elf.c, stack.c). ---- */
 
+/* The end of where programs are put. Ordinary ones keep marks in the upper bits of pointers, so nothing
+ * goes above 2^47 unless it is named: the library's mmap has the same limit. */
+static inline uint64_t kernel_user_top(void)
+{
+	const uint64_t size = vmem_aspace_user_size(), limit = UINT64_C(1) << 47;
+
+	return size < limit ? size : limit;
+}
+
 struct program {
 	uint64_t entry, headers, header_count, end; /* end: of the highest segment, page aligned */
 };

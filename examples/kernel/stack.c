@@ -135,7 +135,7 @@ bool stack_build(
 {
 	static const char platform[] = PORT_MACHINE;
 	const uint64_t random[2] = {kernel_random(), kernel_random()};
-	const uint64_t top = vmem_page_floor(vmem_aspace_user_size() - 65536);
+	const uint64_t top = vmem_page_floor(kernel_user_top() - 65536);
 	const uint64_t argv_at = top - argv.length;
 	const uint64_t env_at = argv_at - env.length;
 	const uint64_t platform_at = env_at - sizeof(platform);

@@ -15,6 +15,13 @@ extern char **environ;
 extern void _start(void);
 extern const char __ehdr_start[];
 
+/* Addresses above these are for programs that ask for them, however large the user half is. */
+#if defined(__aarch64__)
+#define ADDRESS_BITS 48
+#else
+#define ADDRESS_BITS 47
+#endif
+
 static int bad;
 
 static void check(const char *what, int right)
@@ -100,6 +107,9 @@ int main(int argc, char **argv)
 		printf("args: argument %d: <%s>\n", i, argv[i]);
 	}
 	check("argv ends with NULL", argv[argc] == NULL);
+	check("stack and program lie where programs may expect them",
+	    (uint64_t)(uintptr_t)argv >> ADDRESS_BITS == 0 &&
+		(uint64_t)(uintptr_t)_start >> ADDRESS_BITS == 0);
 	check("environ follows argv", (void *)e == (void *)(argv + argc + 1));
 	for (; *e != NULL; e++) {
 		formed &= strchr(*e, '=') != NULL && *e > (char *)e;

@@ -76,8 +76,8 @@ void start_c(const uint64_t *stack)
 	uintptr_t base = (uintptr_t)__ehdr_start;
 
 	relocate(base);
-	if (base == 0 || base % 4096 != 0) {
-		finish("pie: not moved\n", 1);
+	if (base == 0 || base % 4096 != 0 || base >> 48 != 0) {
+		finish("pie: not moved, or to no good place\n", 1);
 	}
 	if (auxiliary(stack, AT_PHDR) != base + sizeof(Elf64_Ehdr) ||
 	    auxiliary(stack, AT_ENTRY) != base + ((const Elf64_Ehdr *)base)->e_entry) {
