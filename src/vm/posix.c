@@ -13,7 +13,7 @@
 #define PROT_GROWSDOWN 0x01000000
 #define PROT_GROWSUP 0x02000000
 #define MMAP_TYPE 0x0f
-#define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x2000 /* LOCKED */ | 0x40000 /* HUGETLB */ | 0x80000 /* SYNC */)
+#define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x2000 /* LOCKED */ | 0x40000 /* HUGETLB */)
 #define LOW_LIMIT (UINT64_C(1) << 47) /* programs get addresses above only if they name one */
 
 const struct vmem_posix_policy vmem_posix_linux = { .max_regions = 65530, .mmap_min = 65536 };
@@ -116,7 +116,7 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 	if ((flags & VMEM_MMAP_FIXED_NOREPLACE) && !vmem_span_range_free(&posix->aspace->root.tree, address, map.length, 0, 0)) {
 		return -VMEM_EEXIST;
 	}
-	if (type != VMEM_MMAP_SHARED && type != VMEM_MMAP_PRIVATE) {
+	if (type != VMEM_MMAP_PRIVATE && (type != VMEM_MMAP_SHARED || flags & VMEM_MMAP_GROWSDOWN)) {
 		return -VMEM_EINVAL;
 	}
 	if (flags & LATER_FLAGS) {
@@ -171,8 +171,8 @@ int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t
 		return -VMEM_EINVAL;
 	}
 	while (length > 0) { /* region by region: what comes before the one that fails stays changed */
-		const struct span *span = vmem_span_find(&root->tree, address);
-		if (!span) {
+		const struct span *span = vmem_span_find_from(&root->tree, address);
+		if (!span || span->start > (grows == PROT_GROWSDOWN ? address + length - 1 : address)) {
 			return -VMEM_ENOMEM;
 		}
 		if (grows) {
@@ -208,7 +208,9 @@ vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address)
 			.place = VMEM_PLACE_FIXED,
 			.address = old_end,
 		};
-		if (vmem_vmar_map(&posix->aspace->root, &map, &start) != VMEM_OK) {
+		/* Linux keeps a page between the heap and what is mapped above it. */
+		if (!vmem_span_range_free(&posix->aspace->root.tree, old_end, map.length, 0, 1) ||
+		    vmem_vmar_map(&posix->aspace->root, &map, &start) != VMEM_OK) {
 			return posix->brk_end;
 		}
 	}

@@ -21,7 +21,6 @@
 #include <vmem/init.h>
 #include <vmem/trap.h>
 
-#include "arch.h"
 #include "machine.h"
 
 #define PAGE VMEM_PAGE_SIZE
@@ -58,7 +57,7 @@ static inline void space_boot(const struct machine_config *config)
 	assert_int_equal(vmem_library_init(&library), VMEM_OK);
 	for (unsigned i = 1; i < config->cpus; i++) {
 		machine_cpu_set(i);
-		vmem_arch_cpu_init();
+		vmem_library_init_cpu();
 	}
 	machine_cpu_set(0);
 }
