@@ -98,7 +98,7 @@ static void assert_window(void)
 	absent(W + 6 * PAGE);
 }
 
-/* Addresses near TOP are relative to the end of user space; what the core keeps free there is free on Linux too. */
+/* Addresses near TOP are relative to the end of user space; what the core keeps free there Linux does too. */
 #define TOP (UINT64_C(1) << 62)
 static uint64_t resolve(uint64_t address)
 {
@@ -203,7 +203,7 @@ static void mmap_answers(void **state)
 	}
 }
 
-/* FIXED replaces exactly its range, whatever regions it meets; what is outside keeps content and permission. */
+/* FIXED replaces exactly its range, whatever regions it meets; what is outside stays as it was. */
 static void fixed_replaces(void **state)
 {
 	(void)state;
