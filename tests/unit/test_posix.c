@@ -457,6 +457,7 @@ static void break_moves(void **state)
 	fill(up, 7);
 	absent(up + PAGE);
 	assert_int_equal(brk(up + 2), up + 2);
+	assert_int_equal(brk(0), up + 2); /* kept to the byte */
 	assert_int_equal(brk(up + PAGE), up + PAGE);
 	absent(up + PAGE);
 	assert_int_equal(brk(up + 1), up + 1);

@@ -267,6 +267,9 @@ static void example_guarded(void **state)
 	(void)state;
 	const uint32_t prot_rw = 0x1 | 0x2;
 	uint64_t region[8];
+	assert_int_equal(vmem_wx_mmap(space, 0, 65536, prot_rw, &region[0]), VMEM_OK); /* with no neighbour */
+	assert_int_not_equal(map(region[0] + 65536, 4096, prot_rw), region[0] + 65536);
+	assert_int_not_equal(map(region[0] - 4096, 4096, prot_rw), region[0] - 4096);
 	for (unsigned i = 0; i < 8; i++) {
 		assert_int_equal(vmem_wx_mmap(space, 0, 65536, prot_rw, &region[i]), VMEM_OK);
 		assert_int_equal(user_write(space, region[i], 1), VMEM_FAULT_RESOLVED);
