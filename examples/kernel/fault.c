@@ -24,7 +24,7 @@ bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 	last.address = address;
 	last.trap = vmem_trap_decode(cause, detail);
 	if (!last.trap.is_user || last.trap.malformed) {
-		last.result = VMEM_FAULT_PERMISSION;
+		last.result = last.trap.is_page_fault ? VMEM_FAULT_PERMISSION : VMEM_FAULT_RESOLVED;
 		return false;
 	}
 	last.result = vmem_fault(process_current->aspace, last.address, last.trap.access);
