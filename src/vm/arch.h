@@ -79,6 +79,7 @@ enum {
  *   arch_pte_t arch_pte_make_leaf(vmem_paddr_t pa, unsigned level, uint32_t leaf)	0, not present, for a leaf without permissions
  *   vmem_paddr_t arch_pte_pa(arch_pte_t e, unsigned level)		of a leaf or a table entry (LEAF_CONTIG: see arch_pte_pa_at)
  *   uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)		LEAF_* of a leaf: what make_leaf was given, accessed and dirty as now
+ *   uint32_t arch_pte_marks(arch_pte_t e)	LEAF_ACCESSED and LEAF_DIRTY of a leaf, as arch_pte_leaf() says them: what a removal keeps
  *   arch_pte_t arch_pte_restrict(arch_pte_t e, unsigned level, uint32_t keep)
  *	the same leaf with permissions (and LEAF_DIRTY / LEAF_ACCESSED) cut down to the LEAF_* bits in `keep`; dirty is never lost
  *	by it unless LEAF_DIRTY is absent from keep (the caller has harvested it), or no permission is left: then the result is 0

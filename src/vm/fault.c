@@ -84,7 +84,8 @@ static enum vmem_fault_result fill_zeroed(struct fault *f, uint64_t key, struct 
 	if (!page) {
 		return VMEM_FAULT_NO_MEMORY;
 	}
-	if (!vmem_index_reserve(1, false) || reserve_entry(f) != VMEM_OK) {
+	bool fits = cursor->leaf && cursor->exclusive; /* then setting a slot takes no node */
+	if ((!fits && !vmem_index_reserve(1, false)) || reserve_entry(f) != VMEM_OK) {
 		vmem_frame_give(page);
 		return VMEM_FAULT_NO_MEMORY;
 	}

@@ -64,8 +64,9 @@ enum {
 	PAGE_F_EXEC_SYNCED = 1u << 0, /* instruction fetch sees the content (cleared by every kernel write) */
 	PAGE_F_ODD_CACHE = 1u << 1,   /* mapped with another attribute than write-back, linear map changed */
 	PAGE_F_LARGE = 1u << 2,	      /* was allocated as part of a block that a large leaf maps */
-	PAGE_F_DIRTY = 1u << 3,	      /* harvested from an entry: stored to since it was last clean */
-	PAGE_F_ACCESSED = 1u << 4,    /* harvested from an entry */
+	PAGE_F_ACCESSED = 1u << 3,    /* harvested from an entry */
+	PAGE_F_DIRTY = 1u << 4,	      /* harvested from an entry: stored to since it was last clean */
+	PAGE_F_MARKS_SHIFT = 2,	      /* LEAF_ACCESSED and LEAF_DIRTY, shifted right, are the two above */
 	PAGE_F_POISONED = 1u << 5,    /* free, and filled with the poison (VMEM_DEBUG) */
 };
 #define PAGE_NIL UINT32_MAX

@@ -51,23 +51,15 @@ static inline struct walk walk_down(const struct vmem_pmap *pmap, vmem_vaddr_t v
 	}
 }
 
-static inline vmem_vaddr_t window_base(vmem_vaddr_t va)
-{
-	return va & ~(arch_level_size(1) - 1);
-}
-
 static void set_hot(struct vmem_pmap *pmap, vmem_vaddr_t va, const struct pmap_entry *at)
 {
-	pmap->hot.base = window_base(va);
+	pmap->hot.base = pmap_window(va);
 	pmap->hot.table = at->slot - slot_index(va, 0);
 	pmap->hot.page = at->table;
 }
 
-struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_vaddr_t va)
+struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
-	if (pmap->hot.base == window_base(va)) {
-		return (struct pmap_entry){ pmap->hot.table + slot_index(va, 0), pmap->hot.page, 0 };
-	}
 	struct walk w = walk_down(pmap, va, 0);
 	if (w.level > 0 && !arch_pte_present(w.entry)) {
 		return (struct pmap_entry){ NULL, NULL, w.level };
@@ -148,18 +140,16 @@ vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigne
 /* Keeps what the hardware recorded before an entry goes (P1). */
 static inline void harvest(arch_pte_t entry, unsigned level)
 {
-	uint32_t leaf = arch_pte_leaf(entry, level);
-	struct vmem_page *page;
-	if ((leaf & (LEAF_DIRTY | LEAF_ACCESSED)) == 0) {
-		return;
-	}
-	page = pa_to_page(arch_pte_pa(entry, level));
+	_Static_assert(PAGE_F_DIRTY == LEAF_DIRTY >> PAGE_F_MARKS_SHIFT && PAGE_F_ACCESSED == LEAF_ACCESSED >> PAGE_F_MARKS_SHIFT,
+		       "marks of a page are those of a leaf, shifted");
+	uint8_t marks = (uint8_t)(arch_pte_marks(entry) >> PAGE_F_MARKS_SHIFT);
+	struct vmem_page *page = marks ? pa_to_page(arch_pte_pa(entry, level)) : NULL;
 	if (!page) {
 		return;
 	}
-	uint8_t flags = (uint8_t)((leaf & LEAF_DIRTY ? PAGE_F_DIRTY : 0) | (leaf & LEAF_ACCESSED ? PAGE_F_ACCESSED : 0));
-	for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 0; n--, page++) {
-		page->flags |= flags;
+	page->flags |= marks;
+	for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
+		(++page)->flags |= marks;
 	}
 }
 
@@ -191,6 +181,24 @@ static void forget_exec_sync(vmem_paddr_t pa, unsigned level)
 	}
 }
 
+/* Stores over a live entry, in the steps that the change owes (P5). */
+static void __attribute__((noinline)) replace_entry(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, arch_pte_t fresh)
+{
+	arch_pte_t old = pte_load(at.slot);
+	enum arch_duty duty = arch_pte_duty(old, fresh, at.level);
+	harvest(pte_swap(at.slot, duty == ARCH_DUTY_BREAK ? 0 : fresh), at.level);
+	if (duty != ARCH_DUTY_NONE) {
+		struct vmem_batch batch;
+		vmem_vaddr_t first = va & ~(arch_level_size(at.level) - 1);
+		vmem_batch_begin(&batch, pmap);
+		vmem_batch_leaves(&batch, first, first + (arch_level_size(at.level) - 1), at.level);
+		vmem_batch_end(&batch);
+	}
+	if (duty == ARCH_DUTY_BREAK) {
+		pte_store(at.slot, fresh);
+	}
+}
+
 void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
 	VMEM_CHECK(!pmap->wx || (leaf & (LEAF_WRITE | LEAF_EXEC)) != (LEAF_WRITE | LEAF_EXEC),
@@ -203,26 +211,12 @@ void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va
 	}
 	leaf |= pmap->kernel ? LEAF_GLOBAL : LEAF_USER;
 	arch_pte_t fresh = arch_pte_make_leaf(pa, at.level, leaf | LEAF_ACCESSED);
-	arch_pte_t old = pte_load(at.slot);
-	enum arch_duty duty = ARCH_DUTY_NONE;
-	if (old == 0) {
+	if (pte_load(at.slot) == 0) {
 		count_entry(pmap, at.table);
 		pmap->resident += leaf_pages(at.level);
 		pte_store(at.slot, fresh);
 	} else {
-		struct vmem_batch batch;
-		duty = arch_pte_duty(old, fresh, at.level);
-		old = pte_swap(at.slot, duty == ARCH_DUTY_BREAK ? 0 : fresh);
-		harvest(old, at.level);
-		if (duty != ARCH_DUTY_NONE) {
-			vmem_vaddr_t first = va & ~(arch_level_size(at.level) - 1);
-			vmem_batch_begin(&batch, pmap);
-			vmem_batch_leaves(&batch, first, first + (arch_level_size(at.level) - 1), at.level);
-			vmem_batch_end(&batch);
-		}
-		if (duty == ARCH_DUTY_BREAK) {
-			pte_store(at.slot, fresh);
-		}
+		replace_entry(pmap, at, va, fresh);
 	}
 	vmem_arch_publish();
 	if (vmem_mmu.features & MMU_CACHES_INVALID) {

@@ -49,8 +49,25 @@ struct pmap_entry {
 	unsigned level;
 };
 
+/* The first address of what one leaf table translates around va. */
+static inline vmem_vaddr_t pmap_window(vmem_vaddr_t va)
+{
+	return va & ~(arch_level_size(1) - 1);
+}
+
+/* vmem_pmap_lookup() when the window is not the hot one. */
+struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va);
+
 /* The leaf entry that maps va, or the empty level-0 slot for it, or slot NULL. */
-struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_vaddr_t va);
+static inline struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_vaddr_t va)
+{
+	if (pmap->hot.base == pmap_window(va)) {
+		unsigned index = (unsigned)(va >> VMEM_PAGE_SHIFT) & (ARCH_TABLE_ENTRIES - 1);
+		return (struct pmap_entry){ pmap->hot.table + index, pmap->hot.page, 0 };
+	}
+	return vmem_pmap_lookup_cold(pmap, va);
+}
+
 /* Makes the tables down to `level` around va. Errors: NO_MEMORY; EXISTS: a larger leaf is in the way. */
 vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out);
 /* Stores a leaf; va and pa aligned to the level; leaf: LEAF_*. Flushes what the change owes. Errors: NO_MEMORY, EXISTS. */

@@ -134,6 +134,12 @@ static inline uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)
 	return leaf;
 }
 
+static inline uint32_t arch_pte_marks(arch_pte_t e)
+{
+	return ((e & PTE_A) != 0 ? (uint32_t)LEAF_ACCESSED : 0) |
+	       ((e & (PTE_D | PTE_SW_DIRTY)) != 0 ? (uint32_t)LEAF_DIRTY : 0);
+}
+
 static inline arch_pte_t arch_pte_restrict(arch_pte_t e, unsigned level, uint32_t keep)
 {
 	(void)level;
