@@ -92,7 +92,11 @@ static enum vmem_fault_result fill_zeroed(struct fault *f, uint64_t key, struct 
 	vmem_arch_page_clear(page_to_virt(page));
 	(void)vmem_index_set(&store->index, key, slot_of_page(page), cursor);
 	f->aspace->faults.zeroed++;
-	enter(f, page_to_pa(page), true);
+	if (pte_load(f->at.slot) == 0 && !(f->region->permission & VMEM_EXEC)) {
+		vmem_pmap_fill(&f->aspace->pmap, &f->at, f->va, page_to_pa(page), f->region->permission | LEAF_DIRTY);
+	} else {
+		enter(f, page_to_pa(page), true);
+	}
 	return VMEM_FAULT_RESOLVED;
 }
 

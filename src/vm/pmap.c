@@ -81,22 +81,13 @@ static struct vmem_page *table_alloc(void)
 	return page;
 }
 
-static void count_entry(struct vmem_pmap *pmap, struct vmem_page *table)
-{
-	if (table) {
-		if (table->refs++ == 0 && pmap->kept == table) {
-			pmap->kept = NULL;
-		}
-	}
-}
-
 static void hook_table(struct vmem_pmap *pmap, arch_pte_t *slot, unsigned level, vmem_vaddr_t va, struct vmem_page *page)
 {
 	page->order = (uint8_t)(level - 1);
 	page->refs = 0;
 	page->u.table.pmap = pmap;
 	page->u.table.base = va & ~(arch_level_size(level) - 1);
-	count_entry(pmap, table_of(slot));
+	pmap_count_entry(pmap, table_of(slot));
 	pmap->tables++;
 	vmem_arch_publish(); /* the cleared table before the entry that leads to it */
 	pte_store(slot, arch_pte_make_table(page_to_pa(page), !pmap->kernel));
@@ -201,18 +192,15 @@ static void __attribute__((noinline)) replace_entry(struct vmem_pmap *pmap, stru
 
 void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
-	VMEM_CHECK(!pmap->wx || (leaf & (LEAF_WRITE | LEAF_EXEC)) != (LEAF_WRITE | LEAF_EXEC),
-		   "a page would become writable and executable in a space with W^X");
+	arch_pte_t fresh = pmap_make_leaf(pmap, pa, at.level, leaf);
 	VMEM_ASSERT((pa & (arch_level_size(at.level) - 1)) == 0);
 	if (leaf & LEAF_EXEC) {
 		sync_for_exec(pa, at.level);
 	} else if (leaf & LEAF_WRITE) {
 		forget_exec_sync(pa, at.level);
 	}
-	leaf |= pmap->kernel ? LEAF_GLOBAL : LEAF_USER;
-	arch_pte_t fresh = arch_pte_make_leaf(pa, at.level, leaf | LEAF_ACCESSED);
 	if (pte_load(at.slot) == 0) {
-		count_entry(pmap, at.table);
+		pmap_count_entry(pmap, at.table);
 		pmap->resident += leaf_pages(at.level);
 		pte_store(at.slot, fresh);
 	} else {

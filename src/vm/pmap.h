@@ -15,6 +15,7 @@
 #ifndef VMEM_PMAP_H
 #define VMEM_PMAP_H
 
+#include "panic.h"
 #include "tlb.h"
 
 struct vmem_pmap {
@@ -93,6 +94,22 @@ void vmem_pmap_visit(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, p
 /* Panics unless P3 holds and counters agree. */
 void vmem_pmap_check(struct vmem_pmap *pmap);
 
+/* The one place where a leaf entry is made, and where W^X cannot be passed by (P6). */
+static inline arch_pte_t pmap_make_leaf(const struct vmem_pmap *pmap, vmem_paddr_t pa, unsigned level, uint32_t leaf)
+{
+	VMEM_CHECK(!pmap->wx || (leaf & (LEAF_WRITE | LEAF_EXEC)) != (LEAF_WRITE | LEAF_EXEC),
+		   "a page would become writable and executable in a space with W^X");
+	return arch_pte_make_leaf(pa, level, leaf | LEAF_ACCESSED | (pmap->kernel ? (uint32_t)LEAF_GLOBAL : (uint32_t)LEAF_USER));
+}
+
+/* An entry more in a table: a kept table is in use again. */
+static inline void pmap_count_entry(struct vmem_pmap *pmap, struct vmem_page *table)
+{
+	if (table && table->refs++ == 0 && pmap->kept == table) {
+		pmap->kept = NULL;
+	}
+}
+
 static inline arch_pte_t pte_load(const arch_pte_t *slot)
 {
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);
@@ -113,6 +130,19 @@ static inline arch_pte_t pte_swap(arch_pte_t *slot, arch_pte_t entry)
 	pte_store(slot, entry);
 	return old;
 #endif
+}
+
+/* vmem_pmap_set() of a page that nobody can have executed, into an empty level-0 slot: the first touch of memory. */
+static inline void vmem_pmap_fill(struct vmem_pmap *pmap, const struct pmap_entry *at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+{
+	VMEM_ASSERT(at->level == 0 && pte_load(at->slot) == 0 && !(leaf & LEAF_EXEC));
+	pmap_count_entry(pmap, at->table);
+	pmap->resident++;
+	pte_store(at->slot, pmap_make_leaf(pmap, pa, 0, leaf));
+	vmem_arch_publish();
+	if (vmem_mmu.features & MMU_CACHES_INVALID) {
+		vmem_flush_granted(pmap, va, false);
+	}
 }
 
 #endif
