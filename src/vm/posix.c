@@ -14,7 +14,7 @@
 #define PROT_GROWSUP 0x02000000
 #define MMAP_TYPE 0x0f
 #define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x2000 /* LOCKED */ | 0x40000 /* HUGETLB */)
-#define LOW_LIMIT (UINT64_C(1) << 47) /* programs get addresses above only if they name one */
+#define LOW_LIMIT ((UINT64_C(1) << 47) - VMEM_PAGE_SIZE) /* as x86-64; above only for those who name it */
 
 const struct vmem_posix_policy vmem_posix_linux = { .max_regions = 65530, .mmap_min = 65536 };
 
