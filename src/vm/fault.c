@@ -14,8 +14,7 @@
  *
  * F1 What a fault stores in an index keeps the content as it was (contract 1.3).
  * F2 A writable entry is made only for a page that is the store's own, and for no other.
- * F3 All that can fail (frame, nodes, tables) is had before an entry changes; where a page was filled or copied into an object first, that
- *    changes no content (F1).
+ * F3 All that can fail (tables, then nodes and frame) is had before an entry or an index changes.
  * F4 A fault that is refused leaves no trace but a counter.
  *
  * Locks: the caller serialises all calls.
@@ -171,31 +170,51 @@ static bool beyond_end(const struct region *region, vmem_vaddr_t va)
 	return page >= region->object->pages;
 }
 
-/* Private mapping of an object: the first write takes a copy into the space's own store. */
-static enum vmem_fault_result private_object(struct fault *f, uint64_t key)
+/* The page of the object that the fault shows, empty slots not filled; NULL if there is none. */
+static struct vmem_page *object_source(const struct fault *f)
+{
+	slot_t slot = vmem_index_find(&f->region->object->store->index, region_object_key(f->region, f->va), NULL);
+	return slot_kind(slot) == SLOT_PAGE ? slot_page(slot) : NULL;
+}
+
+/* The first write to a private mapping of an object takes a copy into the space's own store. */
+static enum vmem_fault_result private_copy(struct fault *f, uint64_t key)
 {
 	struct store *store = f->aspace->private_store;
-	bool own;
-	if (beyond_end(f->region, f->va)) {
-		return VMEM_FAULT_BEYOND_END;
-	}
-	struct vmem_page *source = object_page(f->region, f->va, false, &own);
-	if (!source || reserve_entry(f) != VMEM_OK) {
-		return VMEM_FAULT_NO_MEMORY;
-	}
-	if (f->access != VMEM_WRITE) {
-		f->aspace->faults.object++;
-		enter(f, page_to_pa(source), false);
-		return VMEM_FAULT_RESOLVED;
-	}
+	struct vmem_page *source = object_source(f);
 	struct vmem_page *page = vmem_index_reserve(1, false) ? vmem_store_new_page(store, key) : NULL;
 	if (!page) {
 		return VMEM_FAULT_NO_MEMORY;
 	}
-	vmem_arch_page_copy(page_to_virt(page), page_to_virt(source));
+	if (source) {
+		vmem_arch_page_copy(page_to_virt(page), page_to_virt(source));
+	} else {
+		vmem_arch_page_clear(page_to_virt(page));
+	}
 	(void)vmem_index_set(&store->index, key, slot_of_page(page), NULL);
 	f->aspace->faults.copied++;
 	enter(f, page_to_pa(page), true);
+	return VMEM_FAULT_RESOLVED;
+}
+
+static enum vmem_fault_result private_object(struct fault *f, uint64_t key)
+{
+	bool own;
+	if (beyond_end(f->region, f->va)) {
+		return VMEM_FAULT_BEYOND_END;
+	}
+	if (reserve_entry(f) != VMEM_OK) {
+		return VMEM_FAULT_NO_MEMORY;
+	}
+	if (f->access == VMEM_WRITE) {
+		return private_copy(f, key);
+	}
+	struct vmem_page *source = object_page(f->region, f->va, false, &own);
+	if (!source) {
+		return VMEM_FAULT_NO_MEMORY;
+	}
+	f->aspace->faults.object++;
+	enter(f, page_to_pa(source), false);
 	return VMEM_FAULT_RESOLVED;
 }
 
@@ -280,6 +299,28 @@ static enum vmem_fault_result fixed_fault(struct fault *f)
 	return VMEM_FAULT_RESOLVED;
 }
 
+/* A copy zaps every entry of the page, in other tables of this space too, and only one empty table stays: so the fault's own one counts as not
+ * empty meanwhile. True if it was the kept one. */
+static bool pin_table(struct fault *f)
+{
+	struct vmem_pmap *pmap = &f->aspace->pmap;
+	bool kept = pmap->kept == f->at.table;
+	if (kept) {
+		pmap->kept = NULL;
+	}
+	f->at.table->refs++;
+	return kept;
+}
+
+/* The entry follows at once; or nothing was zapped, and the table is again the kept one if it was. */
+static void unpin_table(struct fault *f, bool keep)
+{
+	f->at.table->refs--;
+	if (keep) {
+		f->aspace->pmap.kept = f->at.table;
+	}
+}
+
 static enum vmem_fault_result shared_fault(struct fault *f)
 {
 	bool own;
@@ -289,12 +330,13 @@ static enum vmem_fault_result shared_fault(struct fault *f)
 	if (f->region->object->store->kind != STORE_ANONYMOUS) {
 		return fixed_fault(f);
 	}
-	struct vmem_page *page = object_page(f->region, f->va, f->access == VMEM_WRITE, &own);
-	if (!page) {
+	if (reserve_entry(f) != VMEM_OK) {
 		return VMEM_FAULT_NO_MEMORY;
 	}
-	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va); /* a copy has zapped the entry, and maybe its table */
-	if (reserve_entry(f) != VMEM_OK) {
+	bool kept = pin_table(f);
+	struct vmem_page *page = object_page(f->region, f->va, f->access == VMEM_WRITE, &own);
+	unpin_table(f, kept && !page);
+	if (!page) {
 		return VMEM_FAULT_NO_MEMORY;
 	}
 	f->aspace->faults.object++;

@@ -388,6 +388,18 @@ static unsigned partial_pages(const struct vmem_object *object, uint64_t offset,
 	return count;
 }
 
+/* Leaves those of the edges where there is something to clear. */
+static unsigned present_edges(const struct store *store, struct edge edge[2], unsigned count)
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (present_bytes(store, edge[i].key)) {
+			edge[kept++] = edge[i];
+		}
+	}
+	return kept;
+}
+
 vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint64_t length)
 {
 	struct store *store = object->store;
@@ -403,16 +415,12 @@ vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint
 		__builtin_memset(present_bytes(store, object->key) + offset, 0, (size_t)length);
 		return VMEM_OK;
 	}
-	unsigned edges = partial_pages(object, offset, length, edge);
-	for (unsigned i = 0; i < edges; i++) { /* making them the object's own can fail, and changes no content */
-		if (present_bytes(store, edge[i].key) && !vmem_store_own_page(store, edge[i].key)) {
-			return VMEM_ERR_NO_MEMORY;
-		}
+	unsigned edges = present_edges(store, edge, partial_pages(object, offset, length, edge));
+	if (edges > 0 && vmem_store_own_two(store, edge[0].key, edge[edges - 1].key) != VMEM_OK) {
+		return VMEM_ERR_NO_MEMORY;
 	}
 	for (unsigned i = 0; i < edges; i++) {
-		if (present_bytes(store, edge[i].key)) {
-			__builtin_memset(own_bytes(store, edge[i].key) + edge[i].from, 0, (size_t)(edge[i].to - edge[i].from));
-		}
+		__builtin_memset(own_bytes(store, edge[i].key) + edge[i].from, 0, (size_t)(edge[i].to - edge[i].from));
 	}
 	uint64_t first = (offset + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT, end = (offset + length) >> VMEM_PAGE_SHIFT;
 	if (first < end) {

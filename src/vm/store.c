@@ -251,6 +251,43 @@ struct vmem_page *vmem_store_own_page(struct store *store, uint64_t key)
 	return fresh;
 }
 
+/* True if the key has a page of the store's own. */
+static bool owned(const struct store *store, uint64_t key)
+{
+	struct index_cursor cursor;
+	slot_t slot = vmem_index_find(&store->index, key, &cursor);
+	return slot_kind(slot) == SLOT_PAGE && index_exclusive(&cursor, slot);
+}
+
+vmem_status_t vmem_store_own_two(struct store *store, uint64_t low, uint64_t high)
+{
+	bool need[2] = { !owned(store, low), low != high && !owned(store, high) };
+	struct vmem_page *fresh[2] = { NULL, NULL };
+	if (!need[0] && !need[1]) {
+		return VMEM_OK;
+	}
+	if (!vmem_index_reserve(2, false)) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		fresh[i] = need[i] ? vmem_store_new_page(store, i == 0 ? low : high) : NULL;
+		if (need[i] && !fresh[i]) {
+			if (i > 0 && fresh[0]) {
+				vmem_frame_give(fresh[0]);
+			}
+			return VMEM_ERR_NO_MEMORY;
+		}
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (fresh[i]) {
+			struct index_cursor cursor;
+			slot_t slot = vmem_index_find(&store->index, i == 0 ? low : high, &cursor);
+			replace_slot(store, i == 0 ? low : high, slot, &cursor, fresh[i]);
+		}
+	}
+	return VMEM_OK;
+}
+
 /* Keys of [first, last] that have no page of the store's own. */
 static uint64_t count_missing(const struct store *store, uint64_t first, uint64_t last)
 {

@@ -71,6 +71,9 @@ void vmem_store_forget(struct store *store, uint64_t first, uint64_t last);
  * become pages too. NULL: no memory. */
 struct vmem_page *vmem_store_own_page(struct store *store, uint64_t key);
 
+/* The same for two keys (or one, twice), both or none. Errors: NO_MEMORY. */
+vmem_status_t vmem_store_own_two(struct store *store, uint64_t low, uint64_t high);
+
 /* The same for keys [first, last], all or nothing. Errors: NO_MEMORY. */
 vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t last);
 
