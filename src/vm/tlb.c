@@ -41,6 +41,9 @@ void vmem_asid_init(unsigned ids)
 	tlb.generation = UINT64_C(1) << ASID_ID_BITS;
 	tlb.next = 1;
 	tlb.last = (UINT64_C(1) << vmem_mmu.asid_bits) - 1;
+	if (tlb.last <= VMEM_MAX_CPUS) {
+		tlb.last = 0; /* every CPU could hold on to one: a search for a free id need not end */
+	}
 	if (ids != 0 && ids < tlb.last) {
 		tlb.last = ids;
 	}

@@ -22,19 +22,20 @@ static void tour_table(
 	unsigned shift = level_shift(level);
 	bool is_top = level == machine_now->config.levels - 1;
 	unsigned entries = is_top ? 1u << (machine_now->va_bits - shift) : 512;
-	if (machine_entry(table) == NULL) {
+	const uint64_t *raw = machine_entry(table);
+	if (raw == NULL) {
 		return;
 	}
 	for (unsigned i = 0; i < entries; i++) {
 		uint64_t va = base + ((uint64_t)i << shift);
+		if (raw[i] == 0) {
+			continue;
+		}
 		struct walk w = *above;
 		if (is_top && !machine_now->mmu->split_roots && i >= entries / 2) {
 			va |= ~low_mask(machine_now->va_bits);
 		}
 		machine_fetch(table, va, level, &w);
-		if (w.raw == 0) {
-			continue;
-		}
 		if (w.kind == MMU_LEAF) {
 			machine_finish_leaf(&w);
 		}

@@ -252,12 +252,15 @@ void check_types(const struct tlb_entry *entry)
 		return;
 	}
 	tlb_reaching(entry->pa, size, see_type, &copy);
-	for (uint64_t pa = entry->pa; pa < entry->pa + size; pa += MACHINE_PAGE) {
-		const struct frame *frame = machine_frame(pa);
-		if (frame != NULL && frame->linear != entry->type) {
+	for (uint64_t pa = entry->pa; machine_now->linear != 0 && pa < entry->pa + size; pa += MACHINE_PAGE) {
+		if (machine_frame(pa) == NULL) {
+			continue;
+		}
+		struct walk w = machine_walk_root(machine_now->kernel_root, machine_linear(pa), 0);
+		if (w.kind == MMU_LEAF && w.entry.type != entry->type) {
 			machine_violation(MACHINE_TWO_TYPES,
 			    "frame %#llx has type %u at %#llx, and %u in the linear map", (ull)pa,
-			    entry->type, (ull)entry->va, frame->linear);
+			    entry->type, (ull)entry->va, w.entry.type);
 			return;
 		}
 	}

@@ -16,13 +16,6 @@
 
 #include <string.h>
 
-#include "cpu.h"
-
-/*
- * [fetch_start, fetch_end): what vmem_arch_icache_sync() was asked for; for FENCE.I, which names no
- * address.
- */
-extern uint64_t glue_fetch_start, glue_fetch_end;
-uint64_t glue_physical(const void *kva);
+#include "glue.h"
 
 #endif

@@ -9,6 +9,8 @@
 
 #define VMEM_ARCH_INSN_H /* this is it */
 
+const enum machine_isa glue_isa = MACHINE_AARCH64;
+
 #define LINE 64u
 
 static struct {
@@ -16,9 +18,6 @@ static struct {
 	bool complete;	     /* a DSB came after */
 } cleaned;
 static uint64_t par;
-static uint64_t
-    empty_root; /* where the kernel's own empty table is, in a machine whose RAM has no kernel image */
-static const struct machine_config *empty_root_of;
 
 static inline bool has(uint32_t feature)
 {
@@ -115,6 +114,16 @@ static inline void insn_dsb_sy(void)
 	insn_dsb_ish();
 }
 
+/* The linear map, which the library knows by its host pointers, is at the same place of the upper half. */
+static inline uint64_t upper(uint64_t operand)
+{
+	uint64_t va = operand << 12 & UINT64_C(0x0000ffffffffffff);
+	bool in_linear_map = machine_is_ram(va - machine_direct_map());
+	return in_linear_map
+		   ? operand | (machine_linear(va - machine_direct_map()) >> 12 & UINT64_C(0xfffffffffff))
+		   : operand;
+}
+
 static inline void insn_tlbi_vmalle1(void)
 {
 	arm_tlbi(machine_cpu(), ARM_TLBI_VMALLE1, false, 0);
@@ -127,22 +136,22 @@ static inline void insn_tlbi_vmalle1is(void)
 
 static inline void insn_tlbi_vae1is(uint64_t operand)
 {
-	arm_tlbi(machine_cpu(), ARM_TLBI_VAE1, true, operand);
+	arm_tlbi(machine_cpu(), ARM_TLBI_VAE1, true, upper(operand));
 }
 
 static inline void insn_tlbi_vale1is(uint64_t operand)
 {
-	arm_tlbi(machine_cpu(), ARM_TLBI_VALE1, true, operand);
+	arm_tlbi(machine_cpu(), ARM_TLBI_VALE1, true, upper(operand));
 }
 
 static inline void insn_tlbi_vaae1is(uint64_t operand)
 {
-	arm_tlbi(machine_cpu(), ARM_TLBI_VAAE1, true, operand);
+	arm_tlbi(machine_cpu(), ARM_TLBI_VAAE1, true, upper(operand));
 }
 
 static inline void insn_tlbi_vaale1is(uint64_t operand)
 {
-	arm_tlbi(machine_cpu(), ARM_TLBI_VAALE1, true, operand);
+	arm_tlbi(machine_cpu(), ARM_TLBI_VAALE1, true, upper(operand));
 }
 
 static inline void insn_tlbi_aside1is(uint64_t operand)
@@ -187,17 +196,14 @@ static inline void insn_dc_zva(void *address)
 	memset(address, 0, 64);
 }
 
+/*
+ * The library asks where its own empty table is, which no RAM of the machine holds: the boot has one to
+ * spare.
+ */
 static inline void insn_at_s1e1r(const void *address)
 {
-	uint64_t pa = glue_physical(address);
-	if (!machine_is_ram(pa)) {
-		if (empty_root_of != machine_config()) {
-			empty_root_of = machine_config();
-			empty_root = machine_page();
-		}
-		pa = empty_root;
-	}
-	par = pa & ~UINT64_C(0xfff);
+	(void)address;
+	par = machine_empty_table();
 }
 
 static inline void insn_clear_128(void *to)

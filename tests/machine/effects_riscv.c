@@ -9,6 +9,8 @@
 
 #define VMEM_ARCH_INSN_H /* this is it */
 
+const enum machine_isa glue_isa = MACHINE_RISCV;
+
 static inline uint64_t insn_read_satp(void)
 {
 	return riscv_read_satp(machine_cpu());

@@ -8,6 +8,8 @@
 
 #define VMEM_ARCH_INSN_H /* this is it */
 
+const enum machine_isa glue_isa = MACHINE_X86_64;
+
 struct cpuid {
 	uint32_t eax, ebx, ecx, edx;
 };

@@ -106,7 +106,6 @@ struct frame {
 	uint32_t generation; /* bumped when freed */
 	bool free, stored, kernel_only;
 	bool is_table;			/* a walk went through it since it was allocated */
-	uint8_t linear;			/* enum machine_type */
 	uint8_t *fetched[MACHINE_CPUS]; /* what instruction fetch sees; NULL: garbage */
 };
 
@@ -127,7 +126,7 @@ struct machine {
 	struct frame *frames; /* of the span */
 	bool traced;	      /* the allocator tells of frames */
 	uint64_t taken;	      /* bytes at the end of the last range, for machine_page() */
-	uint64_t kernel_root;
+	uint64_t kernel_root, empty_table;
 	uint64_t attributes; /* IA32_PAT or MAIR_EL1, the same on all CPUs */
 	bool marks;	     /* hardware sets accessed and dirty, and is told to */
 	uint64_t
@@ -180,6 +179,7 @@ struct walk {
 	bool global;
 };
 struct walk machine_walk(unsigned cpu, uint64_t va, unsigned stop);
+struct walk machine_walk_root(uint64_t root, uint64_t va, unsigned stop);
 uint64_t machine_root_of(unsigned cpu, uint64_t va);
 /* Reads the entry for `va` of a table at a level; false if the table is no memory. */
 bool machine_fetch(uint64_t table, uint64_t va, unsigned level, struct walk *out);

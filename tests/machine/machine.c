@@ -23,8 +23,8 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-#define ARENA_HINT UINT64_C(0x20000000)
-#define ARENA_HINT_MAX UINT64_C(0x50000000)
+#define ARENA_END UINT64_C(0x7f000000) /* below what sanitizers keep for themselves */
+#define ARENA_MAX UINT64_C(0x60000000)
 #define GARBAGE_MAX (UINT64_C(256) << 20) /* more RAM than this stays zero: it is meant to be sparse */
 
 struct machine *machine_now;
@@ -82,11 +82,12 @@ struct machine_config machine_default(enum machine_isa isa)
 	return config;
 }
 
-static void *reserve(uint64_t hint, uint64_t size)
+static void *reserve(uint64_t size)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	void *p = MAP_FAILED;
-	if (hint != 0 && size <= ARENA_HINT_MAX) {
+	if (size <= ARENA_MAX) {
+		uint64_t hint = (ARENA_END - size) & ~(uint64_t)0x1fffff;
 		p = mmap((void *)(uintptr_t)hint, size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
 	}
 	if (p == MAP_FAILED) {
@@ -137,7 +138,7 @@ void machine_create(const struct machine_config *config)
 	if (config->isa == MACHINE_AARCH64 && config->levels == 5) {
 		m->va_bits = 52;
 	}
-	m->arena = reserve(ARENA_HINT, m->span);
+	m->arena = reserve(m->span);
 	m->frames = calloc(m->span / MACHINE_PAGE, sizeof(*m->frames));
 	device_memory = calloc(1, config->device.length + 1);
 	if (m->frames == NULL || device_memory == NULL) {
@@ -396,16 +397,6 @@ void machine_kernel_only(uint64_t pa, uint64_t len)
 {
 	for (uint64_t i = 0; i < len; i += MACHINE_PAGE) {
 		machine_frame(pa + i)->kernel_only = true;
-	}
-}
-
-void machine_linear_type(uint64_t pa, uint64_t len, enum machine_type type)
-{
-	for (uint64_t i = 0; i < len; i += MACHINE_PAGE) {
-		struct frame *frame = machine_frame(pa + i);
-		machine_now->odd_types +=
-		    (unsigned)(type != MACHINE_WB) - (unsigned)(frame->linear != MACHINE_WB);
-		frame->linear = (uint8_t)type;
 	}
 }
 

@@ -83,11 +83,14 @@ struct machine_range machine_ram_left(unsigned i);
 bool machine_is_ram(uint64_t pa);
 
 /*
- * The boot's page tables, for a library that adopts them: a root whose upper half has the linear map,
- * global, with leaves of `linear_level`, and nothing else; PAT or MAIR as a boot leaves it (MAIR bytes 0 to
- * 3 in use). Every CPU runs on it under id 0.
+ * The boot's page tables, for a library that adopts them: the linear map with leaves of at most
+ * `linear_level`, and nothing else; PAT or MAIR as a boot leaves it. Every CPU runs on it under id 0; on
+ * AArch64 the lower half is off. The linear map is at the host pointers. Those are lower-half addresses: on
+ * AArch64 it is at the same place of the upper half, elsewhere the boot's own root alone has it.
  */
 void machine_boot(unsigned linear_level);
+uint64_t machine_empty_table(void);   /* a page of zeroes, outside of what the library gets */
+uint64_t machine_linear(uint64_t pa); /* the virtual address of the linear map's byte for pa */
 /* A part of the upper half that the boot's tables leave free, for the library to manage: 8 GiB. */
 struct machine_range machine_kernel_area(void);
 
@@ -186,8 +189,6 @@ bool machine_fail_allocation(void);
 uint64_t machine_allocations(void); /* how many were asked for */
 /* [pa, pa + len) must never be reachable from user mode. */
 void machine_kernel_only(uint64_t pa, uint64_t len);
-/* The linear map's attribute of [pa, pa + len); write-back at first. */
-void machine_linear_type(uint64_t pa, uint64_t len, enum machine_type type);
 /* Spaces with W^X: by root table; UINT64_MAX: all. */
 void machine_wx(uint64_t root, bool on);
 

@@ -189,22 +189,28 @@ void raw_flush_all(unsigned cpu)
 
 /* The boot. */
 
-static uint64_t upper_half(void)
+uint64_t machine_empty_table(void)
 {
-	bool split = machine_now->mmu->split_roots;
-	return ~low_mask(machine_now->va_bits - (split ? 0 : 1));
+	return machine_now->empty_table;
+}
+
+uint64_t machine_linear(uint64_t pa)
+{
+	return pa + machine_now->linear;
 }
 
 static void map_linear(uint64_t root, const struct machine_range *range, unsigned level)
 {
 	uint64_t end = range->start + range->length;
-	unsigned flags = RAW_R | RAW_W | RAW_GLOBAL | RAW_ACCESSED | RAW_DIRTY;
+	unsigned flags =
+	    RAW_R | RAW_W | RAW_ACCESSED | RAW_DIRTY | (machine_now->mmu->split_roots ? RAW_GLOBAL : 0);
 	for (uint64_t pa = range->start; pa < end;) {
 		unsigned l = level;
-		while ((pa & low_mask(level_shift(l))) != 0 || end - pa < UINT64_C(1) << level_shift(l)) {
+		while (((pa | machine_linear(pa)) & low_mask(level_shift(l))) != 0 ||
+		       end - pa < UINT64_C(1) << level_shift(l)) {
 			l--;
 		}
-		raw_map(root, machine_now->linear + pa, pa, l, flags);
+		raw_map(root, machine_linear(pa), pa, l, flags);
 		pa += UINT64_C(1) << level_shift(l);
 	}
 }
@@ -213,9 +219,14 @@ void machine_boot(unsigned linear_level)
 {
 	struct machine *m = machine_now;
 	uint64_t root = machine_page();
-	m->linear = upper_half();
+	uint64_t last = m->base + m->span + machine_direct_map();
 	m->kernel_root = root;
-	for (unsigned i = 0; i < m->config.ram_count; i++) {
+	m->empty_table = machine_page();
+	m->linear = machine_direct_map() + (m->mmu->split_roots ? ~low_mask(m->va_bits) : 0);
+	if (last >> (m->va_bits - 1) != 0) {
+		m->linear = 0; /* the build machine gave no room that this paging mode reaches */
+	}
+	for (unsigned i = 0; i < m->config.ram_count && m->linear != 0; i++) {
 		map_linear(root, &m->config.ram[i], linear_level);
 	}
 	for (unsigned i = 0; i < m->config.cpus; i++) {

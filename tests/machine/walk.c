@@ -92,8 +92,13 @@ void machine_finish_leaf(struct walk *w)
 
 struct walk machine_walk(unsigned cpu, uint64_t va, unsigned stop)
 {
+	return machine_walk_root(machine_root_of(cpu, va), va, stop);
+}
+
+struct walk machine_walk_root(uint64_t root, uint64_t va, unsigned stop)
+{
 	struct walk w = {.kind = MMU_INVALID, .level = top_level()};
-	uint64_t table = machine_root_of(cpu, va);
+	uint64_t table = root;
 	if (table == MACHINE_NO_ROOT) {
 		return w;
 	}
@@ -444,20 +449,21 @@ static void fill_table(
 	unsigned shift = level_shift(level);
 	unsigned entries = level == top_level() ? 1u << (machine_now->va_bits - shift) : 512;
 	bool both_halves = level == top_level() && !machine_now->mmu->split_roots;
-	if (machine_entry(table) == NULL) {
+	const uint64_t *raw = machine_entry(table);
+	if (raw == NULL) {
 		return;
 	}
 	for (unsigned i = 0; i < entries; i++) {
 		uint64_t va = base + ((uint64_t)i << shift);
-		struct walk w = *above;
 		enum mmu_why why;
+		if (raw[i] == 0) {
+			continue;
+		}
+		struct walk w = *above;
 		if (both_halves && i >= entries / 2) {
 			va |= ~low_mask(machine_now->va_bits);
 		}
 		machine_fetch(table, va, level, &w);
-		if (w.kind == MMU_INVALID && w.raw == 0) {
-			continue;
-		}
 		uint32_t invalid = machine_now->config.features & MACHINE_CACHES_INVALID;
 		machine_now->config.features &= ~invalid; /* absences are cached where an access meets them */
 		bool ok = visit(cpu, va, root, &w, &why);

@@ -37,7 +37,7 @@ static inline uint64_t new_root(void)
 {
 	uint64_t r = machine_page();
 	if (isa() != MACHINE_AARCH64) {
-		memcpy(machine_ram(r), machine_ram(machine_kernel_root()), MACHINE_PAGE);
+		memcpy(machine_ram(r + 2048), machine_ram(machine_kernel_root() + 2048), 2048);
 	}
 	return r;
 }

@@ -9,14 +9,16 @@
 static void test_linear_map(void **state)
 {
 	uint64_t pa = machine_config()->ram[1].start + 8, value = VALUE;
-	uint64_t linear =
-	    isa() == MACHINE_AARCH64 ? UINT64_C(0xffff000000000000) : UINT64_C(0xffff800000000000);
 	(void)state;
 	for (unsigned cpu = 0; cpu < MACHINE_CPUS; cpu++) {
+		if (isa() != MACHINE_AARCH64) {
+			raw_switch(cpu, machine_kernel_root(), 0);
+		}
 		assert_true(
-		    machine_access(cpu, linear + pa, MACHINE_WRITE, MACHINE_SUPERVISOR, &value, 8).ok);
+		    machine_access(cpu, machine_linear(pa), MACHINE_WRITE, MACHINE_SUPERVISOR, &value, 8).ok);
 		assert_true(*at(pa) == VALUE);
-		assert_false(machine_access(cpu, linear + pa, MACHINE_READ, MACHINE_USER, &value, 8).ok);
+		assert_false(
+		    machine_access(cpu, machine_linear(pa), MACHINE_READ, MACHINE_USER, &value, 8).ok);
 		machine_audit(cpu);
 	}
 	assert_clean();
