@@ -291,12 +291,14 @@ bool vmem_span_place_before(const struct span_tree *tree, const struct place_req
 			return false;
 		}
 		*out_start = starts.last;
+		vmem_span_note(tree, *out_next);
 		return true;
 	}
 	if (!place_lowest(&search, &starts, out_next)) {
 		return false;
 	}
 	*out_start = starts.first;
+	vmem_span_note(tree, *out_next);
 	return true;
 }
 

@@ -179,20 +179,34 @@ void vmem_span_tree_init(struct span_tree *tree, vmem_vaddr_t base, uint64_t len
 	tree->gap_cap = cap == 0 ? 1 : cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
 }
 
+static inline uint64_t end_of(const struct span *s)
+{
+	return s->start + s->length;
+}
+
 struct span *vmem_span_find_from(const struct span_tree *tree, vmem_vaddr_t address)
 {
-	struct span *found = NULL;
-	struct span *s = tree->root;
-	while (s) {
+	struct span *s = tree->last;
+	if (!s || address >= end_of(s)) {
+		return NULL;
+	}
+	struct span *found = tree->near;
+	if (found && address < end_of(found) && (!found->prev || address >= end_of(found->prev))) {
+		return found;
+	}
+	found = NULL;
+	for (s = tree->root; s;) {
 		if (address < s->start) {
 			found = s;
 			s = s->child[0];
-		} else if (address - s->start < s->length) {
-			return s;
 		} else {
 			s = s->child[1];
 		}
 	}
+	/* found is the first that starts above address; the one before it may contain address */
+	s = found ? found->prev : tree->last;
+	found = s && address < end_of(s) ? s : found;
+	vmem_span_note(tree, found);
 	return found;
 }
 
@@ -245,6 +259,7 @@ void vmem_span_insert_before(struct span_tree *tree, struct span *span, struct s
 	span->gap = span->max_gap = gap;
 	*(prev ? &prev->next : &tree->first) = span;
 	*(next ? &next->prev : &tree->last) = span;
+	tree->near = span;
 	tree->count++;
 	if (next && !next->child[0]) { /* G3 */
 		span->parent = next;
@@ -264,17 +279,7 @@ void vmem_span_insert_before(struct span_tree *tree, struct span *span, struct s
 
 void vmem_span_insert(struct span_tree *tree, struct span *span)
 {
-	struct span *next = NULL;
-	struct span *s = tree->root;
-	while (s) {
-		if (span->start < s->start) {
-			next = s;
-			s = s->child[0];
-		} else {
-			s = s->child[1];
-		}
-	}
-	vmem_span_insert_before(tree, span, next);
+	vmem_span_insert_before(tree, span, vmem_span_find_from(tree, span->start));
 }
 
 /* Takes s out of the tree, not out of the list, and answers the lowest node whose children have changed. */
@@ -322,6 +327,7 @@ void vmem_span_remove(struct span_tree *tree, struct span *span)
 	uint32_t lost = span->child[1] ? next->gap : span->gap;
 	struct span *low = unlink_node(tree, span);
 
+	tree->near = next;
 	*(prev ? &prev->next : &tree->first) = next;
 	*(next ? &next->prev : &tree->last) = prev;
 	tree->count--;
@@ -369,6 +375,9 @@ void vmem_span_replace(struct span_tree *tree, struct span *old, struct span *fr
 	*(old->prev ? &old->prev->next : &tree->first) = fresh;
 	*(old->next ? &old->next->prev : &tree->last) = fresh;
 	set_child(tree, old->parent, old, fresh);
+	if (tree->near == old) {
+		tree->near = fresh;
+	}
 	for (unsigned i = 0; i < 2; i++) {
 		if (fresh->child[i]) {
 			fresh->child[i]->parent = fresh;
@@ -427,6 +436,8 @@ void vmem_span_check(const struct span_tree *tree)
 	}
 	VMEM_CHECK(prev == tree->last, "S4: last");
 	VMEM_CHECK(count == tree->count, "S2: count");
+	VMEM_CHECK(!tree->near || vmem_span_find(tree, tree->near->start) == tree->near,
+	    "the noted span is in the tree");
 	uint64_t low = vmem_span_gap_low(tree, NULL), high = vmem_span_gap_high(tree, NULL);
 	VMEM_CHECK(low <= high && low >= tree->base && tree->tail_gap == high - low,
 	    "S4, S5: the room behind the last span");

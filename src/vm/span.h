@@ -46,6 +46,8 @@ struct span {
 struct span_tree {
 	struct span *root;
 	struct span *first, *last;
+	struct span *
+	    near; /* what find_from, place or an insertion found last, or NULL: the next step mostly asks there */
 	vmem_vaddr_t base;
 	uint64_t length;
 	uint64_t tail_gap; /* bytes */
@@ -59,8 +61,12 @@ void vmem_span_tree_init(struct span_tree *tree, vmem_vaddr_t base, uint64_t len
 /* The span that contains address, or NULL. */
 static inline struct span *vmem_span_find(const struct span_tree *tree, vmem_vaddr_t address)
 {
-	struct span *s = tree->root;
-	struct span *below = NULL; /* the last that starts at address or before; to ask each for its end costs more */
+	struct span *s = tree->near;
+	if (s && address - s->start < s->length) {
+		return s;
+	}
+	struct span *below = NULL; /* the last at address or before; asking each for its end costs more */
+	s = tree->root;
 	while (s) {
 		if (address < s->start) {
 			s = s->child[0];
@@ -72,8 +78,16 @@ static inline struct span *vmem_span_find(const struct span_tree *tree, vmem_vad
 	return below && address - below->start < below->length ? below : NULL;
 }
 
-/* The first span that ends after address, or NULL. */
+/*
+ * The first span that ends after address, or NULL. Asked again near the last answer it costs a few instructions: it keeps
+ * that answer in the tree, const or not, so it wants the owner's lock, where vmem_span_find() writes nothing.
+ */
 struct span *vmem_span_find_from(const struct span_tree *tree, vmem_vaddr_t address);
+/* Notes where the next step will be. The tree is const to callers who do not change what it holds. */
+static inline void vmem_span_note(const struct span_tree *tree, struct span *s)
+{
+	((struct span_tree *)(uintptr_t)tree)->near = s;
+}
 
 /* The room before s, or behind the last span when s is NULL: [low, high), between strips. */
 static inline uint64_t vmem_span_gap_low(const struct span_tree *tree, const struct span *s)
