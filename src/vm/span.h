@@ -46,8 +46,7 @@ struct span {
 struct span_tree {
 	struct span *root;
 	struct span *first, *last;
-	struct span *
-	    near; /* what find_from, place or an insertion found last, or NULL: the next step mostly asks there */
+	struct span *near; /* where the last question was answered, or NULL: the next mostly asks there */
 	vmem_vaddr_t base;
 	uint64_t length;
 	uint64_t tail_gap; /* bytes */
@@ -79,8 +78,8 @@ static inline struct span *vmem_span_find(const struct span_tree *tree, vmem_vad
 }
 
 /*
- * The first span that ends after address, or NULL. Asked again near the last answer it costs a few instructions: it keeps
- * that answer in the tree, const or not, so it wants the owner's lock, where vmem_span_find() writes nothing.
+ * The first span that ends after address, or NULL. Asked again near the last answer it costs a few instructions:
+ * it keeps that answer in the tree, const or not, and so wants the owner's lock; vmem_span_find() writes nothing.
  */
 struct span *vmem_span_find_from(const struct span_tree *tree, vmem_vaddr_t address);
 /* Notes where the next step will be. The tree is const to callers who do not change what it holds. */

@@ -165,6 +165,14 @@ static void model_compare(struct model *m)
 		assert_ptr_equal(
 		    vmem_span_find(&m->tree, address), from && m->at[i].start <= page ? from : NULL);
 	}
+	for (unsigned n = 0; n < 16; n++) { /* far from the last question too */
+		uint64_t page = draw(&m->random, m->pages);
+		struct span *from = m->tree.first;
+		while (from && span_end(from) <= m->tree.base + page * PAGE) {
+			from = from->next;
+		}
+		assert_ptr_equal(vmem_span_find_from(&m->tree, m->tree.base + page * PAGE), from);
+	}
 	assert_null(vmem_span_find(&m->tree, m->tree.base + m->tree.length));
 	assert_null(vmem_span_find(&m->tree, m->tree.base - 1));
 	tree_judge(&m->tree);
