@@ -78,8 +78,8 @@ static inline struct span *vmem_span_find(const struct span_tree *tree, vmem_vad
 }
 
 /*
- * The first span that ends after address, or NULL. Asked again near the last answer it costs a few instructions:
- * it keeps that answer in the tree, const or not, and so wants the owner's lock; vmem_span_find() writes nothing.
+ * The first span that ends after address, or NULL. Asked again near the last answer it costs a few
+ * instructions: it keeps that answer in the tree, const or not, and so wants the owner's lock.
  */
 struct span *vmem_span_find_from(const struct span_tree *tree, vmem_vaddr_t address);
 /* Notes where the next step will be. The tree is const to callers who do not change what it holds. */
