@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Mutants: patches that break src/, each of which must make a test fail."""
+"""Mutants: changes that break src/, each of which must make a test fail."""
 
 import glob
 import io
@@ -13,19 +13,39 @@ import build
 import hosted
 import report
 
-WHAT = "each patch that breaks the library is noticed by a test"
+WHAT = "each change that breaks the library is noticed by a test"
 MUTANTS = os.path.join(build.ROOT, "tests", "mutants")
 LEAST = 20
 COPY = os.path.join(build.ROOT, "build", "mutant-tree")
 NAME = "mutant"
 
 
-def header(path):
-    with open(path, errors="replace") as file:
-        text = file.read().split("\ndiff ", 1)[0].split("\n--- ", 1)[0]
-    what = re.search(r"^What: (.*)", text, re.M)
-    tests = re.search(r"^Tests: (.*)", text, re.M)
-    return what[1] if what else "", tests[1].split() if tests else []
+def read(path):
+    """(what it breaks, tests to look at first, file, old lines, new lines)."""
+    with open(path) as file:
+        text = file.read()
+    head = dict(re.findall(r"^(What|Tests|File): (.*)$", text, re.M))
+    old = [line[1:] for line in text.split("\n") if line.startswith("-")]
+    new = [line[1:] for line in text.split("\n") if line.startswith("+")]
+    return head.get("What", ""), head.get("Tests", "").split(), head.get("File", ""), old, new
+
+
+def apply(file, old, new):
+    """Breaks the copy's file; an explanation if the lines do not stand there exactly once."""
+    path = os.path.join(COPY, file)
+    if not file.startswith("src/") or not os.path.exists(path) or not old:
+        return "it must change a file of src/"
+    with open(path) as source:
+        lines = source.read().split("\n")
+    wanted = [" ".join(line.split()) for line in old]
+    plain = [" ".join(line.split()) for line in lines]
+    places = [i for i in range(len(lines)) if plain[i:i + len(old)] == wanted]
+    if len(places) != 1:
+        return "its lines stand %d times in %s" % (len(places), file)
+    lines[places[0]:places[0] + len(old)] = new
+    with open(path, "w") as target:
+        target.write("\n".join(lines))
+    return ""
 
 
 def copy_tree():
@@ -56,11 +76,6 @@ def restore(name):
     shutil.copymode(source, target)
 
 
-def touched(path):
-    with open(path, errors="replace") as file:
-        return sorted(set(re.findall(r"^\+\+\+ b/(\S+)", file.read(), re.M)))
-
-
 def order(tests, first):
     """The tests that should notice come first, then the other unit tests."""
     def rank(test):
@@ -83,38 +98,36 @@ def noticed(tests, name):
     return None
 
 
-def one(rep, path, tests_of):
-    name = "mutants/" + os.path.basename(path)[:-len(".patch")]
-    what, first = header(path)
-    if not what:
-        return rep.add(name, report.FAILED, "it does not say what it breaks")
+def one(rep, path, tests):
+    name = mutant_name(path)
+    what, first, file, old, new = read(path)
     start = time.monotonic()
-    files = touched(path)
     try:
-        if not files or not all(f.startswith("src/") for f in files):
-            return rep.add(name, report.FAILED, "it must change src/ and nothing else")
-        done = subprocess.run(["git", "apply", "--unsafe-paths", "--directory", COPY, path], cwd="/", stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True)
-        if done.returncode != 0:
-            return rep.add(name, report.FAILED, "the patch does not apply", done.stdout)
+        wrong = apply(file, old, new)
+        if wrong or not what:
+            return rep.add(name, report.FAILED, wrong or "it does not say what it breaks")
         try:
-            by = noticed(order(tests_of, first), name)
+            by = noticed(order(tests, first), name)
         except build.BuildError:
             return rep.add(name, report.FAILED, "it does not compile")
-        if by:
-            rep.note("%s: noticed by %s, %.1f s (%s)" % (name, by, time.monotonic() - start, what))
-            return rep.add(name, report.PASSED)
-        return rep.add(name, report.FAILED, "no test noticed: " + what)
+        if not by:
+            return rep.add(name, report.FAILED, "no test noticed: " + what)
+        rep.note("%s: noticed by %s, %.1f s (%s)" % (name, by, time.monotonic() - start, what))
+        return rep.add(name, report.PASSED)
     finally:
-        for file in files:
+        if file:
             restore(file)
 
 
+def mutant_name(path):
+    return "mutants/" + os.path.basename(path)[:-len(".mutant")]
+
+
 def run(rep, options):
-    patches = sorted(glob.glob(os.path.join(MUTANTS, "*.patch")))
-    chosen = [path for path in patches if rep.wanted("mutants/" + os.path.basename(path)[:-len(".patch")])]
+    mutants = sorted(glob.glob(os.path.join(MUTANTS, "*.mutant")))
+    chosen = [path for path in mutants if rep.wanted(mutant_name(path))]
     if not options.filters:
-        rep.check("mutants: at least %d" % LEAST, len(patches) >= LEAST, "there are %d" % len(patches))
+        rep.check("mutants: at least %d" % LEAST, len(mutants) >= LEAST, "there are %d" % len(mutants))
     if not chosen:
         return
     copy_tree()
