@@ -182,7 +182,8 @@ static uint64_t next_mappable(const struct reserved *reserved, uint64_t at, uint
 		*out_end = end;
 		for (unsigned i = 0; i < reserved->count; i++) {
 			uint64_t first = vmem_page_floor(reserved->range[i].start);
-			uint64_t beyond = vmem_page_ceil(reserved->range[i].start + reserved->range[i].length);
+			uint64_t beyond =
+			    vmem_page_ceil(reserved->range[i].start + reserved->range[i].length);
 			if (first <= at && at < beyond) {
 				at = beyond;
 				moved = true;

@@ -158,7 +158,8 @@ static void enter(const char *reason)
 void kernel_panic(const char *format, ...)
 {
 	char reason[256];
-	/* The return address is kept above the locals, or below them at the frame's start, as the ISA has it. */
+	/* The return address is kept above the locals, or below them at the frame's start, as the ISA has
+	 * it. */
 	const uint64_t frame = (uintptr_t)__builtin_frame_address(0);
 	const uint64_t locals = (uintptr_t)reason;
 	va_list arguments;
