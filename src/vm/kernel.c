@@ -109,7 +109,7 @@ static vmem_status_t map_object(struct vmem_object *object, unsigned permission,
 
 static bool bad_permission(unsigned permission)
 {
-	return permission == 0 || permission & ~(unsigned)VMEM_RWX;
+	return !(permission & VMEM_READ) || permission & ~(unsigned)VMEM_RWX;
 }
 
 static bool is_wx(unsigned permission)
@@ -208,15 +208,24 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 	}
 	/* The region keeps its record whole, with its maximum: entries are the truth for a wired mapping's permission. */
 	struct vmem_batch batch;
+	bool raised = false;
 	vmem_batch_begin(&batch, &kernel_aspace.pmap);
-	vmem_pmap_restrict(&kernel_aspace.pmap, start, length, permission | VMEM_READ, &batch);
+	vmem_pmap_restrict(&kernel_aspace.pmap, start, length, permission, &batch);
 	vmem_batch_end(&batch);
 	for (uint64_t done = 0; done < length;) {
 		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, start + done);
 		arch_pte_t entry = pte_load(at.slot);
-		uint32_t leaf = (arch_pte_leaf(entry, at.level) & ~(uint32_t)(VMEM_RWX | LEAF_GLOBAL)) | permission | LEAF_DIRTY;
-		vmem_pmap_set(&kernel_aspace.pmap, at, start + done, arch_pte_pa(entry, at.level), leaf);
+		uint32_t old = arch_pte_leaf(entry, at.level);
+		if (permission & ~old) {
+			uint32_t leaf = (old & ~(uint32_t)(VMEM_RWX | LEAF_GLOBAL)) | permission | LEAF_DIRTY;
+			vmem_pmap_set(&kernel_aspace.pmap, at, start + done, arch_pte_pa(entry, at.level), leaf);
+			raised = true;
+		}
 		done += arch_level_size(at.level);
+	}
+	if (raised) { /* no CPU may meet the stricter translation: a kernel access cannot take a spurious fault (contract 6.4) */
+		vmem_batch_leaves(&batch, start, start + (length - 1), 0);
+		vmem_batch_end(&batch);
 	}
 	return VMEM_OK;
 }
