@@ -19,37 +19,81 @@ static vmem_vaddr_t direct_va(vmem_paddr_t pa)
 	return pa + vmem_direct_map;
 }
 
-/* Splits every large leaf that has a part of [pa, +pages) in it. */
+/* How many tables it takes to have nothing but pages in [start, +pages). */
+static uint64_t tables_wanted(vmem_paddr_t start, uint64_t pages)
+{
+	vmem_vaddr_t va = direct_va(start), end = va + (pages << VMEM_PAGE_SHIFT);
+	uint64_t count = 0;
+	while (va < end) {
+		struct pmap_entry at = vmem_pmap_lookup(vmem_kernel_pmap(), va);
+		vmem_vaddr_t next = (va | (arch_level_size(at.level) - 1)) + 1;
+		next = next < end ? next : end;
+		for (unsigned level = at.slot ? at.level : 0; level > 0; level--) {
+			count += ((next - 1) >> arch_level_shift(level)) - (va >> arch_level_shift(level)) + 1;
+		}
+		va = next;
+	}
+	return count;
+}
+
+/* Takes `count` tables, chained through their pmap field, or none. */
+static bool take_tables(uint64_t count, struct vmem_page **chain)
+{
+	*chain = NULL;
+	for (; count > 0; count--) {
+		struct vmem_page *table = vmem_frame_take(PAGE_TABLE);
+		if (!table) {
+			while (*chain) {
+				table = *chain;
+				*chain = (struct vmem_page *)(void *)table->u.table.pmap;
+				vmem_frame_give(table);
+			}
+			return false;
+		}
+		table->u.table.pmap = (struct vmem_pmap *)(void *)*chain;
+		*chain = table;
+	}
+	return true;
+}
+
+/* Splits every large leaf that has a part of [start, +pages) in it (D2). */
 static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 {
 	struct vmem_pmap *pmap = vmem_kernel_pmap();
-	for (uint64_t i = 0; i < pages;) {
+	struct vmem_page *chain;
+	uint64_t wanted = tables_wanted(start, pages);
+	if (wanted > 0 && !(vmem_mmu.features & MMU_LIVE_SPLIT)) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	if (!take_tables(wanted, &chain)) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	for (uint64_t i = 0; chain && i < pages;) {
 		vmem_vaddr_t va = direct_va(start + (i << VMEM_PAGE_SHIFT));
 		struct pmap_entry at = vmem_pmap_lookup(pmap, va);
 		if (!at.slot || at.level == 0) {
 			i++;
 			continue;
 		}
-		struct vmem_page *table = vmem_frame_take(PAGE_TABLE);
-		if (!table) {
-			return VMEM_ERR_NO_MEMORY;
-		}
-		vmem_status_t status = vmem_pmap_split(pmap, va, at.level, table);
-		if (status != VMEM_OK) {
-			vmem_frame_give(table);
-			return status;
-		}
+		struct vmem_page *table = chain;
+		chain = (struct vmem_page *)(void *)table->u.table.pmap;
+		(void)vmem_pmap_split(pmap, va, at.level, table);
 	}
+	VMEM_ASSERT(chain == NULL);
 	return VMEM_OK;
 }
 
+/* Takes what is still in the direct map of the range out of it. */
 static void hide(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 {
 	struct vmem_batch batch;
 	vmem_batch_begin(&batch, vmem_kernel_pmap());
-	vmem_arch_dcache_clean(phys_to_virt(start), (size_t)(pages << VMEM_PAGE_SHIFT));
 	for (uint64_t i = 0; i < pages; i++) {
 		vmem_vaddr_t va = direct_va(start + (i << VMEM_PAGE_SHIFT));
+		if (page[i].flags & PAGE_F_ODD_CACHE) {
+			continue; /* another object has it, with the same attribute */
+		}
+		vmem_arch_dcache_clean((const void *)(uintptr_t)va, VMEM_PAGE_SIZE);
 		page[i].flags |= PAGE_F_ODD_CACHE;
 		if (vmem_pmap_exchange(vmem_kernel_pmap(), va, 0) != 0) {
 			vmem_batch_leaves(&batch, va, va + (VMEM_PAGE_SIZE - 1), 0);
@@ -58,11 +102,26 @@ static void hide(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 	vmem_batch_end(&batch);
 }
 
+/* True if a live object gives the frame an odd attribute. */
+static bool is_odd(vmem_paddr_t pa)
+{
+	for (const struct store *s = vmem_store_first(); s; s = s->all_next) {
+		if (s->odd_cache && pa - s->physical < s->pages << VMEM_PAGE_SHIFT) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Puts what no object has out of it any more back into the direct map. */
 static void show(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 {
 	const uint32_t leaf = LEAF_READ | LEAF_WRITE | LEAF_GLOBAL | LEAF_ACCESSED | LEAF_DIRTY;
 	for (uint64_t i = 0; i < pages; i++) {
 		vmem_paddr_t pa = start + (i << VMEM_PAGE_SHIFT);
+		if (is_odd(pa)) {
+			continue;
+		}
 		page[i].flags &= (uint8_t)~PAGE_F_ODD_CACHE;
 		(void)vmem_pmap_exchange(vmem_kernel_pmap(), direct_va(pa), arch_pte_make_leaf(pa, 0, leaf));
 		if (vmem_mmu.features & MMU_CACHES_INVALID) {
@@ -78,13 +137,10 @@ vmem_status_t vmem_direct_map_set(vmem_paddr_t start, uint64_t pages, vmem_cache
 		return VMEM_OK; /* device memory: no direct map, no record */
 	}
 	if (cache == VMEM_WRITE_BACK) {
-		if (page->flags & PAGE_F_ODD_CACHE) {
+		if (page->flags & PAGE_F_ODD_CACHE) { /* all of it is, or nothing: a write-back object conflicts with an odd one */
 			show(page, start, pages);
 		}
 		return VMEM_OK;
-	}
-	if (page->flags & PAGE_F_ODD_CACHE) {
-		return VMEM_OK; /* a second object with the same attribute: the conflict was ruled out */
 	}
 	vmem_status_t status = split_to_pages(start, pages);
 	if (status == VMEM_OK) {

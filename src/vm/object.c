@@ -13,8 +13,8 @@
 #include "region.h"
 #include "slab.h"
 
-/* The most pages an object may have: keys of all windows of all descendants fit into the index. */
-#define OBJECT_PAGES_MAX (UINT64_C(1) << (INDEX_KEY_BITS - 2))
+/* The most pages an object may have: keys of all windows of all descendants fit into the index, and its bytes into 64 bits. */
+#define OBJECT_PAGES_MAX ((UINT64_C(1) << (INDEX_KEY_BITS - 2)) - 1)
 
 static vmem_status_t size_to_pages(uint64_t size, uint64_t *out_pages)
 {
@@ -115,15 +115,22 @@ static bool attribute_conflict(vmem_paddr_t start, uint64_t pages, vmem_cache_t 
 	return false;
 }
 
-/* RAM of ours in the range must be the host's own: never a table, a record or another object's page. */
+/*
+ * RAM of ours in the range must be the host's own: never a table, a record or another object's page. And it must be all of the range: what is
+ * one attribute's lies in the direct map as a whole or not at all.
+ */
 static bool ram_is_hosts(vmem_paddr_t start, uint64_t pages)
 {
 	uint64_t first = start >> VMEM_PAGE_SHIFT;
 	for (unsigned i = 0; i < vmem_page_ranges.count; i++) {
 		const struct page_range *r = &vmem_page_ranges.range[i];
-		uint64_t low = first > r->first_pfn ? first : r->first_pfn;
-		uint64_t high = first + pages < r->first_pfn + r->count ? first + pages : r->first_pfn + r->count;
-		for (uint64_t pfn = low; pfn < high; pfn++) {
+		if (first >= r->first_pfn + r->count || first + pages <= r->first_pfn) {
+			continue;
+		}
+		if (first < r->first_pfn || first + pages > r->first_pfn + r->count) {
+			return false;
+		}
+		for (uint64_t pfn = first; pfn < first + pages; pfn++) {
 			if (r->pages[pfn - r->first_pfn].kind != PAGE_USED) {
 				return false;
 			}
@@ -182,6 +189,7 @@ vmem_status_t vmem_object_resize(struct vmem_object *object, uint64_t size)
 	object->pages = pages;
 	if (pages < old) { /* no new fault past the end, no translation past it, then no content past it */
 		vmem_store_zap(object->store, object->key + pages, object->key + old - 1);
+		vmem_store_forget_copies(object->store, object->key + pages, object->key + old - 1);
 		vmem_store_forget(object->store, object->key + pages, object->key + old - 1);
 	}
 	return VMEM_OK;

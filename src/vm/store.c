@@ -123,6 +123,7 @@ void vmem_store_release(struct store *store)
 		vmem_lineage_leave(store->lineage);
 	} else {
 		if (store->odd_cache) {
+			store->odd_cache = false;
 			(void)vmem_direct_map_set(store->physical, store->pages, VMEM_WRITE_BACK);
 		}
 		if (store->kind == STORE_CONTIGUOUS) {
@@ -179,6 +180,17 @@ void vmem_store_zap(struct store *store, uint64_t first, uint64_t last)
 			vmem_pmap_remove(&r->aspace->pmap, r->span.start + ((key - r->private_key) << VMEM_PAGE_SHIFT),
 					 VMEM_PAGE_SIZE, &batch);
 			vmem_batch_end(&batch);
+		}
+	}
+}
+
+void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last)
+{
+	vmem_vaddr_t va;
+	uint64_t length;
+	for (struct region *r = store->mappings; r; r = r->map_next) {
+		if (shown_part(r, first, last, &va, &length)) {
+			vmem_region_forget_private(r, va, length);
 		}
 	}
 }
