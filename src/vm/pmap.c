@@ -138,9 +138,11 @@ static inline void harvest(arch_pte_t entry, unsigned level)
 	if (!page) {
 		return;
 	}
-	page->flags |= marks;
+	uint8_t keep = (uint8_t)~(marks & PAGE_F_DIRTY ? PAGE_F_EXEC_SYNCED : 0); /* what was stored is not in step */
+	page->flags = (uint8_t)((page->flags & keep) | marks);
 	for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
-		(++page)->flags |= marks;
+		page++;
+		page->flags = (uint8_t)((page->flags & keep) | marks);
 	}
 }
 
@@ -195,6 +197,9 @@ void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va
 	arch_pte_t fresh = pmap_make_leaf(pmap, pa, at.level, leaf);
 	VMEM_ASSERT((pa & (arch_level_size(at.level) - 1)) == 0);
 	if (leaf & LEAF_EXEC) {
+		if (arch_pte_marks(pte_load(at.slot)) & LEAF_DIRTY) { /* stored to through this very entry */
+			forget_exec_sync(pa, at.level);
+		}
 		sync_for_exec(pa, at.level);
 	} else if (leaf & LEAF_WRITE) {
 		forget_exec_sync(pa, at.level);
