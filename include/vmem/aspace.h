@@ -83,7 +83,7 @@ struct vmem_map {
 /**
  * Maps. Adjacent regions that agree in everything merge. Errors: INVALID (alignment, zero length, unknown bits, shared without object,
  * private physical or contiguous object, permission beyond maximum), RANGE, WX, DENIED (VMAR's rights), EXISTS (FIXED),
- * NO_SPACE, LIMIT, NO_MEMORY, STATE (destroyed VMAR).
+ * NO_SPACE, LIMIT, NO_MEMORY.
  */
 vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start);
 
