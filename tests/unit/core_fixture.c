@@ -105,7 +105,9 @@ int core_teardown(void **state)
 
 const char *core_panic_text(void)
 {
-	return machine_panic_text();
+	strncpy(panic_copy, machine_panic_text(), sizeof(panic_copy) - 1);
+	machine_panic_landing(NULL);
+	return panic_copy;
 }
 
 static void violations(void)
