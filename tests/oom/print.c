@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * print.c - the fingerprint of a state. Regions, entries, counters and objects are read as a host reads them; indexes, which no public call shows
- * whole, through the library's own headers, so that also what nobody maps is seen. Counters of events (faults, flushes, activations,
- * allocations) are left out: a failed call may have made some.
+ * print.c - the fingerprint of a state. Regions, entries, counters and objects are read as a host reads them;
+ * indexes, which no public call shows whole, through the library's own headers, so that also what nobody maps
+ * is seen. Counters of events (faults, flushes, activations, allocations) are left out: a failed call may
+ * have made some.
  */
 #include "sweep.h"
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes a C file (and what it depends on) with the names of all functions of the public headers. host.h is left out: it names what a host supplies."""
+"""Writes a C file (and what it depends on) with the names of all functions of the public headers.
+
+host.h is left out: it names what a host supplies."""
 
 import os
 import re
@@ -27,7 +29,8 @@ def main():
         sys.exit("no function found in " + directory)
     with open(out, "w") as file:
         file.write("/* Made by public_functions.py. */\nextern const char *const public_functions[];\n")
-        file.write("const char *const public_functions[] = {\n%s\t0\n};\n" % "".join('\t"%s",\n' % n for n in names))
+        lines = "".join('\t"%s",\n' % n for n in names)
+        file.write("const char *const public_functions[] = {\n%s\t0\n};\n" % lines)
     with open(depfile, "w") as file:  # the directory too: a header may come
         file.write("%s: %s\n" % (out, " ".join([directory] + headers)))
 

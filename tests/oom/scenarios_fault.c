@@ -27,7 +27,8 @@ static void object_maps(struct sweep *s)
 	map_at(s->space[0], FAR_PAGE + 64, 16, RW, s->object[0], 0);
 }
 
-/* The same with entries: pages 0 and 1 can be read through both shared mappings, so a copy must find them all. */
+/* The same with entries: pages 0 and 1 can be read through both shared mappings, so a copy must find them
+ * all. */
 static void object_seen(struct sweep *s)
 {
 	uint64_t value;

@@ -132,8 +132,8 @@ static enum answer kernel_map_odd(struct sweep *s)
 {
 	vmem_status_t status = vmem_kernel_map(
 	    s->frame, 600 * PAGE, VMEM_READ | VMEM_WRITE, VMEM_WRITE_COMBINING, &s->kernel[2]);
-	if (status ==
-	    VMEM_OK) { /* the machine learns only from us what the linear map has there, and a check follows at once */
+	if (status == VMEM_OK) { /* the machine learns only from us what the linear map has there, and a check
+				    follows at once */
 		vmem_kernel_free(s->kernel[2]);
 		s->kernel[2] = NULL;
 	}

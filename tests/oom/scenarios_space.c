@@ -246,7 +246,8 @@ static enum answer posix_mprotect(struct sweep *s)
 	return answer_errno(vmem_posix_mprotect(&s->posix, AT + 4 * PAGE, 16 * PAGE, VMEM_PROT_NONE));
 }
 
-/* Linux's partial effect: the regions before the one that failed have changed, it and those behind it have not. */
+/* Linux's partial effect: the regions before the one that failed have changed, it and those behind it have
+ * not. */
 static void posix_mprotect_after(struct sweep *s)
 {
 	static const struct {

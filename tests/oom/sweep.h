@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sweep.h - what the allocation-failure sweep consists of: scenarios, each a call in a state, and the fingerprint of a state.
+ * sweep.h - what the allocation-failure sweep consists of: scenarios, each a call in a state, and the
+ * fingerprint of a state.
  */
 #ifndef SWEEP_H
 #define SWEEP_H

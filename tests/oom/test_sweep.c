@@ -2,13 +2,14 @@
 /*
  * test_sweep.c - every public call, with every allocation it makes failing in turn.
  *
- * A scenario (sweep.h) is a call in a state. The state is set up and its fingerprint taken; then the first allocation of the call fails, then the
- * second, and so on. After each failure the call has said so and the fingerprint is what it was (or `after` finds what the header
- * promises), and the same state goes on to the next number. The scenario ends when the call makes fewer allocations than that. A call that succeeds in
+ * A scenario (sweep.h) is a call in a state. The state is set up and its fingerprint taken; then the first
+ * allocation of the call fails, then the second, and so on. After each failure the call has said so and the
+ * fingerprint is what it was (or `after` finds what the header promises), and the same state goes on to the
+ * next number. The scenario ends when the call makes fewer allocations than that. A call that succeeds in
  * spite of a failure (large leaves, populate) starts the next number from a fresh state.
  *
- * Records come from frames that hold many, so that a call would seldom ask for a frame: before each call the free records of all types are
- * taken away, except for the index nodes that are promised to snapshots.
+ * Records come from frames that hold many, so that a call would seldom ask for a frame: before each call the
+ * free records of all types are taken away, except for the index nodes that are promised to snapshots.
  *
  * The functions come from the public headers (public_functions.py): one without a scenario fails.
  */

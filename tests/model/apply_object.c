@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * apply_object.c - objects: made, snapshot, resized, written and read by the kernel, released.
+ */
+#include "model.h"
+
+#include <string.h>
+
+struct object *object_pick(uint32_t r)
+{
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		struct object *o = &world.object[(r + i) % OBJECTS];
+		if (o->real && o->held) {
+			return o;
+		}
+	}
+	return NULL;
+}
+
+static bool is_mapped(unsigned object)
+{
+	for (unsigned i = 0; i < SPACES; i++) {
+		for (unsigned p = 0; p < PAGES; p++) {
+			if (world.page[i][p].object == (int)object) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Objects that only mappings kept, and that none keeps any more, are gone on the other side. */
+void object_drop_unused(void)
+{
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		if (world.object[i].real && !world.object[i].held && !is_mapped(i)) {
+			world.object[i].real = NULL;
+		}
+	}
+}
+
+static bool content_in_use(const struct content *content)
+{
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		if (world.object[i].real && world.object[i].content == content) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A free slot with free content; NULL if all are taken. */
+static struct object *slot_pick(void)
+{
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		if (!world.object[i].real && !content_in_use(&world.content[i])) {
+			return &world.object[i];
+		}
+	}
+	return NULL;
+}
+
+static void fill_slot(struct object *o, struct vmem_object *real, unsigned pages, bool resizable)
+{
+	*o = (struct object){.real = real,
+	    .held = true,
+	    .resizable = resizable,
+	    .content = &world.content[o - world.object],
+	    .pages = pages};
+	memset(o->content, 0, sizeof(*o->content));
+}
+
+static bool create(const struct op *op)
+{
+	struct object *o = slot_pick();
+	struct vmem_object *real = NULL;
+	unsigned pages = 1 + op->r[1] % OBJECT_PAGES;
+	bool resizable = op->r[2] % 2, wrong = (op->r[3] & 63) == 0;
+	if (!o) {
+		return false;
+	}
+	vmem_status_t status = vmem_object_create_anonymous(
+	    wrong ? 0 : pages * PAGE - op->r[4] % PAGE, resizable ? VMEM_OBJECT_RESIZABLE : 0, &real);
+	answered(op, status, wrong ? VMEM_ERR_INVALID : VMEM_OK);
+	if (status != VMEM_OK) {
+		return false;
+	}
+	fill_slot(o, real, pages, resizable);
+	return true;
+}
+
+static bool snapshot(const struct op *op, struct object *from)
+{
+	struct object *o = slot_pick();
+	struct vmem_object *real = NULL;
+	bool wrong = (op->r[3] & 63) == 0;
+	unsigned first = 0, pages = from->pages;
+	if (op->kind == OP_WINDOW) { /* may reach past the end */
+		first = op->r[1] % (from->pages + 4);
+		pages = 1 + op->r[2] % OBJECT_PAGES;
+	}
+	if (!o) {
+		return false;
+	}
+	vmem_status_t status = vmem_object_snapshot(from->real, first * PAGE + wrong, pages * PAGE, &real);
+	answered(op, status, wrong ? VMEM_ERR_INVALID : VMEM_OK);
+	if (status != VMEM_OK) {
+		return false;
+	}
+	fill_slot(o, real, pages, false);
+	for (unsigned p = 0; p < pages; p++) {
+		o->content->value[p] =
+		    first + p < from->pages ? from->content->value[from->first + first + p] : 0;
+	}
+	return true;
+}
+
+static bool slice(const struct op *op, struct object *from)
+{
+	struct object *o = slot_pick();
+	struct vmem_object *real = NULL;
+	unsigned first = op->r[1] % from->pages, pages = 1 + op->r[2] % (from->pages - first);
+	bool wrong = (op->r[3] & 15) == 0;
+	if (!o) {
+		return false;
+	}
+	if (wrong) {
+		pages = from->pages - first + 1;
+	}
+	vmem_status_t status = vmem_object_slice(from->real, first * PAGE, pages * PAGE, &real);
+	answered(op, status, wrong ? VMEM_ERR_RANGE : from->resizable ? VMEM_ERR_UNSUPPORTED : VMEM_OK);
+	if (status != VMEM_OK) {
+		return false;
+	}
+	*o = (struct object){.real = real,
+	    .held = true,
+	    .content = from->content,
+	    .first = from->first + first,
+	    .pages = pages};
+	return true;
+}
+
+static bool resize(const struct op *op, struct object *o)
+{
+	unsigned pages = 1 + op->r[1] % OBJECT_PAGES;
+	bool wrong = (op->r[3] & 31) == 0;
+	vmem_status_t status = vmem_object_resize(o->real, wrong ? 0 : pages * PAGE);
+	answered(op, status, wrong ? VMEM_ERR_INVALID : !o->resizable ? VMEM_ERR_UNSUPPORTED : VMEM_OK);
+	if (status != VMEM_OK) {
+		return false;
+	}
+	for (unsigned p = pages; p < o->pages; p++) {
+		o->content->value[p] = 0;
+	}
+	bool changed = pages != o->pages;
+	o->pages = pages;
+	return changed;
+}
+
+/* commit, decommit, zero. */
+static bool pages_of(const struct op *op, struct object *o)
+{
+	unsigned first = op->r[1] % o->pages, pages = 1 + op->r[2] % (o->pages - first);
+	unsigned wrong = op->r[3] & 63; /* 0: past the end; 1: not aligned, where that matters */
+	uint64_t offset = first * PAGE, length = pages * PAGE;
+	vmem_status_t status, expected = VMEM_OK;
+	if (wrong == 0) {
+		length += (o->pages - first) * PAGE;
+		expected = VMEM_ERR_RANGE;
+	} else if (wrong == 1 && op->kind != OP_ZERO) {
+		offset += 8;
+		expected = VMEM_ERR_INVALID;
+	} else if (op->kind == OP_ZERO &&
+		   (wrong & 1)) { /* the first page keeps its value: it lies before the start */
+		offset += sizeof(uint64_t);
+		length -= sizeof(uint64_t);
+	}
+	status = op->kind == OP_COMMIT ? vmem_object_commit(o->real, offset, length)
+		 : op->kind == OP_ZERO ? vmem_object_zero(o->real, offset, length)
+				       : vmem_object_decommit(o->real, offset, length);
+	answered(op, status, expected);
+	if (status != VMEM_OK) {
+		return false;
+	}
+	unsigned kept = offset % PAGE ? 1 : 0;
+	for (unsigned p = first + kept; op->kind != OP_COMMIT && p < first + pages; p++) {
+		o->content->value[o->first + p] = 0;
+	}
+	return true;
+}
+
+/* Values into up to three pages, as one write; or out of them. */
+static bool bytes_of(const struct op *op, struct object *o)
+{
+	static uint8_t buffer[3 * VMEM_PAGE_SIZE];
+	unsigned first = op->r[1] % o->pages, pages = 1 + op->r[2] % 3;
+	bool wrong = (op->r[3] & 63) == 0, write = op->kind == OP_OBJECT_WRITE;
+	pages = pages > o->pages - first ? o->pages - first : pages;
+	size_t length = (pages - 1) * PAGE + sizeof(uint64_t), done = 0;
+	uint64_t offset = (wrong ? o->pages : first) * PAGE;
+	memset(buffer, 0, length);
+	for (unsigned i = 0; write && i < pages; i++) {
+		uint64_t value = ++world.next_value;
+		memcpy(buffer + i * PAGE, &value, sizeof(value));
+	}
+	vmem_status_t status = write ? vmem_object_write(o->real, offset, buffer, length, &done)
+				     : vmem_object_read(o->real, offset, buffer, length, &done);
+	answered(op, status, wrong ? VMEM_ERR_RANGE : VMEM_OK);
+	if (status != VMEM_OK) {
+		return false;
+	}
+	EXPECT(done == length);
+	for (unsigned i = 0; i < pages; i++) {
+		uint64_t value, *model = &o->content->value[o->first + first + i];
+		memcpy(&value, buffer + i * PAGE, sizeof(value));
+		EXPECT(write || value == *model);
+		*model = value;
+	}
+	return write;
+}
+
+bool apply_object(const struct op *op)
+{
+	struct object *o = object_pick(op->r[0]);
+	if (op->kind == OP_CREATE) {
+		return create(op);
+	}
+	if (!o) {
+		counters->idle++;
+		return false;
+	}
+	switch (op->kind) {
+	case OP_SNAPSHOT:
+	case OP_WINDOW:
+		return snapshot(op, o);
+	case OP_SLICE:
+		return slice(op, o);
+	case OP_RESIZE:
+		return resize(op, o);
+	case OP_COMMIT:
+	case OP_OBJECT_DECOMMIT:
+	case OP_ZERO:
+		return pages_of(op, o);
+	case OP_OBJECT_WRITE:
+	case OP_OBJECT_READ:
+		return bytes_of(op, o);
+	default:
+		vmem_object_release(o->real);
+		o->held = false;
+		answered(op, VMEM_OK, VMEM_OK);
+		object_drop_unused();
+		return true;
+	}
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * operations.c - the operations of an epoch, by number. Phases make states that an even mix would not reach:
+ * one fills spaces with many small regions, one works on objects and snapshots, one mostly touches memory.
+ */
+#include "model.h"
+
+#include <stdio.h>
+
+const char *const op_names[OP_KINDS] = {
+    [OP_MAP] = "map",
+    [OP_UNMAP] = "unmap",
+    [OP_PROTECT] = "protect",
+    [OP_READ] = "read",
+    [OP_WRITE] = "write",
+    [OP_EXEC] = "exec",
+    [OP_COPY_TO] = "copy-to",
+    [OP_COPY_FROM] = "copy-from",
+    [OP_DECOMMIT] = "decommit",
+    [OP_SWITCH] = "switch",
+    [OP_RECREATE] = "recreate",
+    [OP_CREATE] = "object-create",
+    [OP_SNAPSHOT] = "snapshot",
+    [OP_WINDOW] = "snapshot-window",
+    [OP_SLICE] = "slice",
+    [OP_RESIZE] = "resize",
+    [OP_COMMIT] = "commit",
+    [OP_OBJECT_DECOMMIT] = "object-decommit",
+    [OP_ZERO] = "object-zero",
+    [OP_OBJECT_WRITE] = "object-write",
+    [OP_OBJECT_READ] = "object-read",
+    [OP_RELEASE] = "release",
+};
+
+#define PHASES 4u
+static const uint8_t weights[PHASES][OP_KINDS] = {
+    /* an even mix */
+    {[OP_MAP] = 30,
+	[OP_UNMAP] = 20,
+	[OP_PROTECT] = 20,
+	[OP_READ] = 14,
+	[OP_WRITE] = 40,
+	[OP_EXEC] = 5,
+	[OP_COPY_TO] = 10,
+	[OP_COPY_FROM] = 5,
+	[OP_DECOMMIT] = 8,
+	[OP_SWITCH] = 6,
+	[OP_RECREATE] = 1,
+	[OP_CREATE] = 4,
+	[OP_SNAPSHOT] = 4,
+	[OP_WINDOW] = 4,
+	[OP_SLICE] = 2,
+	[OP_RESIZE] = 4,
+	[OP_COMMIT] = 3,
+	[OP_OBJECT_DECOMMIT] = 4,
+	[OP_ZERO] = 4,
+	[OP_OBJECT_WRITE] = 10,
+	[OP_OBJECT_READ] = 5,
+	[OP_RELEASE] = 8},
+    /* objects */
+    {[OP_MAP] = 15,
+	[OP_UNMAP] = 10,
+	[OP_PROTECT] = 4,
+	[OP_READ] = 12,
+	[OP_WRITE] = 40,
+	[OP_EXEC] = 2,
+	[OP_COPY_TO] = 8,
+	[OP_COPY_FROM] = 4,
+	[OP_DECOMMIT] = 4,
+	[OP_SWITCH] = 4,
+	[OP_CREATE] = 4,
+	[OP_SNAPSHOT] = 12,
+	[OP_WINDOW] = 12,
+	[OP_SLICE] = 4,
+	[OP_RESIZE] = 8,
+	[OP_COMMIT] = 4,
+	[OP_OBJECT_DECOMMIT] = 8,
+	[OP_ZERO] = 8,
+	[OP_OBJECT_WRITE] = 20,
+	[OP_OBJECT_READ] = 6,
+	[OP_RELEASE] = 20},
+    /* many regions: small maps and holes, protects that split */
+    {[OP_MAP] = 90,
+	[OP_UNMAP] = 8,
+	[OP_PROTECT] = 70,
+	[OP_READ] = 8,
+	[OP_WRITE] = 15,
+	[OP_COPY_TO] = 4,
+	[OP_DECOMMIT] = 4,
+	[OP_SWITCH] = 2,
+	[OP_OBJECT_WRITE] = 2},
+    /* touching */
+    {[OP_MAP] = 8,
+	[OP_UNMAP] = 4,
+	[OP_PROTECT] = 10,
+	[OP_READ] = 30,
+	[OP_WRITE] = 70,
+	[OP_EXEC] = 8,
+	[OP_COPY_TO] = 15,
+	[OP_COPY_FROM] = 8,
+	[OP_DECOMMIT] = 15,
+	[OP_SWITCH] = 10,
+	[OP_SNAPSHOT] = 3,
+	[OP_OBJECT_DECOMMIT] = 4,
+	[OP_RELEASE] = 3},
+};
+
+static uint64_t scramble(uint64_t x)
+{
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+struct op op_make(uint64_t seed, uint64_t epoch, unsigned number)
+{
+	uint64_t state = scramble(scramble(seed) + epoch * UINT64_C(0x9e3779b97f4a7c15)) +
+			 number * UINT64_C(0xd1342543de82ef95);
+	const uint8_t *weight = weights[number * 8 / EPOCH % PHASES];
+	struct op op;
+	unsigned sum = 0, kind = 0;
+	for (unsigned i = 0; i < 8; i++) {
+		op.r[i] = (uint32_t)(scramble(state += UINT64_C(0x9e3779b97f4a7c15)) >> 16);
+	}
+	for (unsigned i = 0; i < OP_KINDS; i++) {
+		sum += weight[i];
+	}
+	for (sum = (unsigned)(scramble(state ^ number) % sum); sum >= weight[kind]; kind++) {
+		sum -= weight[kind];
+	}
+	op.kind = (enum kind)kind;
+	if (weight == weights[2]) { /* one space, small windows */
+		op.r[0] = epoch % SPACES;
+		op.r[3] |= 1u << 16;
+		op.r[1] |= 1;
+		op.r[6] &= number % 2 ? ~(3u << 21) : UINT32_MAX; /* kept apart */
+	}
+	return op;
+}
+
+void op_print(const struct op *op)
+{
+	printf("%-16s space %u window %u+%u  r = %x %x %x %x %x %x %x %x\n", op_names[op->kind],
+	    op->r[0] % SPACES, window_pick(op, 24).first, window_pick(op, 24).pages, op->r[0], op->r[1],
+	    op->r[2], op->r[3], op->r[4], op->r[5], op->r[6], op->r[7]);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_random.c - random operations on the library and on a naive model of it (model.h), on the software
+ * machine.
+ *
+ *	--seed N --ops N           which sequence, and how long
+ *	--epoch N --only A,B,...   of one epoch these operations alone: how a shrunk failure is run again
+ *
+ * A sequence falls into epochs, each on a machine of its own in a child process: a failed check, panic,
+ * violation or sanitizer report ends the child, and is a failure. The epoch is then shrunk: halves, quarters
+ * and at last single operations are left out as long as what remains still fails.
+ *
+ * The touched space is checked after every step while it has fewer than 64 regions, and after every 64th
+ * above; the whole library (vmem_check), all TLBs and all of the model after every 64th step, because one
+ * costs as much as thirty operations.
+ */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include "model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static uint64_t seed = 1, operations = 1000000;
+
+/* Runs the numbered operations of an epoch in a child; true if it went well. */
+static bool run(uint64_t epoch, const unsigned *numbers, unsigned count, bool quiet)
+{
+	int status;
+	fflush(NULL);
+	pid_t child = fork();
+	if (child < 0) {
+		perror("fork");
+		exit(2);
+	}
+	if (child == 0) {
+		if (quiet && !freopen("/dev/null", "w", stderr)) {
+			_exit(2);
+		}
+		alarm(120);
+		world_start();
+		for (unsigned i = 0; i < count; i++) {
+			struct op op = op_make(seed, epoch, numbers[i]);
+			world_apply(&op);
+		}
+		world_end();
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Leaves out what is not needed for the failure. The number of operations left. */
+static unsigned shrink(uint64_t epoch, unsigned *numbers, unsigned count)
+{
+	static unsigned trial[EPOCH];
+	for (unsigned step = count; step > 0; step /= 2) {
+		for (unsigned from = 0; from < count;) {
+			unsigned skip = from + step > count ? count - from : step;
+			memcpy(trial, numbers, from * sizeof(*trial));
+			memcpy(trial + from, numbers + from + skip, (count - from - skip) * sizeof(*trial));
+			if (!run(epoch, trial, count - skip, true)) {
+				count -= skip;
+				memcpy(numbers, trial, count * sizeof(*trial));
+			} else {
+				from += step;
+			}
+		}
+	}
+	return count;
+}
+
+static void tell(uint64_t epoch, unsigned *numbers, unsigned count)
+{
+	static struct counters kept;
+	kept = *counters;
+	count = shrink(epoch, numbers, count);
+	*counters = kept;
+	printf("# a sequence of %u operations fails:\n", count);
+	for (unsigned i = 0; i < count; i++) {
+		struct op op = op_make(seed, epoch, numbers[i]);
+		printf("# %5u ", numbers[i]);
+		op_print(&op);
+	}
+	printf(
+	    "# again: --seed %llu --epoch %llu --only ", (unsigned long long)seed, (unsigned long long)epoch);
+	for (unsigned i = 0; i < count; i++) {
+		printf("%s%u", i ? "," : "", numbers[i]);
+	}
+	printf("\n");
+	(void)run(epoch, numbers, count, false);
+}
+
+/* What a run of full length must have seen: the answers by number, as bits. */
+#define BIT(n) (1u << (n))
+#define STATUS2(a, b) (BIT(VMEM_OK) | BIT(a) | BIT(b))
+static const uint32_t wanted[OP_KINDS] = {
+    [OP_MAP] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_NO_SPACE) | BIT(VMEM_ERR_EXISTS) |
+	       BIT(VMEM_ERR_WX) | BIT(VMEM_ERR_LIMIT),
+    [OP_UNMAP] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_LIMIT),
+    [OP_PROTECT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_NOT_FOUND) |
+		   BIT(VMEM_ERR_DENIED) | BIT(VMEM_ERR_WX) | BIT(VMEM_ERR_LIMIT),
+    [OP_READ] = 0x1f & ~BIT(VMEM_FAULT_NO_MEMORY),
+    [OP_WRITE] = BIT(VMEM_FAULT_RESOLVED) | BIT(VMEM_FAULT_NO_REGION) | BIT(VMEM_FAULT_PERMISSION) |
+		 BIT(VMEM_FAULT_GUARD) | BIT(VMEM_FAULT_BEYOND_END),
+    [OP_EXEC] = BIT(VMEM_FAULT_RESOLVED) | BIT(VMEM_FAULT_NO_REGION) | BIT(VMEM_FAULT_PERMISSION),
+    [OP_COPY_TO] = 7,
+    [OP_COPY_FROM] = 7,
+    [OP_DECOMMIT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_NOT_FOUND),
+    [OP_SWITCH] = 1,
+    [OP_RECREATE] = 1,
+    [OP_CREATE] = BIT(VMEM_OK) | BIT(VMEM_ERR_INVALID),
+    [OP_SNAPSHOT] = BIT(VMEM_OK) | BIT(VMEM_ERR_INVALID),
+    [OP_WINDOW] = BIT(VMEM_OK) | BIT(VMEM_ERR_INVALID),
+    [OP_SLICE] = STATUS2(VMEM_ERR_RANGE, VMEM_ERR_UNSUPPORTED),
+    [OP_RESIZE] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_UNSUPPORTED),
+    [OP_COMMIT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE),
+    [OP_OBJECT_DECOMMIT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE),
+    [OP_ZERO] = BIT(VMEM_OK) | BIT(VMEM_ERR_RANGE),
+    [OP_OBJECT_WRITE] = BIT(VMEM_OK) | BIT(VMEM_ERR_RANGE),
+    [OP_OBJECT_READ] = BIT(VMEM_OK) | BIT(VMEM_ERR_RANGE),
+    [OP_RELEASE] = 1,
+};
+
+static const char *answer_name(unsigned kind, unsigned answer)
+{
+	static const char *const copies[] = {"whole", "part", "nothing"};
+	if (kind == OP_COPY_TO || kind == OP_COPY_FROM) {
+		return copies[answer % 3];
+	}
+	return kind >= OP_READ && kind <= OP_EXEC ? vmem_fault_name((enum vmem_fault_result)answer)
+						  : vmem_status_name((vmem_status_t)answer);
+}
+
+/* Prints the counters; false if one that must not be zero is. */
+static bool summary(bool full)
+{
+	bool good = true;
+	for (unsigned kind = 0; kind < OP_KINDS; kind++) {
+		printf("# %-16s", op_names[kind]);
+		for (unsigned a = 0; a < ANSWERS; a++) {
+			uint64_t count = counters->answers[kind][a];
+			if (count || wanted[kind] >> a & 1) {
+				printf(" %s %llu", answer_name(kind, a), (unsigned long long)count);
+				good &= count != 0 || !full;
+			}
+		}
+		printf("\n");
+	}
+	printf("figure: %llu operations, %llu changed something, at most %llu regions in a space\n",
+	    (unsigned long long)counters->operations, (unsigned long long)counters->changes,
+	    (unsigned long long)counters->most_regions);
+	return good &&
+	       (!full || (counters->changes * 2 >= counters->operations && counters->most_regions >= 200));
+}
+
+static unsigned parse_only(char *list, unsigned *numbers)
+{
+	unsigned count = 0;
+	for (char *word = strtok(list, ","); word && count < EPOCH; word = strtok(NULL, ",")) {
+		numbers[count++] = (unsigned)strtoul(word, NULL, 0) % EPOCH;
+	}
+	return count;
+}
+
+int main(int argc, char **argv)
+{
+	static unsigned numbers[EPOCH];
+	uint64_t epoch = 0;
+	char *only = NULL;
+	for (int i = 1; i + 1 < argc; i += 2) {
+		uint64_t value = strtoull(argv[i + 1], NULL, 0);
+		if (strcmp(argv[i], "--seed") == 0) {
+			seed = value;
+		} else if (strcmp(argv[i], "--ops") == 0) {
+			operations = value;
+		} else if (strcmp(argv[i], "--epoch") == 0) {
+			epoch = value;
+		} else if (strcmp(argv[i], "--only") == 0) {
+			only = argv[i + 1];
+		} else {
+			fprintf(stderr, "usage: [--seed N] [--ops N] [--epoch N --only A,B,...]\n");
+			return 2;
+		}
+	}
+	counters = mmap(NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (counters == MAP_FAILED) {
+		return 2;
+	}
+	if (only) {
+		return run(epoch, numbers, parse_only(only, numbers), false) ? 0 : 1;
+	}
+	bool good = true;
+	printf("1..2\n");
+	for (uint64_t done = 0; good && done < operations; epoch++) {
+		unsigned count = operations - done < EPOCH ? (unsigned)(operations - done) : EPOCH;
+		for (unsigned i = 0; i < count; i++) {
+			numbers[i] = i;
+		}
+		good = run(epoch, numbers, count, false);
+		if (!good) {
+			tell(epoch, numbers, count);
+		}
+		done += count;
+	}
+	printf("%sok 1 - the library agrees with the model\n", good ? "" : "not ");
+	bool seen = summary(operations >= 100000);
+	printf("%sok 2 - every expected answer was seen\n", seen ? "" : "not ");
+	return good && seen ? 0 : 1;
+}
