@@ -2,12 +2,13 @@
 /**
  * @file aspace.h - address spaces, VMARs and regions: what addresses mean.
  *
- * An address space has a root VMAR. A VMAR is a range that holds regions and child VMARs; a region maps an object, or private zero-filled memory. Layout
- * calls take the VMAR they work in (usually vmem_aspace_root()) and absolute addresses; a range that leaves the VMAR answers RANGE. Child VMARs
- * are not entered: a range that touches one answers EXISTS (map) or INVALID (unmap, protect).
+ * An address space has a root VMAR. A VMAR is a range that holds regions and child VMARs; a region maps an
+ * object, or private zero-filled memory. Layout calls take the VMAR they work in (usually vmem_aspace_root())
+ * and absolute addresses; a range that leaves the VMAR answers RANGE. Child VMARs are not entered: a range
+ * that touches one answers EXISTS (map) or INVALID (unmap, protect).
  *
- * Addresses and lengths are bytes and must be page aligned, lengths not zero: else INVALID. All calls: not from
- * interrupt handlers; never sleep; an error means that nothing has changed.
+ * Addresses and lengths are bytes and must be page aligned, lengths not zero: else INVALID. All calls: not
+ * from interrupt handlers; never sleep; an error means that nothing has changed.
  */
 #ifndef VMEM_ASPACE_H
 #define VMEM_ASPACE_H
@@ -23,24 +24,27 @@ extern "C" {
 struct vmem_aspace;
 struct vmem_vmar;
 
-/** How a space is made. Zero gives: the whole user half but its first and last 64 KiB, no W^X, no limits, placement by first fit. */
+/** How a space is made. Zero gives: the whole user half but its first and last 64 KiB, no W^X, no limits,
+ * placement by first fit. */
 struct vmem_aspace_config {
 	vmem_vaddr_t start;
-	uint64_t length;	 /**< 0: all of the user half */
-	bool wx;		 /**< no page is ever writable and executable, in the region or in the hardware */
-	bool large;		 /**< anonymous memory may use large leaves where alignment and frames allow */
-	uint64_t max_bytes;	 /**< quota of mapped bytes; 0: none */
-	uint64_t max_regions;	 /**< quota of regions; 0: none */
-	unsigned entropy_bits;	 /**< for VMEM_MAP_RANDOM: 0 to 36 */
-	uint64_t seed;		 /**< of random placement; 0: from the library's own */
+	uint64_t length;    /**< 0: all of the user half */
+	bool wx;	    /**< no page is ever writable and executable, in the region or in the hardware */
+	bool large;	    /**< anonymous memory may use large leaves where alignment and frames allow */
+	uint64_t max_bytes; /**< quota of mapped bytes; 0: none */
+	uint64_t max_regions;  /**< quota of regions; 0: none */
+	unsigned entropy_bits; /**< for VMEM_MAP_RANDOM: 0 to 36 */
+	uint64_t seed;	       /**< of random placement; 0: from the library's own */
 };
 
 /** Errors: INVALID, RANGE, NO_MEMORY. */
 vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct vmem_aspace **out);
-/** Unmaps everything and frees the space. It must not be active on any CPU (panics). Child VMARs are destroyed with it. */
+/** Unmaps everything and frees the space. It must not be active on any CPU (panics). Child VMARs are
+ * destroyed with it. */
 void vmem_aspace_destroy(struct vmem_aspace *aspace);
 
-/** Makes the space current on this CPU (NULL: no user mappings at all). Context: interrupts off or preemption off. Cannot fail. */
+/** Makes the space current on this CPU (NULL: no user mappings at all). Context: interrupts off or preemption
+ * off. Cannot fail. */
 void vmem_aspace_activate(struct vmem_aspace *aspace);
 
 struct vmem_vmar *vmem_aspace_root(struct vmem_aspace *aspace);
@@ -51,12 +55,14 @@ enum vmem_place {
 	VMEM_PLACE_ANY = 0, /**< anywhere in [minimum, limit) */
 	VMEM_PLACE_HINT,    /**< at address if that is free, else as ANY */
 	VMEM_PLACE_FIXED,   /**< at address or EXISTS */
-	VMEM_PLACE_REPLACE, /**< at address; what regions of the VMAR are there is unmapped in the same step */
+	VMEM_PLACE_REPLACE, /**< at address; what regions of the VMAR are there is unmapped in the same step
+			     */
 };
 
 enum {
-	VMEM_MAP_SHARED = 1u << 0,   /**< stores go to the object; without it they stay in the space. Needs an object. */
-	VMEM_MAP_GUARD = 1u << 1,    /**< reserved, never accessible; permission and maximum are 0; no object */
+	VMEM_MAP_SHARED =
+	    1u << 0, /**< stores go to the object; without it they stay in the space. Needs an object. */
+	VMEM_MAP_GUARD = 1u << 1, /**< reserved, never accessible; permission and maximum are 0; no object */
 	VMEM_MAP_FROM_TOP = 1u << 2, /**< ANY: highest fit */
 	VMEM_MAP_RANDOM = 1u << 3,   /**< ANY: random, by the space's entropy */
 	VMEM_MAP_LARGE = 1u << 4,    /**< align the placement to a large leaf when the length allows it */
@@ -67,43 +73,49 @@ enum {
 /** What to map and where. Zero what does not apply. */
 struct vmem_map {
 	uint64_t length;
-	unsigned permission;	    /**< VMEM_READ | ... now */
-	unsigned maximum;	    /**< the most that vmem_vmar_protect() may ever grant; a superset of permission */
-	unsigned flags;		    /**< VMEM_MAP_* */
+	unsigned permission; /**< VMEM_READ | ... now */
+	unsigned maximum; /**< the most that vmem_vmar_protect() may ever grant; a superset of permission */
+	unsigned flags;	  /**< VMEM_MAP_* */
 	enum vmem_place place;
-	vmem_vaddr_t address;	    /**< HINT, FIXED, REPLACE */
-	uint64_t align;		    /**< of the start; power of two; 0: a page */
+	vmem_vaddr_t address;	     /**< HINT, FIXED, REPLACE */
+	uint64_t align;		     /**< of the start; power of two; 0: a page */
 	vmem_vaddr_t minimum, limit; /**< ANY, HINT: bounds of the search; 0: the VMAR's */
-	uint8_t pad_before, pad_after; /**< reserved unmapped pages on either side, ANY and HINT only; gone with the region */
-	struct vmem_object *object; /**< NULL: private zero-filled memory. The region takes a reference of its own. */
-	uint64_t offset;	    /**< in the object; may lie past its end (accesses then fault) */
-	uint64_t cookie;	    /**< the host's; regions with different cookies do not merge */
+	uint8_t pad_before,
+	    pad_after; /**< reserved unmapped pages on either side, ANY and HINT only; gone with the region */
+	struct vmem_object
+	    *object;	 /**< NULL: private zero-filled memory. The region takes a reference of its own. */
+	uint64_t offset; /**< in the object; may lie past its end (accesses then fault) */
+	uint64_t cookie; /**< the host's; regions with different cookies do not merge */
 };
 
 /**
- * Maps. Adjacent regions that agree in everything merge. Errors: INVALID (alignment, zero length, unknown bits, shared without object,
- * private physical or contiguous object, permission beyond maximum), RANGE, WX, DENIED (VMAR's rights), EXISTS (FIXED),
- * NO_SPACE, LIMIT, NO_MEMORY.
+ * Maps. Adjacent regions that agree in everything merge. Errors: INVALID (alignment, zero length, unknown
+ * bits, shared without object, private physical or contiguous object, permission beyond maximum), RANGE, WX,
+ * DENIED (VMAR's rights), EXISTS (FIXED), NO_SPACE, LIMIT, NO_MEMORY.
  */
 vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start);
 
 /**
- * Unmaps whatever is mapped in the range; holes are allowed. When it returns no CPU can reach what was there. Errors: INVALID, RANGE,
- * NO_MEMORY or LIMIT (only when it splits a region: it then needs one record).
+ * Unmaps whatever is mapped in the range; holes are allowed. When it returns no CPU can reach what was there.
+ * Errors: INVALID, RANGE, NO_MEMORY or LIMIT (only when it splits a region: it then needs one record).
  */
 vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
 
 /**
- * Sets the permission of a range that is mapped without holes. Errors: INVALID, RANGE, NOT_FOUND (a hole), DENIED (beyond a region's
- * maximum), WX, LIMIT, NO_MEMORY (at most two records).
+ * Sets the permission of a range that is mapped without holes. Errors: INVALID, RANGE, NOT_FOUND (a hole),
+ * DENIED (beyond a region's maximum), WX, LIMIT, NO_MEMORY (at most two records).
  */
-vmem_status_t vmem_vmar_protect(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission);
+vmem_status_t vmem_vmar_protect(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission);
 
-/** Forgets private content of a range (reads zero, or the object's content, afterwards) or shared content's translations. Holes: NOT_FOUND. */
+/** Forgets private content of a range (reads zero, or the object's content, afterwards) or shared content's
+ * translations. Holes: NOT_FOUND. */
 vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
 
-/** A child VMAR: a range of its own, with rights that bound every mapping in it. Placement fields of @p map count, and permission as rights. */
-vmem_status_t vmem_vmar_allocate(struct vmem_vmar *parent, const struct vmem_map *map, struct vmem_vmar **out_child);
+/** A child VMAR: a range of its own, with rights that bound every mapping in it. Placement fields of @p map
+ * count, and permission as rights. */
+vmem_status_t vmem_vmar_allocate(
+    struct vmem_vmar *parent, const struct vmem_map *map, struct vmem_vmar **out_child);
 /** Unmaps everything in it, children too, and frees it. The root cannot be destroyed (UNSUPPORTED). */
 vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar);
 vmem_vaddr_t vmem_vmar_start(const struct vmem_vmar *vmar);
@@ -121,11 +133,14 @@ struct vmem_region_info {
 	vmem_cache_t cache;
 	uint64_t cookie;
 };
-/** The first region that ends after @p address, whatever VMAR it is in; false if none. To iterate, go on at start + length. */
+/** The first region that ends after @p address, whatever VMAR it is in; false if none. To iterate, go on at
+ * start + length. */
 bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out);
 
-/** Pages of a region that have a frame now, and of these the ones another space or object can reach too. O(present). */
-void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *region, uint64_t *out_resident, uint64_t *out_shared);
+/** Pages of a region that have a frame now, and of these the ones another space or object can reach too.
+ * O(present). */
+void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *region,
+    uint64_t *out_resident, uint64_t *out_shared);
 
 /** What the hardware would find at an address. */
 struct vmem_translation {
@@ -141,15 +156,16 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 /** Statistics of a space. */
 struct vmem_aspace_stats {
 	uint64_t regions;
-	uint64_t mapped;	    /**< bytes in regions */
-	uint64_t resident;	    /**< leaves in the page tables, in pages; zero page and physical included */
-	uint64_t committed;	    /**< private pages with a frame */
-	uint64_t tables;	    /**< page-table pages, the root and a kept empty chain included */
-	uint64_t tables_kept;	    /**< of them, empty and kept for the next fault */
-	uint64_t faults;	    /**< calls of vmem_fault() */
-	uint64_t faults_zero_page, faults_zeroed, faults_copied, faults_reused, faults_object, faults_large, faults_spurious, faults_refused;
-	uint64_t flushes;	    /**< batches that had something to flush */
-	uint64_t flushes_remote;    /**< of them, ones that called other CPUs */
+	uint64_t mapped;      /**< bytes in regions */
+	uint64_t resident;    /**< leaves in the page tables, in pages; zero page and physical included */
+	uint64_t committed;   /**< private pages with a frame */
+	uint64_t tables;      /**< page-table pages, the root and a kept empty chain included */
+	uint64_t tables_kept; /**< of them, empty and kept for the next fault */
+	uint64_t faults;      /**< calls of vmem_fault() */
+	uint64_t faults_zero_page, faults_zeroed, faults_copied, faults_reused, faults_object, faults_large,
+	    faults_spurious, faults_refused;
+	uint64_t flushes;	 /**< batches that had something to flush */
+	uint64_t flushes_remote; /**< of them, ones that called other CPUs */
 	uint64_t activations, rollovers;
 };
 void vmem_aspace_stats(struct vmem_aspace *aspace, struct vmem_aspace_stats *out);

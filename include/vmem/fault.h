@@ -25,9 +25,11 @@ enum vmem_fault_result {
 const char *vmem_fault_name(enum vmem_fault_result result);
 
 /**
- * Resolves a fault of user memory: of a program, or of the kernel on a user address (copy.h needs no faults). @p address is any byte,
- * @p access one of VMEM_READ, VMEM_WRITE, VMEM_EXEC. Spurious faults (another CPU, or a lazily raised permission) answer RESOLVED.
- * Context: thread context, interrupts on or off; never sleeps. The fast path takes a frame from the CPU's cache and writes one entry.
+ * Resolves a fault of user memory: of a program, or of the kernel on a user address (copy.h needs no faults).
+ * @p address is any byte,
+ * @p access one of VMEM_READ, VMEM_WRITE, VMEM_EXEC. Spurious faults (another CPU, or a lazily raised
+ * permission) answer RESOLVED. Context: thread context, interrupts on or off; never sleeps. The fast path
+ * takes a frame from the CPU's cache and writes one entry.
  */
 enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
 

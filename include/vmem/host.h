@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file host.h - what the library asks of the kernel that links it: one function, three with several CPUs, two more with
- * the host's own frame allocator. They are ordinary functions, resolved by the linker. None of them may call back into the
- * library.
+ * @file host.h - what the library asks of the kernel that links it: one function, three with several CPUs,
+ * two more with the host's own frame allocator. They are ordinary functions, resolved by the linker. None of
+ * them may call back into the library.
  *
- * In this version the library is entered by one CPU at a time (the host holds one lock around its calls, or has one CPU);
- * translations may be live on any number of CPUs. Every call may be made with interrupts on or off, and none sleeps. Not
- * from NMI or machine-check context.
+ * In this version the library is entered by one CPU at a time (the host holds one lock around its calls, or
+ * has one CPU); translations may be live on any number of CPUs. Every call may be made with interrupts on or
+ * off, and none sleeps. Not from NMI or machine-check context.
  */
 #ifndef VMEM_HOST_H
 #define VMEM_HOST_H
@@ -25,26 +25,30 @@ extern "C" {
 VMEM_NORETURN void vmem_host_panic(const char *rule);
 
 #if VMEM_MAX_CPUS > 1
-/** The number of the CPU that runs this, below VMEM_MAX_CPUS. Context: anywhere; the caller cannot migrate meanwhile. */
+/** The number of the CPU that runs this, below VMEM_MAX_CPUS. Context: anywhere; the caller cannot migrate
+ * meanwhile. */
 unsigned vmem_host_cpu(void);
 
 /**
- * Runs @p function(@p argument) once on every CPU of @p cpus (bit n is CPU n; never the calling one) and returns when all have
- * run it. CPUs that are off are skipped; they flush everything when they come on. @p function takes no lock, allocates nothing
- * and may run in interrupt context. Everything the caller did before is visible to it, and what it did is visible after.
- * Context: wherever the host called the library; the target CPUs must accept the call even while they wait for the host's lock.
+ * Runs @p function(@p argument) once on every CPU of @p cpus (bit n is CPU n; never the calling one) and
+ * returns when all have run it. CPUs that are off are skipped; they flush everything when they come on. @p
+ * function takes no lock, allocates nothing and may run in interrupt context. Everything the caller did
+ * before is visible to it, and what it did is visible after. Context: wherever the host called the library;
+ * the target CPUs must accept the call even while they wait for the host's lock.
  */
 void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument);
 #endif
 
 #if VMEM_HOST_FRAMES
 /**
- * 2^@p order frames, contiguous, aligned to their size, inside a range given to vmem_library_init(), and below @p limit (exclusive, bytes;
- * UINT64_MAX for none). Contents are indeterminate. Context: anywhere in the library. False when there are none: that is normal.
+ * 2^@p order frames, contiguous, aligned to their size, inside a range given to vmem_library_init(), and
+ * below @p limit (exclusive, bytes; UINT64_MAX for none). Contents are indeterminate. Context: anywhere in
+ * the library. False when there are none: that is normal.
  */
 bool vmem_host_frame_alloc(unsigned order, vmem_paddr_t limit, vmem_paddr_t *out_frame);
 
-/** Gives back 2^@p order frames. A block may come back in smaller pieces than it was given. No CPU can reach them any more. */
+/** Gives back 2^@p order frames. A block may come back in smaller pieces than it was given. No CPU can reach
+ * them any more. */
 void vmem_host_frame_free(vmem_paddr_t frame, unsigned order);
 #endif
 

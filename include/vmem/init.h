@@ -19,11 +19,13 @@ struct vmem_ram {
 };
 
 /**
- * What a RISC-V hart has but S-mode cannot read: the host takes it from "riscv,isa" in the device tree. A bit must be true of
- * all harts. Without VMEM_RISCV_SVADU the first access and the first store of a page may fault (Svade), and the library sets A and D.
+ * What a RISC-V hart has but S-mode cannot read: the host takes it from "riscv,isa" in the device tree. A bit
+ * must be true of all harts. Without VMEM_RISCV_SVADU the first access and the first store of a page may
+ * fault (Svade), and the library sets A and D.
  */
 enum {
-	VMEM_RISCV_SVADU = 1u << 0,   /**< hardware updates A and D (menvcfg.ADUE is set, or the hart knows no other way) */
+	VMEM_RISCV_SVADU =
+	    1u << 0, /**< hardware updates A and D (menvcfg.ADUE is set, or the hart knows no other way) */
 	VMEM_RISCV_SVPBMT = 1u << 1,  /**< memory types in the entry (menvcfg.PBMTE is set) */
 	VMEM_RISCV_SVNAPOT = 1u << 2, /**< 64 KiB runs */
 	VMEM_RISCV_SVINVAL = 1u << 3, /**< fine-grained invalidation */
@@ -31,25 +33,29 @@ enum {
 
 /** What the host tells about its machine. Zero what does not apply. */
 struct vmem_config {
-	const struct vmem_ram *ram; /**< free RAM: nothing in it is used by anybody; ranges may touch but not overlap */
-	unsigned ram_count;	    /**< at most 32 */
-	uint64_t direct_map;	    /**< all RAM is mapped, write-back, at physical address + this */
-	vmem_vaddr_t kernel_start;  /**< the part of the kernel half that the library manages (kernel.h); page aligned */
-	uint64_t kernel_length;	    /**< 0: none; kernel.h must then not be used */
-	uint32_t isa_features;	    /**< RISC-V: VMEM_RISCV_*; elsewhere 0 */
-	uint64_t seed;		    /**< for random placement; from a real source of entropy where there is one */
+	const struct vmem_ram
+	    *ram; /**< free RAM: nothing in it is used by anybody; ranges may touch but not overlap */
+	unsigned ram_count;	   /**< at most 32 */
+	uint64_t direct_map;	   /**< all RAM is mapped, write-back, at physical address + this */
+	vmem_vaddr_t kernel_start; /**< the part of the kernel half that the library manages (kernel.h); page
+				      aligned */
+	uint64_t kernel_length;	   /**< 0: none; kernel.h must then not be used */
+	uint32_t isa_features;	   /**< RISC-V: VMEM_RISCV_*; elsewhere 0 */
+	uint64_t seed; /**< for random placement; from a real source of entropy where there is one */
 };
 
 /**
- * Starts the library: probes the MMU, takes over the RAM, adopts the page tables that the CPU runs on (their entries stay as they are;
- * top-level entries of the managed kernel range are made now, so that every space can share them).
- * Context: once, on the boot CPU, before any other call. Errors: INVALID, NO_MEMORY (too little RAM for the records).
+ * Starts the library: probes the MMU, takes over the RAM, adopts the page tables that the CPU runs on (their
+ * entries stay as they are; top-level entries of the managed kernel range are made now, so that every space
+ * can share them). Context: once, on the boot CPU, before any other call. Errors: INVALID, NO_MEMORY (too
+ * little RAM for the records).
  */
 vmem_status_t vmem_library_init(const struct vmem_config *config);
 
 /**
- * Sets this CPU's MMU up as the boot CPU's (memory types, address-space ids, hardware dirty). The CPU runs on the kernel's tables.
- * Context: once on every other CPU, before its first vmem_aspace_activate(); cannot fail.
+ * Sets this CPU's MMU up as the boot CPU's (memory types, address-space ids, hardware dirty). The CPU runs on
+ * the kernel's tables. Context: once on every other CPU, before its first vmem_aspace_activate(); cannot
+ * fail.
  */
 void vmem_library_init_cpu(void);
 

@@ -2,7 +2,8 @@
 /**
  * @file posix.h - the mmap family over the core, with Linux's numbers and Linux's errors.
  *
- * Calls answer 0 (or an address, through an out-parameter) or a negative Linux errno. A policy picks where documents differ.
+ * Calls answer 0 (or an address, through an out-parameter) or a negative Linux errno. A policy picks where
+ * documents differ.
  */
 #ifndef VMEM_POSIX_H
 #define VMEM_POSIX_H
@@ -48,30 +49,36 @@ enum {
 
 /** Where the documents differ. */
 struct vmem_posix_policy {
-	bool wx;		    /**< PROT_WRITE | PROT_EXEC is EACCES; the space must have been made with W^X */
-	uint64_t max_regions;	    /**< Linux: 65530 */
-	vmem_vaddr_t mmap_min;	    /**< lowest address for placement and for MAP_FIXED without privilege (Linux: 65536) */
+	bool wx;	      /**< PROT_WRITE | PROT_EXEC is EACCES; the space must have been made with W^X */
+	uint64_t max_regions; /**< Linux: 65530 */
+	vmem_vaddr_t
+	    mmap_min; /**< lowest address for placement and for MAP_FIXED without privilege (Linux: 65536) */
 };
 /** Linux's defaults. */
 extern const struct vmem_posix_policy vmem_posix_linux;
 
-/** A process's view; embed one per address space. The host initialises it and owns it; the break's fields are the library's. */
+/** A process's view; embed one per address space. The host initialises it and owns it; the break's fields are
+ * the library's. */
 struct vmem_posix {
 	struct vmem_aspace *aspace;
 	struct vmem_posix_policy policy;
 	vmem_vaddr_t brk_start, brk_end; /**< brk_end is byte-granular */
 };
 /** @p brk_start: where the heap begins (end of the program's data; 0: no brk). */
-void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace, const struct vmem_posix_policy *policy, vmem_vaddr_t brk_start);
+void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
+    const struct vmem_posix_policy *policy, vmem_vaddr_t brk_start);
 
 /** The errno (positive) for a status; 0 for OK. The one table. */
 int vmem_posix_errno(vmem_status_t status);
 
-/** mmap(2) of anonymous memory. Errors as Linux: EINVAL, ENOMEM, EEXIST, EACCES (W^X), EPERM (below mmap_min), EOPNOTSUPP, ENODEV (not anonymous). */
-int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags, vmem_vaddr_t *out_address);
+/** mmap(2) of anonymous memory. Errors as Linux: EINVAL, ENOMEM, EEXIST, EACCES (W^X), EPERM (below
+ * mmap_min), EOPNOTSUPP, ENODEV (not anonymous). */
+int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
+    vmem_vaddr_t *out_address);
 /** munmap(2). EINVAL, ENOMEM (too many regions, no record). */
 int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length);
-/** mprotect(2), with Linux's partial effect: regions before the one that fails are changed. EINVAL, ENOMEM, EACCES. */
+/** mprotect(2), with Linux's partial effect: regions before the one that fails are changed. EINVAL, ENOMEM,
+ * EACCES. */
 int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot);
 /** brk(2) as the system call: answers the new break, or the old one on failure. */
 vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address);

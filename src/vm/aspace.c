@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aspace.c - address spaces: how they begin and end, and what can be asked of them. Structures and invariants are in region.h.
+ * aspace.c - address spaces: how they begin and end, and what can be asked of them. Structures and invariants
+ * are in region.h.
  *
  * Locks: the caller serialises all calls.
  */
@@ -9,7 +10,8 @@
 #include "region.h"
 #include "slab.h"
 
-#define USER_MARGIN UINT64_C(0x10000) /* neither null pointers nor the last bytes below the hole are ever valid */
+#define USER_MARGIN                                                                                          \
+	UINT64_C(0x10000) /* neither null pointers nor the last bytes below the hole are ever valid */
 
 static struct vmem_aspace *all_aspaces;
 
@@ -35,15 +37,18 @@ void vmem_aspace_add(struct vmem_aspace *aspace)
 
 uint64_t vmem_aspace_user_size(void)
 {
-	return UINT64_C(1) << (vmem_mmu.features & MMU_SPLIT_ROOTS ? vmem_mmu.va_bits : vmem_mmu.va_bits - 1u);
+	return UINT64_C(1) << (vmem_mmu.features & MMU_SPLIT_ROOTS ? vmem_mmu.va_bits
+								   : vmem_mmu.va_bits - 1u);
 }
 
-static vmem_status_t check_config(const struct vmem_aspace_config *config, vmem_vaddr_t *start, uint64_t *length)
+static vmem_status_t check_config(
+    const struct vmem_aspace_config *config, vmem_vaddr_t *start, uint64_t *length)
 {
 	uint64_t size = vmem_aspace_user_size();
 	*start = config->start;
 	*length = config->length;
-	if (config->entropy_bits > 36 || !vmem_page_aligned(config->start) || !vmem_page_aligned(config->length)) {
+	if (config->entropy_bits > 36 || !vmem_page_aligned(config->start) ||
+	    !vmem_page_aligned(config->length)) {
 		return VMEM_ERR_INVALID;
 	}
 	if (config->length == 0) {
@@ -68,12 +73,12 @@ vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct
 		return VMEM_ERR_NO_MEMORY;
 	}
 	*aspace = (struct vmem_aspace){
-		.max_bytes = config->max_bytes ? config->max_bytes : UINT64_MAX,
-		.max_regions = config->max_regions ? config->max_regions : UINT64_MAX,
-		.random = config->seed ? config->seed : vmem_random_next(&default_seed) ^ vmem_library_seed,
-		.entropy_bits = config->entropy_bits,
-		.wx = config->wx,
-		.large = config->large,
+	    .max_bytes = config->max_bytes ? config->max_bytes : UINT64_MAX,
+	    .max_regions = config->max_regions ? config->max_regions : UINT64_MAX,
+	    .random = config->seed ? config->seed : vmem_random_next(&default_seed) ^ vmem_library_seed,
+	    .entropy_bits = config->entropy_bits,
+	    .wx = config->wx,
+	    .large = config->large,
 	};
 	status = vmem_store_create(&aspace->private_store, aspace);
 	if (status == VMEM_OK) {
@@ -96,7 +101,8 @@ void vmem_aspace_destroy(struct vmem_aspace *aspace)
 {
 	struct region *none = NULL;
 	VMEM_CHECK(!aspace->pmap.kernel, "the kernel's own space cannot be destroyed");
-	VMEM_CHECK(!vmem_pmap_is_active(&aspace->pmap), "an address space is destroyed while a CPU runs on it");
+	VMEM_CHECK(
+	    !vmem_pmap_is_active(&aspace->pmap), "an address space is destroyed while a CPU runs on it");
 	for (struct span *s = aspace->root.tree.first, *next; s; s = next) {
 		next = s->next;
 		if (s->kind == SPAN_VMAR) {
@@ -143,26 +149,28 @@ bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct v
 	}
 	const struct region *region = region_of(span);
 	*out = (struct vmem_region_info){
-		.start = span->start,
-		.length = span->length,
-		.permission = region->permission,
-		.maximum = region->maximum,
-		.flags = region->flags,
-		.object = region->object,
-		.offset = region->offset << VMEM_PAGE_SHIFT,
-		.key = region->private_key,
-		.cache = region->object ? (vmem_cache_t)region->object->store->cache : VMEM_WRITE_BACK,
-		.cookie = region->cookie,
+	    .start = span->start,
+	    .length = span->length,
+	    .permission = region->permission,
+	    .maximum = region->maximum,
+	    .flags = region->flags,
+	    .object = region->object,
+	    .offset = region->offset << VMEM_PAGE_SHIFT,
+	    .key = region->private_key,
+	    .cache = region->object ? (vmem_cache_t)region->object->store->cache : VMEM_WRITE_BACK,
+	    .cookie = region->cookie,
 	};
 	return true;
 }
 
 /* Pages in keys [first, last] of a store, and of these the ones somebody else can reach too. */
-static void count_pages(const struct store *store, uint64_t first, uint64_t last, uint64_t *resident, uint64_t *shared)
+static void count_pages(
+    const struct store *store, uint64_t first, uint64_t last, uint64_t *resident, uint64_t *shared)
 {
 	slot_t slot;
 	bool exclusive;
-	for (uint64_t key = first; key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
+	for (uint64_t key = first;
+	     key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
 		if (slot_kind(slot) == SLOT_PAGE) {
 			*resident += 1;
 			*shared += !exclusive || slot_page(slot)->refs > 1;
@@ -170,7 +178,8 @@ static void count_pages(const struct store *store, uint64_t first, uint64_t last
 	}
 }
 
-void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *info, uint64_t *out_resident, uint64_t *out_shared)
+void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *info,
+    uint64_t *out_resident, uint64_t *out_shared)
 {
 	const struct region *region = vmem_region_find(aspace, info->start);
 	*out_resident = 0;
@@ -180,7 +189,8 @@ void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_
 	}
 	uint64_t pages = region->span.length >> VMEM_PAGE_SHIFT;
 	if (!region_shared(region)) {
-		count_pages(aspace->private_store, region->private_key, region->private_key + pages - 1, out_resident, out_shared);
+		count_pages(aspace->private_store, region->private_key, region->private_key + pages - 1,
+		    out_resident, out_shared);
 		return;
 	}
 	const struct store *store = region->object->store;
@@ -206,12 +216,12 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 	}
 	uint32_t leaf = arch_pte_leaf(entry, at.level);
 	*out = (struct vmem_translation){
-		.physical = arch_pte_pa(entry, at.level) + (address & (arch_level_size(at.level) - 1)),
-		.permission = leaf & VMEM_RWX,
-		.cache = (vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT),
-		.level = at.level,
-		.accessed = (leaf & LEAF_ACCESSED) != 0,
-		.dirty = (leaf & LEAF_DIRTY) != 0,
+	    .physical = arch_pte_pa(entry, at.level) + (address & (arch_level_size(at.level) - 1)),
+	    .permission = leaf & VMEM_RWX,
+	    .cache = (vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT),
+	    .level = at.level,
+	    .accessed = (leaf & LEAF_ACCESSED) != 0,
+	    .dirty = (leaf & LEAF_DIRTY) != 0,
 	};
 	return true;
 }
@@ -223,24 +233,24 @@ void vmem_aspace_stats(struct vmem_aspace *aspace, struct vmem_aspace_stats *out
 		count_pages(aspace->private_store, 0, INDEX_KEY_LAST, &committed, &shared);
 	}
 	*out = (struct vmem_aspace_stats){
-		.regions = aspace->regions,
-		.mapped = aspace->mapped,
-		.resident = aspace->pmap.resident,
-		.committed = committed,
-		.tables = aspace->pmap.tables,
-		.tables_kept = aspace->pmap.kept != NULL,
-		.faults = aspace->faults.calls,
-		.faults_zero_page = aspace->faults.zero_page,
-		.faults_zeroed = aspace->faults.zeroed,
-		.faults_copied = aspace->faults.copied,
-		.faults_reused = aspace->faults.reused,
-		.faults_object = aspace->faults.object,
-		.faults_large = aspace->faults.large,
-		.faults_spurious = aspace->faults.spurious,
-		.faults_refused = aspace->faults.refused,
-		.flushes = aspace->pmap.flushes,
-		.flushes_remote = aspace->pmap.flushes_remote,
-		.activations = aspace->pmap.activations,
-		.rollovers = vmem_asid_rollovers(),
+	    .regions = aspace->regions,
+	    .mapped = aspace->mapped,
+	    .resident = aspace->pmap.resident,
+	    .committed = committed,
+	    .tables = aspace->pmap.tables,
+	    .tables_kept = aspace->pmap.kept != NULL,
+	    .faults = aspace->faults.calls,
+	    .faults_zero_page = aspace->faults.zero_page,
+	    .faults_zeroed = aspace->faults.zeroed,
+	    .faults_copied = aspace->faults.copied,
+	    .faults_reused = aspace->faults.reused,
+	    .faults_object = aspace->faults.object,
+	    .faults_large = aspace->faults.large,
+	    .faults_spurious = aspace->faults.spurious,
+	    .faults_refused = aspace->faults.refused,
+	    .flushes = aspace->pmap.flushes,
+	    .flushes_remote = aspace->pmap.flushes_remote,
+	    .activations = aspace->pmap.activations,
+	    .rollovers = vmem_asid_rollovers(),
 	};
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check.c - the validator of an address space: regions against tree and quotas, entries against regions and indexes. It changes nothing.
+ * check.c - the validator of an address space: regions against tree and quotas, entries against regions and
+ * indexes. It changes nothing.
  */
 #include "panic.h"
 #include "region.h"
@@ -17,14 +18,18 @@ static bool grants(unsigned permission, unsigned access)
 static void check_region(const struct vmem_vmar *vmar, const struct region *region)
 {
 	VMEM_CHECK(region->aspace == vmar->aspace, "internal: a region lies in a VMAR of another space");
-	VMEM_CHECK(!(region->permission & ~region->maximum) && !(region->maximum & ~vmar->rights), "internal: R3, permission beyond maximum");
-	VMEM_CHECK(!vmar->aspace->wx || (region->permission & (VMEM_WRITE | VMEM_EXEC)) != (VMEM_WRITE | VMEM_EXEC),
-		   "internal: R3, a region is writable and executable under W^X");
+	VMEM_CHECK(!(region->permission & ~region->maximum) && !(region->maximum & ~vmar->rights),
+	    "internal: R3, permission beyond maximum");
+	VMEM_CHECK(
+	    !vmar->aspace->wx || (region->permission & (VMEM_WRITE | VMEM_EXEC)) != (VMEM_WRITE | VMEM_EXEC),
+	    "internal: R3, a region is writable and executable under W^X");
 	VMEM_CHECK(!region_shared(region) || region->object, "internal: a shared region without object");
-	VMEM_CHECK((region->moved_pprev != NULL) == (region->private_key != region->span.start >> VMEM_PAGE_SHIFT),
-		   "internal: R2, the list of moved regions");
+	VMEM_CHECK(
+	    (region->moved_pprev != NULL) == (region->private_key != region->span.start >> VMEM_PAGE_SHIFT),
+	    "internal: R2, the list of moved regions");
 	if (region->object) {
-		VMEM_CHECK(region->map_pprev && *region->map_pprev == region, "internal: L3, a region is not listed by its store");
+		VMEM_CHECK(region->map_pprev && *region->map_pprev == region,
+		    "internal: L3, a region is not listed by its store");
 		VMEM_CHECK(region->object->references > 0, "internal: a region maps a dead object");
 	}
 }
@@ -45,9 +50,11 @@ static void check_vmar(const struct vmem_vmar *root, struct totals *totals)
 		}
 		if (span->kind == SPAN_VMAR) {
 			const struct vmem_vmar *child = (const struct vmem_vmar *)(const void *)span;
-			VMEM_CHECK(child->parent == vmar && child->aspace == vmar->aspace && !(child->rights & ~vmar->rights),
-				   "internal: a child VMAR does not fit its parent");
-			VMEM_CHECK(child->tree.base == span->start && child->tree.length == span->length, "internal: a VMAR's bounds");
+			VMEM_CHECK(child->parent == vmar && child->aspace == vmar->aspace &&
+				       !(child->rights & ~vmar->rights),
+			    "internal: a child VMAR does not fit its parent");
+			VMEM_CHECK(child->tree.base == span->start && child->tree.length == span->length,
+			    "internal: a VMAR's bounds");
 			vmar = child;
 			vmem_span_check(&vmar->tree);
 			span = vmar->tree.first;
@@ -67,7 +74,8 @@ static bool expected_frame(struct region *region, vmem_vaddr_t va, vmem_paddr_t 
 	slot_t slot = SLOT_EMPTY;
 	*own = false;
 	if (!region_shared(region)) {
-		slot = vmem_index_find(&region->aspace->private_store->index, region_private_key(region, va), &cursor);
+		slot = vmem_index_find(
+		    &region->aspace->private_store->index, region_private_key(region, va), &cursor);
 		if (slot == SLOT_EMPTY && !region->object) {
 			*pa = vmem_zero_frame;
 			return true;
@@ -83,7 +91,8 @@ static bool expected_frame(struct region *region, vmem_vaddr_t va, vmem_paddr_t 
 			return key < store->pages;
 		}
 		slot = vmem_index_find(&store->index, key, &cursor);
-		*own = region_shared(region) && slot_kind(slot) == SLOT_PAGE && index_exclusive(&cursor, slot);
+		*own =
+		    region_shared(region) && slot_kind(slot) == SLOT_PAGE && index_exclusive(&cursor, slot);
 	}
 	if (slot_kind(slot) != SLOT_PAGE) {
 		return false;
@@ -99,12 +108,15 @@ static void check_page(struct vmem_aspace *aspace, vmem_vaddr_t va, vmem_paddr_t
 	bool own;
 	VMEM_CHECK(region, "internal: R5, an entry outside every region");
 	for (unsigned access = VMEM_READ; access <= VMEM_EXEC; access <<= 1) {
-		VMEM_CHECK(!arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access) || grants(region->permission, access),
-			   "internal: R5, an entry grants more than its region");
+		VMEM_CHECK(!arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access) ||
+			       grants(region->permission, access),
+		    "internal: R5, an entry grants more than its region");
 	}
-	VMEM_CHECK(expected_frame(region, va, &expected, &own) && expected == pa, "internal: R5, an entry shows another frame than the index");
+	VMEM_CHECK(expected_frame(region, va, &expected, &own) && expected == pa,
+	    "internal: R5, an entry shows another frame than the index");
 	VMEM_CHECK(own || !(leaf & LEAF_WRITE), "internal: F2, a shared page is writable");
-	VMEM_CHECK(!aspace->wx || (leaf & (LEAF_WRITE | LEAF_EXEC)) != (LEAF_WRITE | LEAF_EXEC), "internal: P6, a leaf writable and executable");
+	VMEM_CHECK(!aspace->wx || (leaf & (LEAF_WRITE | LEAF_EXEC)) != (LEAF_WRITE | LEAF_EXEC),
+	    "internal: P6, a leaf writable and executable");
 }
 
 static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry)
@@ -112,7 +124,8 @@ static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t e
 	uint32_t leaf = arch_pte_leaf(entry, level);
 	vmem_paddr_t pa = arch_pte_pa(entry, level);
 	struct vmem_aspace *aspace = arg;
-	VMEM_CHECK(((leaf & LEAF_USER) != 0) == !aspace->pmap.kernel, "internal: a user entry in the kernel half, or the reverse");
+	VMEM_CHECK(((leaf & LEAF_USER) != 0) == !aspace->pmap.kernel,
+	    "internal: a user entry in the kernel half, or the reverse");
 	for (uint64_t offset = 0; offset < arch_level_size(level); offset += VMEM_PAGE_SIZE) {
 		if (!aspace->pmap.kernel) {
 			check_page(aspace, va + offset, pa + offset, leaf);
@@ -122,16 +135,20 @@ static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t e
 
 void vmem_aspace_check(struct vmem_aspace *aspace)
 {
-	struct totals totals = { 0 };
+	struct totals totals = {0};
 	check_vmar(&aspace->root, &totals);
-	VMEM_CHECK(totals.regions == aspace->regions && totals.mapped == aspace->mapped, "internal: regions are miscounted");
-	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes, "internal: a quota is exceeded");
+	VMEM_CHECK(totals.regions == aspace->regions && totals.mapped == aspace->mapped,
+	    "internal: regions are miscounted");
+	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes,
+	    "internal: a quota is exceeded");
 	vmem_pmap_check(&aspace->pmap);
 	if (aspace->root.tree.length) {
-		vmem_pmap_visit(&aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, aspace);
+		vmem_pmap_visit(
+		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, aspace);
 	}
 	if (aspace->private_store) {
 		vmem_index_check(&aspace->private_store->index);
-		VMEM_CHECK(aspace->private_store->owner == aspace, "internal: a private store belongs to another space");
+		VMEM_CHECK(aspace->private_store->owner == aspace,
+		    "internal: a private store belongs to another space");
 	}
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_all.c - the validator of the whole library: every frame, node, table and record is accounted for by somebody, exactly as often as its count
- * says. Scratch space is where the structures have some: a node's mark, a data page's prev link.
+ * check_all.c - the validator of the whole library: every frame, node, table and record is accounted for by
+ * somebody, exactly as often as its count says. Scratch space is where the structures have some: a node's
+ * mark, a data page's prev link.
  *
- * A node that indexes share is met once on every walk that leads to it; what it points to is counted on the first of them only. So each walk has a
- * number, and a node remembers the first walk that met it (upper half of mark) and how often something pointed to it (lower half).
+ * A node that indexes share is met once on every walk that leads to it; what it points to is counted on the
+ * first of them only. So each walk has a number, and a node remembers the first walk that met it (upper half
+ * of mark) and how often something pointed to it (lower half).
  */
 #include <vmem/aspace.h>
 
@@ -24,7 +26,8 @@ static struct index_node *scratch(const struct index_node *node)
 	return (struct index_node *)(uintptr_t)node;
 }
 
-static void reset_node(void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
+static void reset_node(
+    void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
 {
 	(void)arg;
 	(void)parent;
@@ -32,7 +35,8 @@ static void reset_node(void *arg, const struct index_node *node, const struct in
 	scratch(node)->mark = 0;
 }
 
-static void count_node(void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
+static void count_node(
+    void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
 {
 	struct tally *tally = arg;
 	bool first = node->mark >> 32 == 0;
@@ -54,12 +58,14 @@ static void count_node(void *arg, const struct index_node *node, const struct in
 	}
 }
 
-static void verify_node(void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
+static void verify_node(
+    void *arg, const struct index_node *node, const struct index_node *parent, bool exclusive)
 {
 	(void)arg;
 	(void)parent;
 	(void)exclusive;
-	VMEM_CHECK((uint32_t)node->mark == node->refs, "internal: I5, a node's count is not what points to it");
+	VMEM_CHECK(
+	    (uint32_t)node->mark == node->refs, "internal: I5, a node's count is not what points to it");
 	VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, node), "internal: an index node is no live node");
 }
 
@@ -91,7 +97,8 @@ static void check_fixed_store(const struct store *store)
 	if (store->kind == STORE_CONTIGUOUS) {
 		struct vmem_page *page = pa_to_page(store->physical);
 		for (uint64_t i = 0; i < store->pages; i++) {
-			VMEM_CHECK(page[i].kind == PAGE_DATA, "internal: a frame of a contiguous object is not its own");
+			VMEM_CHECK(page[i].kind == PAGE_DATA,
+			    "internal: a frame of a contiguous object is not its own");
 			page[i].prev++;
 		}
 	}
@@ -104,7 +111,7 @@ static void check_pages(uint64_t *tables)
 		for (uint64_t n = 0; n < r->count; n++) {
 			const struct vmem_page *page = &r->pages[n];
 			VMEM_CHECK(page->kind != PAGE_DATA || page->refs == page->prev,
-				   "internal: a page's count is not the number of slots that hold it");
+			    "internal: a page's count is not the number of slots that hold it");
 			*tables += page->kind == PAGE_TABLE;
 		}
 	}
@@ -113,24 +120,28 @@ static void check_pages(uint64_t *tables)
 void vmem_store_check(struct store *store)
 {
 	uint64_t mappings = 0;
-	VMEM_CHECK(vmem_slab_owns(SLAB_STORE, store) && store->references > 0, "internal: a store on the list is dead");
+	VMEM_CHECK(vmem_slab_owns(SLAB_STORE, store) && store->references > 0,
+	    "internal: a store on the list is dead");
 	for (const struct region *r = store->mappings; r; r = r->map_next) {
-		VMEM_CHECK(r->object && r->object->store == store, "internal: L3, a store lists a region of another");
+		VMEM_CHECK(r->object && r->object->store == store,
+		    "internal: L3, a store lists a region of another");
 		mappings++;
 	}
 	VMEM_CHECK(mappings == store->mapping_count, "internal: mappings are miscounted");
 	if (store->kind == STORE_ANONYMOUS) {
 		vmem_index_check(&store->index);
-		VMEM_CHECK(vmem_slab_owns(SLAB_LINEAGE, store->lineage) && store->lineage->store == store, "internal: a store without lineage");
+		VMEM_CHECK(vmem_slab_owns(SLAB_LINEAGE, store->lineage) && store->lineage->store == store,
+		    "internal: a store without lineage");
 		for (const struct lineage *node = store->lineage->parent; node; node = node->parent) {
-			VMEM_CHECK(node->store || (node->child && node->child->next), "internal: L2, a dead lineage node without heirs to part");
+			VMEM_CHECK(node->store || (node->child && node->child->next),
+			    "internal: L2, a dead lineage node without heirs to part");
 		}
 	}
 }
 
 void vmem_check(void)
 {
-	struct tally tally = { 0 };
+	struct tally tally = {0};
 	uint64_t stores = 0, anonymous = 0, regions = 0, tables = 0, expected_tables = 0;
 	reset_pages();
 	for_each_index(reset_node, &tally);
@@ -148,10 +159,12 @@ void vmem_check(void)
 		expected_tables += a->pmap.tables;
 	}
 	check_pages(&tables);
-	VMEM_CHECK(tally.nodes == vmem_slab_in_use(SLAB_INDEX_NODE), "internal: an index node belongs to no index");
+	VMEM_CHECK(
+	    tally.nodes == vmem_slab_in_use(SLAB_INDEX_NODE), "internal: an index node belongs to no index");
 	VMEM_CHECK(stores == vmem_slab_in_use(SLAB_STORE), "internal: stores are miscounted");
 	VMEM_CHECK(regions == vmem_slab_in_use(SLAB_REGION), "internal: a region record belongs to no space");
-	VMEM_CHECK(vmem_slab_in_use(SLAB_LINEAGE) <= 2 * anonymous, "internal: L2, more dead lineage nodes than live ones");
+	VMEM_CHECK(vmem_slab_in_use(SLAB_LINEAGE) <= 2 * anonymous,
+	    "internal: L2, more dead lineage nodes than live ones");
 	VMEM_CHECK(tables == expected_tables, "internal: a page table belongs to no pmap");
 	vmem_frame_check();
 	vmem_slab_check();

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copy.c - user memory from the kernel, through page tables and the direct map. The idea is in include/vmem/copy.h.
+ * copy.c - user memory from the kernel, through page tables and the direct map. The idea is in
+ * include/vmem/copy.h.
  *
- * C1 Only a leaf that user mode itself could use for the access is followed, and only to RAM that the library keeps records of.
- * C2 A kernel write leaves the entry as a store by the program would: accessed and dirty are set.
+ * C1 Only a leaf that user mode itself could use for the access is followed, and only to RAM that the library
+ * keeps records of. C2 A kernel write leaves the entry as a store by the program would: accessed and dirty
+ * are set.
  *
  * Locks: the caller serialises all calls.
  */
@@ -12,7 +14,8 @@
 #include "panic.h"
 #include "region.h"
 
-/* The bytes at va for an access by user mode, faulted in if need be; NULL if user mode could not. Good to the end of the page. */
+/* The bytes at va for an access by user mode, faulted in if need be; NULL if user mode could not. Good to the
+ * end of the page. */
 static uint8_t *user_bytes(struct vmem_aspace *aspace, vmem_vaddr_t va, unsigned access)
 {
 	if (va >= vmem_aspace_user_size()) {
@@ -24,7 +27,8 @@ static uint8_t *user_bytes(struct vmem_aspace *aspace, vmem_vaddr_t va, unsigned
 		uint32_t leaf = at.slot && arch_pte_present(entry) ? arch_pte_leaf(entry, at.level) : 0;
 		bool noted = (leaf & LEAF_ACCESSED) && (access != VMEM_WRITE || (leaf & LEAF_DIRTY));
 		if (noted && (leaf & LEAF_USER) && arch_leaf_grants(leaf, access)) {
-			vmem_paddr_t pa = arch_pte_pa(entry, at.level) + (va & (arch_level_size(at.level) - 1));
+			vmem_paddr_t pa =
+			    arch_pte_pa(entry, at.level) + (va & (arch_level_size(at.level) - 1));
 			struct vmem_page *page = pa_to_page(pa);
 			if (!page || (page->flags & PAGE_F_ODD_CACHE)) {
 				return NULL; /* device memory, or RAM outside the direct map */
@@ -34,7 +38,8 @@ static uint8_t *user_bytes(struct vmem_aspace *aspace, vmem_vaddr_t va, unsigned
 			}
 			return phys_to_virt(pa);
 		}
-		if (leaf && !noted && arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access)) { /* (C2) */
+		if (leaf && !noted &&
+		    arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access)) { /* (C2) */
 			vmem_vaddr_t base = va & ~(arch_level_size(at.level) - 1);
 			leaf |= LEAF_ACCESSED | (access == VMEM_WRITE ? (uint32_t)LEAF_DIRTY : 0);
 			vmem_pmap_set(&aspace->pmap, at, base, arch_pte_pa(entry, at.level), leaf);
@@ -98,7 +103,8 @@ size_t vmem_clear_user(struct vmem_aspace *aspace, vmem_vaddr_t to, size_t lengt
 	return done;
 }
 
-vmem_status_t vmem_strncpy_from_user(struct vmem_aspace *aspace, char *to, vmem_vaddr_t from, size_t size, size_t *out_length)
+vmem_status_t vmem_strncpy_from_user(
+    struct vmem_aspace *aspace, char *to, vmem_vaddr_t from, size_t size, size_t *out_length)
 {
 	size_t done = 0;
 	while (done < size) {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * direct_map.c - RAM that is to be mapped with another cache attribute than write-back leaves the direct map first.
+ * direct_map.c - RAM that is to be mapped with another cache attribute than write-back leaves the direct map
+ * first.
  *
- * D1 A frame has one live attribute: while it has an odd one (PAGE_F_ODD_CACHE) the direct map has no entry for it.
- * D2 Tables that splitting large leaves of the direct map needs are taken before the first entry changes; they stay.
+ * D1 A frame has one live attribute: while it has an odd one (PAGE_F_ODD_CACHE) the direct map has no entry
+ * for it. D2 Tables that splitting large leaves of the direct map needs are taken before the first entry
+ * changes; they stay.
  *
- * Where the CPU cannot split a live leaf (AArch64 without that feature) and the direct map is made of large ones, the answer is UNSUPPORTED: a host that wants
- * odd attributes there maps its RAM by pages.
+ * Where the CPU cannot split a live leaf (AArch64 without that feature) and the direct map is made of large
+ * ones, the answer is UNSUPPORTED: a host that wants odd attributes there maps its RAM by pages.
  *
  * Locks: the caller serialises all calls.
  */

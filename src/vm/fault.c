@@ -41,7 +41,8 @@ static enum vmem_fault_result refuse(struct vmem_aspace *aspace, enum vmem_fault
 	return why;
 }
 
-/* The permission that hardware really gives for a region's: on some ISAs write or execute bring read with them. */
+/* The permission that hardware really gives for a region's: on some ISAs write or execute bring read with
+ * them. */
 static inline bool grants(unsigned permission, unsigned access)
 {
 	return arch_leaf_grants(permission | LEAF_USER | LEAF_ACCESSED | LEAF_DIRTY, access);
@@ -92,14 +93,16 @@ static enum vmem_fault_result fill_zeroed(struct fault *f, uint64_t key, struct 
 	(void)vmem_index_set(&store->index, key, slot_of_page(page), cursor);
 	f->aspace->faults.zeroed++;
 	if (pte_load(f->at.slot) == 0 && !(f->region->permission & VMEM_EXEC)) {
-		vmem_pmap_fill(&f->aspace->pmap, &f->at, f->va, page_to_pa(page), f->region->permission | LEAF_DIRTY);
+		vmem_pmap_fill(
+		    &f->aspace->pmap, &f->at, f->va, page_to_pa(page), f->region->permission | LEAF_DIRTY);
 	} else {
 		enter(f, page_to_pa(page), true);
 	}
 	return VMEM_FAULT_RESOLVED;
 }
 
-/* The base of the large window around the fault if the region covers it all and nothing in it exists yet; else 1, never a base. */
+/* The base of the large window around the fault if the region covers it all and nothing in it exists yet;
+ * else 1, never a base. */
 static vmem_vaddr_t large_window(const struct fault *f)
 {
 	const struct region *region = f->region;
@@ -112,16 +115,21 @@ static vmem_vaddr_t large_window(const struct fault *f)
 		return 1;
 	}
 	uint64_t key = region_private_key(region, base);
-	return vmem_index_next(&f->aspace->private_store->index, &key, key + ARCH_TABLE_ENTRIES - 1, &slot, NULL) ? 1 : base;
+	return vmem_index_next(
+		   &f->aspace->private_store->index, &key, key + ARCH_TABLE_ENTRIES - 1, &slot, NULL)
+		   ? 1
+		   : base;
 }
 
-/* The same by a large leaf: 2 MiB of frames as ordinary slots that happen to be adjacent (contract 1.10). False: not to be had, try small. */
+/* The same by a large leaf: 2 MiB of frames as ordinary slots that happen to be adjacent (contract 1.10).
+ * False: not to be had, try small. */
 static bool fill_large(struct fault *f)
 {
 	struct store *store = f->aspace->private_store;
 	struct pmap_entry at;
 	vmem_vaddr_t base = large_window(f);
-	if (base & 1 || !vmem_slab_reserve(SLAB_INDEX_NODE, ARCH_TABLE_ENTRIES / INDEX_FANOUT + 2 * INDEX_PATH_NODES, false)) {
+	if (base & 1 || !vmem_slab_reserve(SLAB_INDEX_NODE,
+			    ARCH_TABLE_ENTRIES / INDEX_FANOUT + 2 * INDEX_PATH_NODES, false)) {
 		return false;
 	}
 	struct vmem_page *page = vmem_frame_take_block(PAGE_DATA, ARCH_LEVEL_BITS, 0);
@@ -149,7 +157,8 @@ static bool fill_large(struct fault *f)
 	return true;
 }
 
-/* A page of the object is shown: its own store's rules decide what may be written. The region maps it privately or shared. */
+/* A page of the object is shown: its own store's rules decide what may be written. The region maps it
+ * privately or shared. */
 static struct vmem_page *object_page(struct region *region, vmem_vaddr_t va, bool write, bool *own)
 {
 	struct store *store = region->object->store;
@@ -173,7 +182,8 @@ static bool beyond_end(const struct region *region, vmem_vaddr_t va)
 /* The page of the object that the fault shows, empty slots not filled; NULL if there is none. */
 static struct vmem_page *object_source(const struct fault *f)
 {
-	slot_t slot = vmem_index_find(&f->region->object->store->index, region_object_key(f->region, f->va), NULL);
+	slot_t slot =
+	    vmem_index_find(&f->region->object->store->index, region_object_key(f->region, f->va), NULL);
 	return slot_kind(slot) == SLOT_PAGE ? slot_page(slot) : NULL;
 }
 
@@ -219,7 +229,8 @@ static enum vmem_fault_result private_object(struct fault *f, uint64_t key)
 }
 
 /* A page is there, in the space's own store. */
-static enum vmem_fault_result private_page(struct fault *f, uint64_t key, slot_t slot, const struct index_cursor *cursor)
+static enum vmem_fault_result private_page(
+    struct fault *f, uint64_t key, slot_t slot, const struct index_cursor *cursor)
 {
 	struct vmem_page *page = slot_page(slot);
 	bool own = index_exclusive(cursor, slot);
@@ -269,13 +280,16 @@ static enum vmem_fault_result private_fault(struct fault *f)
 static unsigned fixed_level(const struct fault *f, vmem_paddr_t pa)
 {
 	const struct region *region = f->region;
-	uint64_t end = region->object->pages - region->offset; /* pages of the region that lie inside the object */
-	uint64_t shown = end < region->span.length >> VMEM_PAGE_SHIFT ? end << VMEM_PAGE_SHIFT : region->span.length;
+	uint64_t end =
+	    region->object->pages - region->offset; /* pages of the region that lie inside the object */
+	uint64_t shown =
+	    end < region->span.length >> VMEM_PAGE_SHIFT ? end << VMEM_PAGE_SHIFT : region->span.length;
 	for (unsigned level = f->at.slot ? 0 : f->at.level; level > 0; level--) {
 		uint64_t size = arch_level_size(level);
 		vmem_vaddr_t base = f->va & ~(size - 1);
-		if ((vmem_mmu.leaf_levels & 1u << level) && ((f->va ^ pa) & (size - 1)) == 0 && base >= region->span.start &&
-		    base - region->span.start <= shown && shown - (base - region->span.start) >= size) {
+		if ((vmem_mmu.leaf_levels & 1u << level) && ((f->va ^ pa) & (size - 1)) == 0 &&
+		    base >= region->span.start && base - region->span.start <= shown &&
+		    shown - (base - region->span.start) >= size) {
 			return level;
 		}
 	}
@@ -288,7 +302,8 @@ static enum vmem_fault_result fixed_fault(struct fault *f)
 	vmem_paddr_t pa = store->physical + (region_object_key(f->region, f->va) << VMEM_PAGE_SHIFT);
 	unsigned level = fixed_level(f, pa);
 	uint64_t mask = arch_level_size(level) - 1;
-	uint32_t leaf = f->region->permission | (uint32_t)arch_leaf_cache((vmem_cache_t)store->cache) << LEAF_CACHE_SHIFT;
+	uint32_t leaf = f->region->permission | (uint32_t)arch_leaf_cache((vmem_cache_t)store->cache)
+						    << LEAF_CACHE_SHIFT;
 	leaf |= f->access == VMEM_WRITE ? LEAF_DIRTY : 0;
 	f->va &= ~mask;
 	if (vmem_pmap_reserve(&f->aspace->pmap, f->va, level, &f->at) != VMEM_OK) {
@@ -299,8 +314,8 @@ static enum vmem_fault_result fixed_fault(struct fault *f)
 	return VMEM_FAULT_RESOLVED;
 }
 
-/* A copy zaps every entry of the page, in other tables of this space too, and only one empty table stays: so the fault's own one counts as not
- * empty meanwhile. True if it was the kept one. */
+/* A copy zaps every entry of the page, in other tables of this space too, and only one empty table stays: so
+ * the fault's own one counts as not empty meanwhile. True if it was the kept one. */
 static bool pin_table(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
@@ -344,7 +359,8 @@ static enum vmem_fault_result shared_fault(struct fault *f)
 	return VMEM_FAULT_RESOLVED;
 }
 
-/* A present entry: nothing is missing if it grants the access by now, or grants it once accessed and dirty are noted. */
+/* A present entry: nothing is missing if it grants the access by now, or grants it once accessed and dirty
+ * are noted. */
 static bool settle_present(struct fault *f, arch_pte_t entry)
 {
 	uint32_t leaf = arch_pte_leaf(entry, f->at.level);
@@ -355,14 +371,16 @@ static bool settle_present(struct fault *f, arch_pte_t entry)
 			return false;
 		}
 		vmem_vaddr_t base = f->va & ~(arch_level_size(f->at.level) - 1);
-		vmem_pmap_set(pmap, f->at, base, arch_pte_pa(entry, f->at.level), noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
+		vmem_pmap_set(pmap, f->at, base, arch_pte_pa(entry, f->at.level),
+		    noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
 	}
 	f->aspace->faults.spurious++;
 	vmem_flush_granted(pmap, f->va, (vmem_mmu.features & MMU_CACHES_INVALID) != 0);
 	return true;
 }
 
-/* The permission was raised, or a page became ours: what is there goes first when it is a large leaf that small ones replace. */
+/* The permission was raised, or a page became ours: what is there goes first when it is a large leaf that
+ * small ones replace. */
 static void drop_large(struct fault *f)
 {
 	struct vmem_batch batch;
@@ -375,7 +393,7 @@ static void drop_large(struct fault *f)
 enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
 {
 	struct region *region = aspace->last;
-	struct fault f = { .aspace = aspace, .va = vmem_page_floor(address), .access = access };
+	struct fault f = {.aspace = aspace, .va = vmem_page_floor(address), .access = access};
 	aspace->faults.calls++;
 	if (!region || address - region->span.start >= region->span.length) {
 		region = vmem_region_find(aspace, address);
@@ -385,7 +403,8 @@ enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t addre
 		aspace->last = region;
 	}
 	if (!grants(region->permission, access)) {
-		return refuse(aspace, region->flags & VMEM_MAP_GUARD ? VMEM_FAULT_GUARD : VMEM_FAULT_PERMISSION);
+		return refuse(
+		    aspace, region->flags & VMEM_MAP_GUARD ? VMEM_FAULT_GUARD : VMEM_FAULT_PERMISSION);
 	}
 	f.region = region;
 	f.at = vmem_pmap_lookup(&aspace->pmap, f.va);
@@ -409,12 +428,12 @@ enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t addre
 const char *vmem_fault_name(enum vmem_fault_result result)
 {
 	static const char *const names[VMEM_FAULT_RESULT_COUNT] = {
-		[VMEM_FAULT_RESOLVED] = "resolved",
-		[VMEM_FAULT_NO_REGION] = "no region",
-		[VMEM_FAULT_PERMISSION] = "permission",
-		[VMEM_FAULT_GUARD] = "guard",
-		[VMEM_FAULT_BEYOND_END] = "beyond the end of the object",
-		[VMEM_FAULT_NO_MEMORY] = "no memory",
+	    [VMEM_FAULT_RESOLVED] = "resolved",
+	    [VMEM_FAULT_NO_REGION] = "no region",
+	    [VMEM_FAULT_PERMISSION] = "permission",
+	    [VMEM_FAULT_GUARD] = "guard",
+	    [VMEM_FAULT_BEYOND_END] = "beyond the end of the object",
+	    [VMEM_FAULT_NO_MEMORY] = "no memory",
 	};
 	return (unsigned)result < VMEM_FAULT_RESULT_COUNT && names[result] ? names[result] : "unknown";
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * init.c - starting the library: every global state begins here, so that starting again (a test's new machine) forgets everything.
+ * init.c - starting the library: every global state begins here, so that starting again (a test's new
+ * machine) forgets everything.
  */
 #include <vmem/init.h>
 
@@ -15,19 +16,20 @@ vmem_paddr_t vmem_zero_frame;
 uint64_t vmem_library_seed;
 
 const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
-	[SLAB_REGION] = { sizeof(struct region), 16 },
-	[SLAB_VMAR] = { sizeof(struct vmem_vmar), 16 },
-	[SLAB_INDEX_NODE] = { sizeof(struct index_node), 16 },
-	[SLAB_STORE] = { sizeof(struct store), 16 },
-	[SLAB_OBJECT] = { sizeof(struct vmem_object), 16 },
-	[SLAB_LINEAGE] = { sizeof(struct lineage), 16 },
-	[SLAB_ASPACE] = { sizeof(struct vmem_aspace), 16 },
+    [SLAB_REGION] = {sizeof(struct region), 16},
+    [SLAB_VMAR] = {sizeof(struct vmem_vmar), 16},
+    [SLAB_INDEX_NODE] = {sizeof(struct index_node), 16},
+    [SLAB_STORE] = {sizeof(struct store), 16},
+    [SLAB_OBJECT] = {sizeof(struct vmem_object), 16},
+    [SLAB_LINEAGE] = {sizeof(struct lineage), 16},
+    [SLAB_ASPACE] = {sizeof(struct vmem_aspace), 16},
 };
 
 static vmem_status_t check_config(const struct vmem_config *config)
 {
-	if (config->ram_count == 0 || config->ram_count > PAGE_RANGES_MAX || !vmem_page_aligned(config->direct_map) ||
-	    !vmem_page_aligned(config->kernel_start) || !vmem_page_aligned(config->kernel_length)) {
+	if (config->ram_count == 0 || config->ram_count > PAGE_RANGES_MAX ||
+	    !vmem_page_aligned(config->direct_map) || !vmem_page_aligned(config->kernel_start) ||
+	    !vmem_page_aligned(config->kernel_length)) {
 		return VMEM_ERR_INVALID;
 	}
 	for (unsigned i = 0; i < config->ram_count; i++) {
@@ -43,7 +45,8 @@ static vmem_status_t check_config(const struct vmem_config *config)
 		}
 	}
 	/* Never up to the last page of the address type: ends of ranges do not wrap. */
-	if (config->kernel_length && config->kernel_length >= UINT64_MAX - config->kernel_start - VMEM_PAGE_SIZE) {
+	if (config->kernel_length &&
+	    config->kernel_length >= UINT64_MAX - config->kernel_start - VMEM_PAGE_SIZE) {
 		return VMEM_ERR_INVALID;
 	}
 	return VMEM_OK;

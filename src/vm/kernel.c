@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kernel.c - the kernel's half: a space like others, but wired and eager. The interface is in include/vmem/kernel.h.
+ * kernel.c - the kernel's half: a space like others, but wired and eager. The interface is in
+ * include/vmem/kernel.h.
  *
- * K1 Every page of a kernel region has its entry before the call that made it returns, and keeps it until the region goes.
- * K2 The space has W^X.
- * K3 Top-level entries of the managed range exist from the start and never change; lower tables come and go with a global flush.
+ * K1 Every page of a kernel region has its entry before the call that made it returns, and keeps it until the
+ * region goes. K2 The space has W^X. K3 Top-level entries of the managed range exist from the start and never
+ * change; lower tables come and go with a global flush.
  *
  * Locks: the caller serialises all calls.
  */
@@ -28,7 +29,7 @@ struct vmem_pmap *vmem_kernel_pmap(void)
 
 vmem_status_t vmem_kernel_init(vmem_vaddr_t start, uint64_t length)
 {
-	kernel_aspace = (struct vmem_aspace){ .max_bytes = UINT64_MAX, .max_regions = UINT64_MAX, .wx = true };
+	kernel_aspace = (struct vmem_aspace){.max_bytes = UINT64_MAX, .max_regions = UINT64_MAX, .wx = true};
 	vmem_status_t status = vmem_pmap_init_kernel(&kernel_aspace.pmap, start, length);
 	if (status != VMEM_OK) {
 		return status;
@@ -42,37 +43,45 @@ vmem_status_t vmem_kernel_init(vmem_vaddr_t start, uint64_t length)
 static unsigned fitting_level(vmem_vaddr_t va, vmem_paddr_t pa, uint64_t left)
 {
 	unsigned level = vmem_mmu.levels - 2u;
-	while (level > 0 && (!(vmem_mmu.leaf_levels & 1u << level) || ((va | pa) & (arch_level_size(level) - 1)) != 0 ||
-			     left < arch_level_size(level))) {
+	while (level > 0 &&
+	       (!(vmem_mmu.leaf_levels & 1u << level) || ((va | pa) & (arch_level_size(level) - 1)) != 0 ||
+		   left < arch_level_size(level))) {
 		level--;
 	}
 	return level;
 }
 
-/* Makes every entry of a region (K1). On NO_MEMORY what was made is still there: the caller unmaps the region. */
+/* Makes every entry of a region (K1). On NO_MEMORY what was made is still there: the caller unmaps the
+ * region. */
 static vmem_status_t enter_all(struct region *region)
 {
 	struct store *store = region->object->store;
-	uint32_t leaf = region->permission | (uint32_t)arch_leaf_cache((vmem_cache_t)store->cache) << LEAF_CACHE_SHIFT | LEAF_DIRTY;
+	uint32_t leaf = region->permission |
+			(uint32_t)arch_leaf_cache((vmem_cache_t)store->cache) << LEAF_CACHE_SHIFT |
+			LEAF_DIRTY;
 	uint64_t size;
 	for (uint64_t done = 0; done < region->span.length; done += size) {
 		vmem_vaddr_t va = region->span.start + done;
 		vmem_paddr_t pa;
 		unsigned level = 0;
-		vmem_status_t status = vmem_object_frame(region->object, (region->offset << VMEM_PAGE_SHIFT) + done, &pa);
+		vmem_status_t status =
+		    vmem_object_frame(region->object, (region->offset << VMEM_PAGE_SHIFT) + done, &pa);
 		if (status == VMEM_OK && store->kind != STORE_ANONYMOUS) {
 			level = fitting_level(va, pa, region->span.length - done);
 		}
-		status = status == VMEM_OK ? vmem_pmap_enter(&kernel_aspace.pmap, va, pa, level, leaf) : status;
+		status =
+		    status == VMEM_OK ? vmem_pmap_enter(&kernel_aspace.pmap, va, pa, level, leaf) : status;
 		if (status != VMEM_OK) {
 			return status;
 		}
 		size = arch_level_size(level);
 	}
-	if (vmem_mmu.features & MMU_CACHES_INVALID) { /* a kernel access cannot take a spurious fault (contract 6.4) */
+	if (vmem_mmu.features &
+	    MMU_CACHES_INVALID) { /* a kernel access cannot take a spurious fault (contract 6.4) */
 		struct vmem_batch batch;
 		vmem_batch_begin(&batch, &kernel_aspace.pmap);
-		vmem_batch_leaves(&batch, region->span.start, region->span.start + (region->span.length - 1), 0);
+		vmem_batch_leaves(
+		    &batch, region->span.start, region->span.start + (region->span.length - 1), 0);
 		batch.tables_changed = true;
 		vmem_batch_end(&batch);
 	}
@@ -80,20 +89,23 @@ static vmem_status_t enter_all(struct region *region)
 }
 
 /* Maps a whole object and gives the caller's reference to the region. Frees the object on failure. */
-static vmem_status_t map_object(struct vmem_object *object, unsigned permission, uint8_t pad_before, uint64_t align, void **out)
+static vmem_status_t map_object(
+    struct vmem_object *object, unsigned permission, uint8_t pad_before, uint64_t align, void **out)
 {
 	vmem_vaddr_t start;
 	struct vmem_map map = {
-		.length = vmem_object_size(object),
-		.permission = permission,
-		.maximum = VMEM_RWX,
-		.flags = VMEM_MAP_SHARED | VMEM_MAP_NO_MERGE,
-		.align = align,
-		.pad_before = pad_before,
-		.pad_after = 1,
-		.object = object,
+	    .length = vmem_object_size(object),
+	    .permission = permission,
+	    .maximum = VMEM_RWX,
+	    .flags = VMEM_MAP_SHARED | VMEM_MAP_NO_MERGE,
+	    .align = align,
+	    .pad_before = pad_before,
+	    .pad_after = 1,
+	    .object = object,
 	};
-	vmem_status_t status = kernel_aspace.root.tree.length ? vmem_vmar_map(&kernel_aspace.root, &map, &start) : VMEM_ERR_NO_SPACE;
+	vmem_status_t status = kernel_aspace.root.tree.length
+				   ? vmem_vmar_map(&kernel_aspace.root, &map, &start)
+				   : VMEM_ERR_NO_SPACE;
 	vmem_object_release(object);
 	if (status != VMEM_OK) {
 		return status;
@@ -117,7 +129,8 @@ static bool is_wx(unsigned permission)
 	return (permission & (VMEM_WRITE | VMEM_EXEC)) == (VMEM_WRITE | VMEM_EXEC);
 }
 
-vmem_status_t vmem_kernel_map(vmem_paddr_t physical, uint64_t length, unsigned permission, vmem_cache_t cache, void **out_address)
+vmem_status_t vmem_kernel_map(
+    vmem_paddr_t physical, uint64_t length, unsigned permission, vmem_cache_t cache, void **out_address)
 {
 	struct vmem_object *object;
 	void *base;
@@ -149,7 +162,9 @@ vmem_status_t vmem_kernel_map(vmem_paddr_t physical, uint64_t length, unsigned p
 static vmem_status_t alloc(uint64_t length, uint8_t pad_before, void **out)
 {
 	struct vmem_object *object;
-	vmem_status_t status = length > UINT64_MAX - VMEM_PAGE_MASK ? VMEM_ERR_INVALID : vmem_object_create_anonymous(length, 0, &object);
+	vmem_status_t status = length > UINT64_MAX - VMEM_PAGE_MASK
+				   ? VMEM_ERR_INVALID
+				   : vmem_object_create_anonymous(length, 0, &object);
 	if (status != VMEM_OK) {
 		return status == VMEM_ERR_RANGE ? VMEM_ERR_NO_SPACE : status;
 	}
@@ -194,7 +209,8 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 {
 	vmem_vaddr_t start = (uintptr_t)address;
 	struct region *region = vmem_region_find(&kernel_aspace, start);
-	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0 || bad_permission(permission)) {
+	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0 ||
+	    bad_permission(permission)) {
 		return VMEM_ERR_INVALID;
 	}
 	if (is_wx(permission)) {
@@ -206,7 +222,8 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 	if (cuts_large(start, length)) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
-	/* The region keeps its record whole, with its maximum: entries are the truth for a wired mapping's permission. */
+	/* The region keeps its record whole, with its maximum: entries are the truth for a wired mapping's
+	 * permission. */
 	struct vmem_batch batch;
 	bool raised = false;
 	vmem_batch_begin(&batch, &kernel_aspace.pmap);
@@ -218,12 +235,14 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 		uint32_t old = arch_pte_leaf(entry, at.level);
 		if (permission & ~old) {
 			uint32_t leaf = (old & ~(uint32_t)(VMEM_RWX | LEAF_GLOBAL)) | permission | LEAF_DIRTY;
-			vmem_pmap_set(&kernel_aspace.pmap, at, start + done, arch_pte_pa(entry, at.level), leaf);
+			vmem_pmap_set(
+			    &kernel_aspace.pmap, at, start + done, arch_pte_pa(entry, at.level), leaf);
 			raised = true;
 		}
 		done += arch_level_size(at.level);
 	}
-	if (raised) { /* no CPU may meet the stricter translation: a kernel access cannot take a spurious fault (contract 6.4) */
+	if (raised) { /* no CPU may meet the stricter translation: a kernel access cannot take a spurious
+			 fault (contract 6.4) */
 		vmem_batch_leaves(&batch, start, start + (length - 1), 0);
 		vmem_batch_end(&batch);
 	}
@@ -234,13 +253,16 @@ void vmem_kernel_free(void *address)
 {
 	vmem_vaddr_t start = vmem_page_floor((uintptr_t)address);
 	struct region *region = vmem_region_find(&kernel_aspace, start);
-	VMEM_CHECK(region && region->span.start == start, "vmem_kernel_free() of what is no kernel mapping's address");
+	VMEM_CHECK(region && region->span.start == start,
+	    "vmem_kernel_free() of what is no kernel mapping's address");
 	(void)vmem_vmar_unmap(&kernel_aspace.root, start, region->span.length);
 }
 
 bool vmem_kernel_is_guard(const void *address)
 {
 	vmem_vaddr_t va = vmem_page_floor((uintptr_t)address);
-	return va - kernel_aspace.root.tree.base < kernel_aspace.root.tree.length && !vmem_region_find(&kernel_aspace, va) &&
-	       (vmem_region_find(&kernel_aspace, va + VMEM_PAGE_SIZE) || vmem_region_find(&kernel_aspace, va - VMEM_PAGE_SIZE));
+	return va - kernel_aspace.root.tree.base < kernel_aspace.root.tree.length &&
+	       !vmem_region_find(&kernel_aspace, va) &&
+	       (vmem_region_find(&kernel_aspace, va + VMEM_PAGE_SIZE) ||
+		   vmem_region_find(&kernel_aspace, va - VMEM_PAGE_SIZE));
 }

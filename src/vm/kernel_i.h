@@ -9,7 +9,8 @@
 
 #include "region.h"
 
-/* Adopts the live tables; length 0: no managed range. Errors: INVALID (a large leaf is in the range), NO_MEMORY. */
+/* Adopts the live tables; length 0: no managed range. Errors: INVALID (a large leaf is in the range),
+ * NO_MEMORY. */
 vmem_status_t vmem_kernel_init(vmem_vaddr_t start, uint64_t length);
 struct vmem_pmap *vmem_kernel_pmap(void);
 

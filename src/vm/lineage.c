@@ -2,9 +2,10 @@
 /*
  * lineage.c - the family tree of stores.
  *
- * A dead node has to stay while pages born in it may live on in descendants. Two rules keep the tree from growing without end when snapshots are
- * taken and their parents die, over and over: a dead node without children goes, and a dead node with one child hands its pages over and goes (L2). So
- * a dead node has two children at least, and there are fewer dead nodes than live ones.
+ * A dead node has to stay while pages born in it may live on in descendants. Two rules keep the tree from
+ * growing without end when snapshots are taken and their parents die, over and over: a dead node without
+ * children goes, and a dead node with one child hands its pages over and goes (L2). So a dead node has two
+ * children at least, and there are fewer dead nodes than live ones.
  *
  * Locks: the caller serialises all calls.
  */
@@ -19,7 +20,7 @@ struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store)
 	if (!node) {
 		return NULL;
 	}
-	*node = (struct lineage){ .parent = parent, .store = store };
+	*node = (struct lineage){.parent = parent, .store = store};
 	if (parent) {
 		node->next = parent->child;
 		node->pprev = &parent->child;
@@ -52,7 +53,8 @@ static void unlink_node(struct lineage *node)
 	}
 }
 
-/* Every page born in `dead` lives in the subtree of its only child: they become the child's, and the child takes its parent's place. */
+/* Every page born in `dead` lives in the subtree of its only child: they become the child's, and the child
+ * takes its parent's place. */
 static void hand_over(struct lineage *dead)
 {
 	struct lineage *heir = dead->child;
@@ -61,7 +63,8 @@ static void hand_over(struct lineage *dead)
 		if (!node->store) {
 			continue;
 		}
-		for (uint64_t key = 0; vmem_index_next(&node->store->index, &key, INDEX_KEY_LAST, &slot, NULL); key++) {
+		for (uint64_t key = 0;
+		     vmem_index_next(&node->store->index, &key, INDEX_KEY_LAST, &slot, NULL); key++) {
 			if (slot_kind(slot) == SLOT_PAGE && slot_page(slot)->u.data.lineage == dead) {
 				slot_page(slot)->u.data.lineage = heir;
 			}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object.c - objects: counted views of stores. The interface and its errors are in include/vmem/object.h, stores in store.h.
+ * object.c - objects: counted views of stores. The interface and its errors are in include/vmem/object.h,
+ * stores in store.h.
  *
  * O1 A view shows keys [key, key + pages) of its store as offsets [0, pages).
  * O2 A resizable object is the only view of its store, so shrinking it may forget what lies past its end.
@@ -13,7 +14,8 @@
 #include "region.h"
 #include "slab.h"
 
-/* The most pages an object may have: keys of all windows of all descendants fit into the index, and its bytes into 64 bits. */
+/* The most pages an object may have: keys of all windows of all descendants fit into the index, and its bytes
+ * into 64 bits. */
 #define OBJECT_PAGES_MAX ((UINT64_C(1) << (INDEX_KEY_BITS - 2)) - 1)
 
 static vmem_status_t size_to_pages(uint64_t size, uint64_t *out_pages)
@@ -33,7 +35,7 @@ static struct vmem_object *object_alloc(uint64_t key, uint64_t pages, unsigned f
 {
 	struct vmem_object *object = vmem_slab_alloc(SLAB_OBJECT);
 	if (object) {
-		*object = (struct vmem_object){ .key = key, .pages = pages, .references = 1, .flags = flags };
+		*object = (struct vmem_object){.key = key, .pages = pages, .references = 1, .flags = flags};
 	}
 	return object;
 }
@@ -61,7 +63,8 @@ vmem_status_t vmem_object_create_anonymous(uint64_t size, unsigned flags, struct
 	return VMEM_OK;
 }
 
-static vmem_status_t create_fixed(enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache, struct vmem_object **out)
+static vmem_status_t create_fixed(
+    enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache, struct vmem_object **out)
 {
 	struct vmem_object *object = object_alloc(0, pages, 0);
 	if (!object) {
@@ -76,7 +79,8 @@ static vmem_status_t create_fixed(enum store_kind kind, vmem_paddr_t start, uint
 	return VMEM_OK;
 }
 
-vmem_status_t vmem_object_create_contiguous(uint64_t size, uint64_t align, vmem_paddr_t limit, vmem_cache_t cache, struct vmem_object **out)
+vmem_status_t vmem_object_create_contiguous(
+    uint64_t size, uint64_t align, vmem_paddr_t limit, vmem_cache_t cache, struct vmem_object **out)
 {
 	uint64_t pages;
 	vmem_paddr_t start;
@@ -87,7 +91,8 @@ vmem_status_t vmem_object_create_contiguous(uint64_t size, uint64_t align, vmem_
 	if ((unsigned)cache >= VMEM_CACHE_COUNT || (align & (align - 1)) != 0) {
 		return VMEM_ERR_INVALID;
 	}
-	status = vmem_frame_take_run(PAGE_DATA, pages, align < VMEM_PAGE_SIZE ? VMEM_PAGE_SIZE : align, limit, &start);
+	status = vmem_frame_take_run(
+	    PAGE_DATA, pages, align < VMEM_PAGE_SIZE ? VMEM_PAGE_SIZE : align, limit, &start);
 	if (status != VMEM_OK) {
 		return status;
 	}
@@ -107,7 +112,8 @@ vmem_status_t vmem_object_create_contiguous(uint64_t size, uint64_t align, vmem_
 static bool attribute_conflict(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
 {
 	for (struct store *s = vmem_store_first(); s; s = s->all_next) {
-		if (s->kind != STORE_ANONYMOUS && s->cache != cache && start < s->physical + (s->pages << VMEM_PAGE_SHIFT) &&
+		if (s->kind != STORE_ANONYMOUS && s->cache != cache &&
+		    start < s->physical + (s->pages << VMEM_PAGE_SHIFT) &&
 		    s->physical < start + (pages << VMEM_PAGE_SHIFT)) {
 			return true;
 		}
@@ -116,8 +122,8 @@ static bool attribute_conflict(vmem_paddr_t start, uint64_t pages, vmem_cache_t 
 }
 
 /*
- * RAM of ours in the range must be the host's own: never a table, a record or another object's page. And it must be all of the range: what is
- * one attribute's lies in the direct map as a whole or not at all.
+ * RAM of ours in the range must be the host's own: never a table, a record or another object's page. And it
+ * must be all of the range: what is one attribute's lies in the direct map as a whole or not at all.
  */
 static bool ram_is_hosts(vmem_paddr_t start, uint64_t pages)
 {
@@ -139,10 +145,12 @@ static bool ram_is_hosts(vmem_paddr_t start, uint64_t pages)
 	return true;
 }
 
-vmem_status_t vmem_object_create_physical(vmem_paddr_t start, uint64_t size, vmem_cache_t cache, struct vmem_object **out)
+vmem_status_t vmem_object_create_physical(
+    vmem_paddr_t start, uint64_t size, vmem_cache_t cache, struct vmem_object **out)
 {
 	uint64_t limit = UINT64_C(1) << vmem_mmu.pa_bits;
-	if (!vmem_page_aligned(start) || !vmem_page_aligned(size) || size == 0 || (unsigned)cache >= VMEM_CACHE_COUNT) {
+	if (!vmem_page_aligned(start) || !vmem_page_aligned(size) || size == 0 ||
+	    (unsigned)cache >= VMEM_CACHE_COUNT) {
 		return VMEM_ERR_INVALID;
 	}
 	if (start >= limit || size > limit - start) {
@@ -210,7 +218,8 @@ static vmem_status_t check_pages(const struct vmem_object *object, uint64_t offs
 	return check_range(object, offset, length);
 }
 
-vmem_status_t vmem_object_snapshot(struct vmem_object *object, uint64_t offset, uint64_t size, struct vmem_object **out)
+vmem_status_t vmem_object_snapshot(
+    struct vmem_object *object, uint64_t offset, uint64_t size, struct vmem_object **out)
 {
 	uint64_t first = offset >> VMEM_PAGE_SHIFT, pages;
 	if (!vmem_page_aligned(offset)) {
@@ -230,12 +239,14 @@ vmem_status_t vmem_object_snapshot(struct vmem_object *object, uint64_t offset, 
 	if (!child) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	uint64_t shown = first < object->pages ? object->pages - first : 0; /* a slice shows less than its store holds */
+	uint64_t shown =
+	    first < object->pages ? object->pages - first : 0; /* a slice shows less than its store holds */
 	shown = shown < pages ? shown : pages;
 	if (shown == 0) {
 		status = vmem_store_create(&child->store, NULL);
 	} else {
-		status = vmem_store_snapshot(object->store, child->key, child->key + shown - 1, &child->store);
+		status =
+		    vmem_store_snapshot(object->store, child->key, child->key + shown - 1, &child->store);
 	}
 	if (status != VMEM_OK) {
 		vmem_slab_free(SLAB_OBJECT, child);
@@ -245,7 +256,8 @@ vmem_status_t vmem_object_snapshot(struct vmem_object *object, uint64_t offset, 
 	return VMEM_OK;
 }
 
-vmem_status_t vmem_object_slice(struct vmem_object *object, uint64_t offset, uint64_t size, struct vmem_object **out)
+vmem_status_t vmem_object_slice(
+    struct vmem_object *object, uint64_t offset, uint64_t size, struct vmem_object **out)
 {
 	vmem_status_t status = check_pages(object, offset, size);
 	if (status != VMEM_OK) {
@@ -254,7 +266,8 @@ vmem_status_t vmem_object_slice(struct vmem_object *object, uint64_t offset, uin
 	if (object->flags & VMEM_OBJECT_RESIZABLE) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
-	struct vmem_object *view = object_alloc(object->key + (offset >> VMEM_PAGE_SHIFT), size >> VMEM_PAGE_SHIFT, 0);
+	struct vmem_object *view =
+	    object_alloc(object->key + (offset >> VMEM_PAGE_SHIFT), size >> VMEM_PAGE_SHIFT, 0);
 	if (!view) {
 		return VMEM_ERR_NO_MEMORY;
 	}
@@ -290,7 +303,8 @@ vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, 
 	return VMEM_OK;
 }
 
-/* The bytes of a page that holds content at key, for the kernel to read or change; NULL where the key reads as zeroes. */
+/* The bytes of a page that holds content at key, for the kernel to read or change; NULL where the key reads
+ * as zeroes. */
 static uint8_t *present_bytes(const struct store *store, uint64_t key)
 {
 	if (store->kind == STORE_CONTIGUOUS) {
@@ -326,7 +340,8 @@ static size_t piece(uint64_t offset, size_t length)
 	return length < room ? length : (size_t)room;
 }
 
-vmem_status_t vmem_object_read(struct vmem_object *object, uint64_t offset, void *buffer, size_t length, size_t *out_done)
+vmem_status_t vmem_object_read(
+    struct vmem_object *object, uint64_t offset, void *buffer, size_t length, size_t *out_done)
 {
 	vmem_status_t status = check_range(object, offset, length);
 	size_t done = 0;
@@ -335,9 +350,11 @@ vmem_status_t vmem_object_read(struct vmem_object *object, uint64_t offset, void
 	}
 	while (status == VMEM_OK && done < length) {
 		size_t n = piece(offset + done, length - done);
-		const uint8_t *from = present_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
+		const uint8_t *from =
+		    present_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
 		if (from) {
-			__builtin_memcpy((uint8_t *)buffer + done, from + ((offset + done) & VMEM_PAGE_MASK), n);
+			__builtin_memcpy(
+			    (uint8_t *)buffer + done, from + ((offset + done) & VMEM_PAGE_MASK), n);
 		} else {
 			__builtin_memset((uint8_t *)buffer + done, 0, n);
 		}
@@ -349,7 +366,8 @@ vmem_status_t vmem_object_read(struct vmem_object *object, uint64_t offset, void
 	return status;
 }
 
-vmem_status_t vmem_object_write(struct vmem_object *object, uint64_t offset, const void *buffer, size_t length, size_t *out_done)
+vmem_status_t vmem_object_write(
+    struct vmem_object *object, uint64_t offset, const void *buffer, size_t length, size_t *out_done)
 {
 	vmem_status_t status = check_range(object, offset, length);
 	size_t done = 0;
@@ -377,21 +395,23 @@ struct edge {
 	uint64_t key, from, to;
 };
 
-static unsigned partial_pages(const struct vmem_object *object, uint64_t offset, uint64_t length, struct edge edge[2])
+static unsigned partial_pages(
+    const struct vmem_object *object, uint64_t offset, uint64_t length, struct edge edge[2])
 {
 	uint64_t last = offset + length - 1;
-	uint64_t first_key = object->key + (offset >> VMEM_PAGE_SHIFT), last_key = object->key + (last >> VMEM_PAGE_SHIFT);
+	uint64_t first_key = object->key + (offset >> VMEM_PAGE_SHIFT),
+		 last_key = object->key + (last >> VMEM_PAGE_SHIFT);
 	uint64_t from = offset & VMEM_PAGE_MASK, to = (last & VMEM_PAGE_MASK) + 1;
 	unsigned count = 0;
 	if (first_key == last_key) {
-		edge[0] = (struct edge){ first_key, from, to };
+		edge[0] = (struct edge){first_key, from, to};
 		return from != 0 || to != VMEM_PAGE_SIZE;
 	}
 	if (from != 0) {
-		edge[count++] = (struct edge){ first_key, from, VMEM_PAGE_SIZE };
+		edge[count++] = (struct edge){first_key, from, VMEM_PAGE_SIZE};
 	}
 	if (to != VMEM_PAGE_SIZE) {
-		edge[count++] = (struct edge){ last_key, 0, to };
+		edge[count++] = (struct edge){last_key, 0, to};
 	}
 	return count;
 }
@@ -428,9 +448,11 @@ vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint
 		return VMEM_ERR_NO_MEMORY;
 	}
 	for (unsigned i = 0; i < edges; i++) {
-		__builtin_memset(own_bytes(store, edge[i].key) + edge[i].from, 0, (size_t)(edge[i].to - edge[i].from));
+		__builtin_memset(
+		    own_bytes(store, edge[i].key) + edge[i].from, 0, (size_t)(edge[i].to - edge[i].from));
 	}
-	uint64_t first = (offset + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT, end = (offset + length) >> VMEM_PAGE_SHIFT;
+	uint64_t first = (offset + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT,
+		 end = (offset + length) >> VMEM_PAGE_SHIFT;
 	if (first < end) {
 		vmem_store_zap(store, object->key + first, object->key + end - 1);
 		vmem_store_forget(store, object->key + first, object->key + end - 1);
@@ -442,11 +464,11 @@ void vmem_object_info(const struct vmem_object *object, struct vmem_object_info 
 {
 	const struct store *store = object->store;
 	*out = (struct vmem_object_info){
-		.size = vmem_object_size(object),
-		.mappings = store->mapping_count,
-		.references = object->references,
-		.flags = object->flags,
-		.cache = (vmem_cache_t)store->cache,
+	    .size = vmem_object_size(object),
+	    .mappings = store->mapping_count,
+	    .references = object->references,
+	    .flags = object->flags,
+	    .cache = (vmem_cache_t)store->cache,
 	};
 	if (store->kind != STORE_ANONYMOUS) {
 		out->resident = object->pages;
@@ -455,7 +477,8 @@ void vmem_object_info(const struct vmem_object *object, struct vmem_object_info 
 	slot_t slot;
 	bool exclusive;
 	uint64_t last = object->key + object->pages - 1;
-	for (uint64_t key = object->key; key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
+	for (uint64_t key = object->key;
+	     key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
 		if (slot_kind(slot) == SLOT_PAGE) {
 			out->resident++;
 			out->shared += !exclusive || slot_page(slot)->refs > 1;

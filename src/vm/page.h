@@ -66,7 +66,7 @@ enum {
 	PAGE_F_LARGE = 1u << 2,	      /* was allocated as part of a block that a large leaf maps */
 	PAGE_F_ACCESSED = 1u << 3,    /* harvested from an entry */
 	PAGE_F_DIRTY = 1u << 4,	      /* harvested from an entry: stored to since it was last clean */
-	PAGE_F_MARKS_SHIFT = 2,	      /* LEAF_ACCESSED and LEAF_DIRTY, shifted right, are the two above */
+	PAGE_F_MARKS_SHIFT = 2,	      /* a leaf's marks shifted right are the two above */
 	PAGE_F_POISONED = 1u << 5,    /* free, and filled with the poison (VMEM_DEBUG) */
 };
 #define PAGE_NIL UINT32_MAX

@@ -2,9 +2,9 @@
 /*
  * pmap.c - page tables: making, reading and changing entries. Idea and invariants P1 to P7 are in pmap.h.
  *
- * Every operation on a range goes through next_run(), which walks down from the root to the next piece that exists: a row of slots
- * of one leaf table, or one large leaf. Absent windows are stepped over at the size of the level where they are absent, so the cost of an empty
- * range does not depend on its length.
+ * Every operation on a range goes through next_run(), which walks down from the root to the next piece that
+ * exists: a row of slots of one leaf table, or one large leaf. Absent windows are stepped over at the size of
+ * the level where they are absent, so the cost of an empty range does not depend on its length.
  *
  * Locks: the caller serialises all calls for one pmap.
  */
@@ -13,7 +13,8 @@
 #include "frame.h"
 #include "panic.h"
 
-/* The slot of va in a table of a level. The root's index may be narrower than a table: AArch64 with 52 bits uses 16 entries. */
+/* The slot of va in a table of a level. The root's index may be narrower than a table: AArch64 with 52 bits
+ * uses 16 entries. */
 static inline unsigned slot_index(vmem_vaddr_t va, unsigned level)
 {
 	unsigned index = (unsigned)(va >> arch_level_shift(level)) & (ARCH_TABLE_ENTRIES - 1);
@@ -39,7 +40,7 @@ struct walk {
 /* Down to `level`, or to the first entry above it that is no table. */
 static inline struct walk walk_down(const struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level)
 {
-	struct walk w = { .slot = pmap->root, .level = vmem_mmu.levels - 1u };
+	struct walk w = {.slot = pmap->root, .level = vmem_mmu.levels - 1u};
 	for (;;) {
 		w.slot += slot_index(va, w.level);
 		w.entry = pte_load(w.slot);
@@ -62,9 +63,9 @@ struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
 	struct walk w = walk_down(pmap, va, 0);
 	if (w.level > 0 && !arch_pte_present(w.entry)) {
-		return (struct pmap_entry){ NULL, NULL, w.level };
+		return (struct pmap_entry){NULL, NULL, w.level};
 	}
-	struct pmap_entry at = { w.slot, table_of(w.slot), w.level };
+	struct pmap_entry at = {w.slot, table_of(w.slot), w.level};
 	if (w.level == 0) {
 		set_hot(pmap, va, &at);
 	}
@@ -81,7 +82,8 @@ static struct vmem_page *table_alloc(void)
 	return page;
 }
 
-static void hook_table(struct vmem_pmap *pmap, arch_pte_t *slot, unsigned level, vmem_vaddr_t va, struct vmem_page *page)
+static void hook_table(
+    struct vmem_pmap *pmap, arch_pte_t *slot, unsigned level, vmem_vaddr_t va, struct vmem_page *page)
 {
 	page->order = (uint8_t)(level - 1);
 	page->refs = 0;
@@ -93,7 +95,8 @@ static void hook_table(struct vmem_pmap *pmap, arch_pte_t *slot, unsigned level,
 	pte_store(slot, arch_pte_make_table(page_to_pa(page), !pmap->kernel));
 }
 
-vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out)
+vmem_status_t vmem_pmap_reserve(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out)
 {
 	struct walk w = walk_down(pmap, va, level);
 	if (w.level > level) {
@@ -121,7 +124,7 @@ vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigne
 			vmem_flush_granted(pmap, va, true);
 		}
 	}
-	*out = (struct pmap_entry){ w.slot, table_of(w.slot), w.level };
+	*out = (struct pmap_entry){w.slot, table_of(w.slot), w.level};
 	if (level == 0) {
 		set_hot(pmap, va, out);
 	}
@@ -131,8 +134,9 @@ vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigne
 /* Keeps what the hardware recorded before an entry goes (P1). */
 static inline void harvest(arch_pte_t entry, unsigned level)
 {
-	_Static_assert(PAGE_F_DIRTY == LEAF_DIRTY >> PAGE_F_MARKS_SHIFT && PAGE_F_ACCESSED == LEAF_ACCESSED >> PAGE_F_MARKS_SHIFT,
-		       "marks of a page are those of a leaf, shifted");
+	_Static_assert(PAGE_F_DIRTY == LEAF_DIRTY >> PAGE_F_MARKS_SHIFT &&
+			   PAGE_F_ACCESSED == LEAF_ACCESSED >> PAGE_F_MARKS_SHIFT,
+	    "marks of a page are those of a leaf, shifted");
 	uint8_t marks = (uint8_t)(arch_pte_marks(entry) >> PAGE_F_MARKS_SHIFT);
 	struct vmem_page *page = marks ? pa_to_page(arch_pte_pa(entry, level)) : NULL;
 	if (!page) {
@@ -175,7 +179,8 @@ static void forget_exec_sync(vmem_paddr_t pa, unsigned level)
 }
 
 /* Stores over a live entry, in the steps that the change owes (P5). */
-static void __attribute__((noinline)) replace_entry(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, arch_pte_t fresh)
+static void __attribute__((noinline))
+replace_entry(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, arch_pte_t fresh)
 {
 	arch_pte_t old = pte_load(at.slot);
 	enum arch_duty duty = arch_pte_duty(old, fresh, at.level);
@@ -192,7 +197,8 @@ static void __attribute__((noinline)) replace_entry(struct vmem_pmap *pmap, stru
 	}
 }
 
-void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+void vmem_pmap_set(
+    struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
 	arch_pte_t fresh = pmap_make_leaf(pmap, pa, at.level, leaf);
 	VMEM_ASSERT((pa & (arch_level_size(at.level) - 1)) == 0);
@@ -217,7 +223,8 @@ void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va
 	}
 }
 
-vmem_status_t vmem_pmap_enter(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf)
+vmem_status_t vmem_pmap_enter(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf)
 {
 	struct pmap_entry at;
 	vmem_status_t status = vmem_pmap_reserve(pmap, va, level, &at);
@@ -231,7 +238,8 @@ vmem_status_t vmem_pmap_enter(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_padd
 	return VMEM_OK;
 }
 
-/* Tables of this level and above stay when they become empty: the root, and those that roots of spaces share with the kernel. */
+/* Tables of this level and above stay when they become empty: the root, and those that roots of spaces share
+ * with the kernel. */
 static inline unsigned last_level(const struct vmem_pmap *pmap)
 {
 	return vmem_mmu.levels - (pmap->kernel ? 2u : 1u);
@@ -275,7 +283,8 @@ static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct
 	}
 }
 
-/* A piece of what is mapped in a range: `count` slots of one table from `slot` on, the first of which maps `va`. */
+/* A piece of what is mapped in a range: `count` slots of one table from `slot` on, the first of which maps
+ * `va`. */
 struct run {
 	arch_pte_t *slot;
 	unsigned count;
@@ -283,7 +292,8 @@ struct run {
 	vmem_vaddr_t va;
 };
 
-/* Finds the first piece at or after *va and at or before last, and moves *va behind it; false: nothing more (or the end of the address type). */
+/* Finds the first piece at or after *va and at or before last, and moves *va behind it; false: nothing more
+ * (or the end of the address type). */
 static bool next_run(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vaddr_t last, struct run *run)
 {
 	while (*va <= last) {
@@ -333,7 +343,7 @@ static void remove_run(struct vmem_pmap *pmap, const struct run *run, struct vme
 	}
 	pmap->resident -= (uint64_t)removed * leaf_pages(run->level);
 	vmem_batch_leaves(batch, run->va + first * arch_level_size(run->level),
-			  run->va + last * arch_level_size(run->level) + (arch_level_size(run->level) - 1), run->level);
+	    run->va + last * arch_level_size(run->level) + (arch_level_size(run->level) - 1), run->level);
 	if (table) {
 		table->refs -= removed;
 		if (table->refs == 0 && table->order == 0) {
@@ -353,7 +363,8 @@ void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, 
 	}
 }
 
-static void restrict_run(struct vmem_pmap *pmap, const struct run *run, uint32_t keep, struct vmem_batch *batch)
+static void restrict_run(
+    struct vmem_pmap *pmap, const struct run *run, uint32_t keep, struct vmem_batch *batch)
 {
 	unsigned changed = 0, first = 0, last = 0;
 	for (unsigned i = 0; i < run->count; i++) {
@@ -365,13 +376,16 @@ static void restrict_run(struct vmem_pmap *pmap, const struct run *run, uint32_t
 		if (fresh == old) {
 			continue;
 		}
-		if (fresh == 0) { /* nothing is left of it (read-only made write-only): faults rebuild what the run still grants */
+		if (fresh == 0) { /* nothing is left of it (read-only made write-only): faults rebuild what
+				     the run still grants */
 			remove_run(pmap, run, batch);
 			return;
 		}
 		arch_pte_t was = pte_swap(&run->slot[i], fresh);
-		if (was != old) { /* the hardware set a bit in between: keep it, the entry is still ours to write */
-			pte_store(&run->slot[i], arch_pte_restrict(was, run->level, keep | LEAF_ACCESSED | LEAF_DIRTY));
+		if (was !=
+		    old) { /* the hardware set a bit in between: keep it, the entry is still ours to write */
+			pte_store(&run->slot[i],
+			    arch_pte_restrict(was, run->level, keep | LEAF_ACCESSED | LEAF_DIRTY));
 		}
 		if (arch_pte_duty(old, fresh, run->level) != ARCH_DUTY_NONE) {
 			first = changed == 0 ? i : first;
@@ -381,11 +395,13 @@ static void restrict_run(struct vmem_pmap *pmap, const struct run *run, uint32_t
 	}
 	if (changed > 0) {
 		uint64_t size = arch_level_size(run->level);
-		vmem_batch_leaves(batch, run->va + first * size, run->va + last * size + (size - 1), run->level);
+		vmem_batch_leaves(
+		    batch, run->va + first * size, run->va + last * size + (size - 1), run->level);
 	}
 }
 
-void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch)
+void vmem_pmap_restrict(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch)
 {
 	struct run run;
 	vmem_vaddr_t start = va, last = va + (length - 1);
@@ -394,7 +410,8 @@ void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length
 		return;
 	}
 	while (next_run(pmap, &va, last, &run)) {
-		bool partial = run.level > 0 && (run.va < start || run.va + (arch_level_size(run.level) - 1) > last);
+		bool partial =
+		    run.level > 0 && (run.va < start || run.va + (arch_level_size(run.level) - 1) > last);
 		if (partial) {
 			remove_run(pmap, &run, batch); /* dropped whole; faults rebuild it (contract 5.1 c) */
 		} else {
@@ -403,7 +420,8 @@ void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length
 	}
 }
 
-void vmem_pmap_visit(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg)
+void vmem_pmap_visit(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg)
 {
 	struct run run;
 	vmem_vaddr_t last = va + (length - 1);
@@ -425,7 +443,8 @@ arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_
 	return old;
 }
 
-vmem_status_t vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table)
+vmem_status_t vmem_pmap_split(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table)
 {
 	struct walk w = walk_down(pmap, va, level);
 	if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
@@ -435,7 +454,8 @@ vmem_status_t vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned 
 	uint32_t leaf = arch_pte_leaf(w.entry, level) & ~(uint32_t)LEAF_CONTIG;
 	vmem_paddr_t pa = arch_pte_pa(w.entry, level);
 	for (unsigned i = 0; i < ARCH_TABLE_ENTRIES; i++) {
-		pte_store(&lower[i], arch_pte_make_leaf(pa + i * arch_level_size(level - 1), level - 1, leaf));
+		pte_store(
+		    &lower[i], arch_pte_make_leaf(pa + i * arch_level_size(level - 1), level - 1, leaf));
 	}
 	table->order = (uint8_t)(level - 1);
 	table->refs = ARCH_TABLE_ENTRIES;

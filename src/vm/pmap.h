@@ -2,15 +2,15 @@
 /*
  * pmap.h - page tables: one radix walker for every ISA over the codec of arch.h.
  *
- * P1 Page tables are a cache. A user translation may be forgotten at any time; nothing lives in an entry but accessed and dirty, which go to
- *    the page's record before the entry goes.
- * P2 Granting is lazy, revoking is complete when the batch ends (tlb.h).
- * P3 A table's record says {pmap, base, level} and counts the entries that are not zero. A table without entries is unhooked and freed
- *    through a batch; one per pmap may be kept, empty and in place, for the next fault.
- * P4 remove, restrict and look-up never allocate and never fail. enter may answer NO_MEMORY, and then no translation has changed.
- * P5 enter stores a new entry only as arch_pte_duty() allows: break, flush, complete, store.
- * P6 In a pmap with W^X no leaf is writable and executable: enter panics rather than store one.
- * P7 Tables of the kernel half that the host booted with have no record; they are never freed, and entries in them are not counted.
+ * P1 Page tables are a cache. A user translation may be forgotten at any time; nothing lives in an entry but
+ * accessed and dirty, which go to the page's record before the entry goes. P2 Granting is lazy, revoking is
+ * complete when the batch ends (tlb.h). P3 A table's record says {pmap, base, level} and counts the entries
+ * that are not zero. A table without entries is unhooked and freed through a batch; one per pmap may be kept,
+ * empty and in place, for the next fault. P4 remove, restrict and look-up never allocate and never fail.
+ * enter may answer NO_MEMORY, and then no translation has changed. P5 enter stores a new entry only as
+ * arch_pte_duty() allows: break, flush, complete, store. P6 In a pmap with W^X no leaf is writable and
+ * executable: enter panics rather than store one. P7 Tables of the kernel half that the host booted with have
+ * no record; they are never freed, and entries in them are not counted.
  */
 #ifndef VMEM_PMAP_H
 #define VMEM_PMAP_H
@@ -21,7 +21,7 @@
 struct vmem_pmap {
 	arch_pte_t *root; /* through the direct map */
 	vmem_paddr_t root_pa;
-	struct { /* the leaf table used last: the next fault is likely in the same window */
+	struct {		   /* the leaf table used last: the next fault is likely in the same window */
 		vmem_vaddr_t base; /* of the window; 1 (never a base) if none */
 		arch_pte_t *table;
 		struct vmem_page *page;
@@ -45,7 +45,7 @@ void vmem_pmap_fini(struct vmem_pmap *pmap);
 
 /* Where an entry is. */
 struct pmap_entry {
-	arch_pte_t *slot; /* NULL: no table reaches down to a leaf there */
+	arch_pte_t *slot;	 /* NULL: no table reaches down to a leaf there */
 	struct vmem_page *table; /* record of the table that holds it; NULL for the host's own */
 	unsigned level;
 };
@@ -64,42 +64,54 @@ static inline struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_va
 {
 	if (pmap->hot.base == pmap_window(va)) {
 		unsigned index = (unsigned)(va >> VMEM_PAGE_SHIFT) & (ARCH_TABLE_ENTRIES - 1);
-		return (struct pmap_entry){ pmap->hot.table + index, pmap->hot.page, 0 };
+		return (struct pmap_entry){pmap->hot.table + index, pmap->hot.page, 0};
 	}
 	return vmem_pmap_lookup_cold(pmap, va);
 }
 
 /* Makes the tables down to `level` around va. Errors: NO_MEMORY; EXISTS: a larger leaf is in the way. */
-vmem_status_t vmem_pmap_reserve(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out);
-/* Stores a leaf; va and pa aligned to the level; leaf: LEAF_*. Flushes what the change owes. Errors: NO_MEMORY, EXISTS. */
-vmem_status_t vmem_pmap_enter(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf);
+vmem_status_t vmem_pmap_reserve(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out);
+/* Stores a leaf; va and pa aligned to the level; leaf: LEAF_*. Flushes what the change owes. Errors:
+ * NO_MEMORY, EXISTS. */
+vmem_status_t vmem_pmap_enter(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf);
 /* Stores a leaf where vmem_pmap_lookup() or _reserve() found `at`. */
-void vmem_pmap_set(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+void vmem_pmap_set(
+    struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
 /* Removes every leaf that overlaps [va, va + length); user: large leaves go whole. */
 void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, struct vmem_batch *batch);
-/* Cuts leaves of the range down to the permissions in keep (LEAF_READ..EXEC); those left without any are removed. */
-void vmem_pmap_restrict(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch);
-/* Replaces a live large leaf of the kernel half by a table of equal smaller ones, `table` being a cleared page of kind TABLE. UNSUPPORTED where the
- * CPU would need a break. */
-vmem_status_t vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table);
+/* Cuts leaves of the range down to the permissions in keep (LEAF_READ..EXEC); those left without any are
+ * removed. */
+void vmem_pmap_restrict(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch);
+/* Replaces a live large leaf of the kernel half by a table of equal smaller ones, `table` being a cleared
+ * page of kind TABLE. UNSUPPORTED where the CPU would need a break. */
+vmem_status_t vmem_pmap_split(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table);
 
-/* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to it. The caller flushes. */
+/* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to
+ * it. The caller flushes. */
 arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_t entry);
 /* Takes a table without entries out of the tree, and its parents as they become empty, into the batch. */
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch);
 
-/* Calls visit for each present leaf of the user half (or the kernel's managed range) in address order; for validators. */
+/* Calls visit for each present leaf of the user half (or the kernel's managed range) in address order; for
+ * validators. */
 typedef void pmap_visit_fn(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry);
-void vmem_pmap_visit(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg);
+void vmem_pmap_visit(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg);
 /* Panics unless P3 holds and counters agree. */
 void vmem_pmap_check(struct vmem_pmap *pmap);
 
 /* The one place where a leaf entry is made, and where W^X cannot be passed by (P6). */
-static inline arch_pte_t pmap_make_leaf(const struct vmem_pmap *pmap, vmem_paddr_t pa, unsigned level, uint32_t leaf)
+static inline arch_pte_t pmap_make_leaf(
+    const struct vmem_pmap *pmap, vmem_paddr_t pa, unsigned level, uint32_t leaf)
 {
 	VMEM_CHECK(!pmap->wx || (leaf & (LEAF_WRITE | LEAF_EXEC)) != (LEAF_WRITE | LEAF_EXEC),
-		   "a page would become writable and executable in a space with W^X");
-	return arch_pte_make_leaf(pa, level, leaf | LEAF_ACCESSED | (pmap->kernel ? (uint32_t)LEAF_GLOBAL : (uint32_t)LEAF_USER));
+	    "a page would become writable and executable in a space with W^X");
+	return arch_pte_make_leaf(
+	    pa, level, leaf | LEAF_ACCESSED | (pmap->kernel ? (uint32_t)LEAF_GLOBAL : (uint32_t)LEAF_USER));
 }
 
 /* An entry more in a table: a kept table is in use again. */
@@ -120,7 +132,8 @@ static inline void pte_store(arch_pte_t *slot, arch_pte_t entry)
 	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
 }
 
-/* Replaces an entry and answers what was there, accessed and dirty bits that the hardware set until that moment included. */
+/* Replaces an entry and answers what was there, accessed and dirty bits that the hardware set until that
+ * moment included. */
 static inline arch_pte_t pte_swap(arch_pte_t *slot, arch_pte_t entry)
 {
 #if VMEM_MAX_CPUS > 1
@@ -132,8 +145,10 @@ static inline arch_pte_t pte_swap(arch_pte_t *slot, arch_pte_t entry)
 #endif
 }
 
-/* vmem_pmap_set() of a page that nobody can have executed, into an empty level-0 slot: the first touch of memory. */
-static inline void vmem_pmap_fill(struct vmem_pmap *pmap, const struct pmap_entry *at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+/* vmem_pmap_set() of a page that nobody can have executed, into an empty level-0 slot: the first touch of
+ * memory. */
+static inline void vmem_pmap_fill(
+    struct vmem_pmap *pmap, const struct pmap_entry *at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
 	VMEM_ASSERT(at->level == 0 && pte_load(at->slot) == 0 && !(leaf & LEAF_EXEC));
 	pmap_count_entry(pmap, at->table);

@@ -2,8 +2,9 @@
 /*
  * pmap_life.c - how a pmap begins and ends, and the validator of its tables (P3, P7).
  *
- * On x86-64 and RISC-V one root serves both halves: a user root carries copies of the kernel's top-level entries. They are complete before the
- * first user root is made and never change after (contract 6.4), so copies need no upkeep. AArch64 has a root of its own for the kernel half.
+ * On x86-64 and RISC-V one root serves both halves: a user root carries copies of the kernel's top-level
+ * entries. They are complete before the first user root is made and never change after (contract 6.4), so
+ * copies need no upkeep. AArch64 has a root of its own for the kernel half.
  */
 #include "frame.h"
 #include "panic.h"
@@ -28,7 +29,8 @@ vmem_status_t vmem_pmap_init(struct vmem_pmap *pmap, bool wx)
 	if (!page) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	*pmap = (struct vmem_pmap){ .root = page_to_virt(page), .root_pa = page_to_pa(page), .hot.base = 1, .tables = 1, .wx = wx };
+	*pmap = (struct vmem_pmap){
+	    .root = page_to_virt(page), .root_pa = page_to_pa(page), .hot.base = 1, .tables = 1, .wx = wx};
 	vmem_arch_page_clear(pmap->root);
 	page->order = (uint8_t)(vmem_mmu.levels - 1u);
 	page->refs = 0;
@@ -44,7 +46,8 @@ vmem_status_t vmem_pmap_init(struct vmem_pmap *pmap, bool wx)
 
 vmem_status_t vmem_pmap_init_kernel(struct vmem_pmap *pmap, vmem_vaddr_t start, uint64_t length)
 {
-	*pmap = (struct vmem_pmap){ .root_pa = vmem_arch_kernel_root(), .hot.base = 1, .wx = true, .kernel = true };
+	*pmap =
+	    (struct vmem_pmap){.root_pa = vmem_arch_kernel_root(), .hot.base = 1, .wx = true, .kernel = true};
 	pmap->root = phys_to_virt(pmap->root_pa);
 	kernel_pmap = pmap;
 	if (length == 0) {
@@ -88,7 +91,8 @@ struct count {
 	uint64_t tables, resident, empty;
 };
 
-static void check_table(struct vmem_pmap *pmap, const arch_pte_t *table, unsigned level, vmem_vaddr_t base, struct count *count)
+static void check_table(
+    struct vmem_pmap *pmap, const arch_pte_t *table, unsigned level, vmem_vaddr_t base, struct count *count)
 {
 	struct vmem_page *page = pa_to_page(virt_to_phys(table));
 	bool counted = page && page->kind == PAGE_TABLE;
@@ -112,15 +116,16 @@ static void check_table(struct vmem_pmap *pmap, const arch_pte_t *table, unsigne
 	VMEM_CHECK(counted, "internal: a user table has no record");
 	VMEM_CHECK(page->refs == used, "internal: a table's count of entries is wrong");
 	VMEM_CHECK(page->u.table.pmap == pmap && page->u.table.base == base && page->order == level,
-		   "internal: a table's record does not say where it is");
-	VMEM_CHECK(used > 0 || root || page == pmap->kept, "internal: an empty table is neither freed nor the kept one");
+	    "internal: a table's record does not say where it is");
+	VMEM_CHECK(used > 0 || root || page == pmap->kept,
+	    "internal: an empty table is neither freed nor the kept one");
 	count->empty += used == 0 && !root;
 	count->tables++;
 }
 
 void vmem_pmap_check(struct vmem_pmap *pmap)
 {
-	struct count count = { 0 };
+	struct count count = {0};
 	if (pmap->kernel) {
 		return; /* its upper tables are the host's: nothing is counted there */
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * posix.c - Linux's mmap, munmap, mprotect and brk over the core. Arguments and statuses are translated here; nothing is decided. The order of the checks is
- * Linux's, because programs see which error wins.
+ * posix.c - Linux's mmap, munmap, mprotect and brk over the core. Arguments and statuses are translated here;
+ * nothing is decided. The order of the checks is Linux's, because programs see which error wins.
  *
  * Locks: the caller serialises all calls.
  */
@@ -16,31 +16,33 @@
 #define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x2000 /* LOCKED */ | 0x40000 /* HUGETLB */)
 #define LOW_LIMIT ((UINT64_C(1) << 47) - VMEM_PAGE_SIZE) /* as x86-64; above only for those who name it */
 
-const struct vmem_posix_policy vmem_posix_linux = { .max_regions = 65530, .mmap_min = 65536 };
+const struct vmem_posix_policy vmem_posix_linux = {.max_regions = 65530, .mmap_min = 65536};
 
-void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace, const struct vmem_posix_policy *policy, vmem_vaddr_t brk_start)
+void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
+    const struct vmem_posix_policy *policy, vmem_vaddr_t brk_start)
 {
-	*posix = (struct vmem_posix){ .aspace = aspace, .policy = *policy, .brk_start = brk_start, .brk_end = brk_start };
+	*posix = (struct vmem_posix){
+	    .aspace = aspace, .policy = *policy, .brk_start = brk_start, .brk_end = brk_start};
 	aspace->max_regions = policy->max_regions ? policy->max_regions : UINT64_MAX;
 }
 
 int vmem_posix_errno(vmem_status_t status)
 {
 	static const uint8_t table[VMEM_STATUS_COUNT] = {
-		[VMEM_OK] = 0,
-		[VMEM_ERR_INVALID] = VMEM_EINVAL,
-		[VMEM_ERR_RANGE] = VMEM_ENOMEM,
-		[VMEM_ERR_NO_MEMORY] = VMEM_ENOMEM,
-		[VMEM_ERR_NO_SPACE] = VMEM_ENOMEM,
-		[VMEM_ERR_EXISTS] = VMEM_EEXIST,
-		[VMEM_ERR_NOT_FOUND] = VMEM_ENOMEM,
-		[VMEM_ERR_DENIED] = VMEM_EACCES,
-		[VMEM_ERR_WX] = VMEM_EACCES,
-		[VMEM_ERR_LIMIT] = VMEM_ENOMEM,
-		[VMEM_ERR_STATE] = VMEM_EINVAL,
-		[VMEM_ERR_UNSUPPORTED] = VMEM_EOPNOTSUPP,
-		[VMEM_ERR_FAULT] = VMEM_EFAULT,
-		[VMEM_ERR_CONFLICT] = VMEM_EBUSY,
+	    [VMEM_OK] = 0,
+	    [VMEM_ERR_INVALID] = VMEM_EINVAL,
+	    [VMEM_ERR_RANGE] = VMEM_ENOMEM,
+	    [VMEM_ERR_NO_MEMORY] = VMEM_ENOMEM,
+	    [VMEM_ERR_NO_SPACE] = VMEM_ENOMEM,
+	    [VMEM_ERR_EXISTS] = VMEM_EEXIST,
+	    [VMEM_ERR_NOT_FOUND] = VMEM_ENOMEM,
+	    [VMEM_ERR_DENIED] = VMEM_EACCES,
+	    [VMEM_ERR_WX] = VMEM_EACCES,
+	    [VMEM_ERR_LIMIT] = VMEM_ENOMEM,
+	    [VMEM_ERR_STATE] = VMEM_EINVAL,
+	    [VMEM_ERR_UNSUPPORTED] = VMEM_EOPNOTSUPP,
+	    [VMEM_ERR_FAULT] = VMEM_EFAULT,
+	    [VMEM_ERR_CONFLICT] = VMEM_EBUSY,
 	};
 	return (unsigned)status < VMEM_STATUS_COUNT ? table[status] : VMEM_EINVAL;
 }
@@ -93,11 +95,12 @@ static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, bool sh
 	return -vmem_posix_errno(status);
 }
 
-int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags, vmem_vaddr_t *out_address)
+int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
+    vmem_vaddr_t *out_address)
 {
 	int type = flags & MMAP_TYPE;
 	bool fixed = flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE);
-	struct vmem_map map = { .permission = (unsigned)prot & VMEM_RWX, .maximum = VMEM_RWX };
+	struct vmem_map map = {.permission = (unsigned)prot & VMEM_RWX, .maximum = VMEM_RWX};
 	if (!(flags & VMEM_MMAP_ANONYMOUS)) {
 		return -VMEM_ENODEV;
 	}
@@ -113,7 +116,8 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 		return error;
 	}
 	place(posix, address, flags, &map);
-	if ((flags & VMEM_MMAP_FIXED_NOREPLACE) && !vmem_span_range_free(&posix->aspace->root.tree, address, map.length, 0, 0)) {
+	if ((flags & VMEM_MMAP_FIXED_NOREPLACE) &&
+	    !vmem_span_range_free(&posix->aspace->root.tree, address, map.length, 0, 0)) {
 		return -VMEM_EEXIST;
 	}
 	if (type != VMEM_MMAP_PRIVATE && (type != VMEM_MMAP_SHARED || flags & VMEM_MMAP_GROWSDOWN)) {
@@ -202,11 +206,11 @@ vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address)
 		}
 	} else if (new_end > old_end) {
 		const struct vmem_map map = {
-			.length = new_end - old_end,
-			.permission = VMEM_READ | VMEM_WRITE,
-			.maximum = VMEM_RWX,
-			.place = VMEM_PLACE_FIXED,
-			.address = old_end,
+		    .length = new_end - old_end,
+		    .permission = VMEM_READ | VMEM_WRITE,
+		    .maximum = VMEM_RWX,
+		    .place = VMEM_PLACE_FIXED,
+		    .address = old_end,
 		};
 		/* Linux keeps a page between the heap and what is mapped above it. */
 		if (!vmem_span_range_free(&posix->aspace->root.tree, old_end, map.length, 0, 1) ||

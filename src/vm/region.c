@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * region.c - region records: finding, splitting, merging, and the list of regions that show a store (L3). Invariants R1 to R5 are in region.h.
+ * region.c - region records: finding, splitting, merging, and the list of regions that show a store (L3).
+ * Invariants R1 to R5 are in region.h.
  *
  * Locks: the caller serialises all calls.
  */
@@ -25,7 +26,8 @@ static bool has_key(const struct region *region, uint64_t key)
 
 struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key)
 {
-	struct region *r = vmem_region_find(aspace, key << VMEM_PAGE_SHIFT); /* by default the key is the address (R2) */
+	struct region *r =
+	    vmem_region_find(aspace, key << VMEM_PAGE_SHIFT); /* by default the key is the address (R2) */
 	if (r && has_key(r, key)) {
 		return r;
 	}
@@ -41,8 +43,10 @@ struct region *vmem_region_alloc(struct vmem_aspace *aspace)
 {
 	struct region *region = vmem_slab_alloc(SLAB_REGION);
 	if (region) {
-		uint32_t generation = region->span.generation + 1; /* lives on from whoever had the record before (R4) */
-		*region = (struct region){ .span.kind = SPAN_REGION, .span.generation = generation, .aspace = aspace };
+		uint32_t generation =
+		    region->span.generation + 1; /* lives on from whoever had the record before (R4) */
+		*region = (struct region){
+		    .span.kind = SPAN_REGION, .span.generation = generation, .aspace = aspace};
 	}
 	return region;
 }
@@ -116,7 +120,8 @@ static void trim(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t sta
 	struct span *span = &region->span;
 	uint64_t up = (start - span->start) >> VMEM_PAGE_SHIFT;
 	bool low_end = up == 0, high_end = start + length == span->start + span->length;
-	vmem_span_resize(&vmar->tree, span, start, length, low_end ? span->pad_before : 0, high_end ? span->pad_after : 0);
+	vmem_span_resize(
+	    &vmar->tree, span, start, length, low_end ? span->pad_before : 0, high_end ? span->pad_after : 0);
 	span->generation++;
 	if (up > 0) {
 		advance(region, up);
@@ -129,11 +134,11 @@ void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr
 	uint32_t generation = fresh->span.generation;
 	*fresh = *region;
 	fresh->span = (struct span){
-		.start = at,
-		.length = region->span.length - lower,
-		.kind = SPAN_REGION,
-		.pad_after = region->span.pad_after,
-		.generation = generation,
+	    .start = at,
+	    .length = region->span.length - lower,
+	    .kind = SPAN_REGION,
+	    .pad_after = region->span.pad_after,
+	    .generation = generation,
 	};
 	fresh->moved_next = NULL;
 	fresh->moved_pprev = NULL;
@@ -150,10 +155,12 @@ void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr
 bool vmem_region_can_join(const struct region *lower, const struct region *upper)
 {
 	uint64_t pages = lower->span.length >> VMEM_PAGE_SHIFT;
-	return lower->span.start + lower->span.length == upper->span.start && lower->permission == upper->permission &&
-	       lower->maximum == upper->maximum && lower->flags == upper->flags && !(lower->flags & VMEM_MAP_NO_MERGE) &&
+	return lower->span.start + lower->span.length == upper->span.start &&
+	       lower->permission == upper->permission && lower->maximum == upper->maximum &&
+	       lower->flags == upper->flags && !(lower->flags & VMEM_MAP_NO_MERGE) &&
 	       lower->object == upper->object && (!lower->object || lower->offset + pages == upper->offset) &&
-	       lower->private_key + pages == upper->private_key && lower->cookie == upper->cookie && lower->advice == upper->advice;
+	       lower->private_key + pages == upper->private_key && lower->cookie == upper->cookie &&
+	       lower->advice == upper->advice;
 }
 
 /* The lower of two regions that agree takes over the upper one's range; the upper record goes. */
@@ -162,7 +169,8 @@ static void join(struct vmem_vmar *vmar, struct region *lower, struct region *up
 	uint64_t length = upper->span.length;
 	uint8_t pad_after = upper->span.pad_after;
 	vmem_span_remove(&vmar->tree, &upper->span);
-	vmem_span_resize(&vmar->tree, &lower->span, lower->span.start, lower->span.length + length, lower->span.pad_before, pad_after);
+	vmem_span_resize(&vmar->tree, &lower->span, lower->span.start, lower->span.length + length,
+	    lower->span.pad_before, pad_after);
 	lower->span.generation++;
 	vmem_region_set_key(upper, upper->span.start >> VMEM_PAGE_SHIFT); /* off the list of moved ones */
 	vmem_region_unlist(upper);
@@ -194,10 +202,12 @@ static void detach(struct vmem_vmar *vmar, struct region *region)
 	region->aspace->regions--;
 }
 
-/* The last steps for [start, start + length) of a region whose translations are gone: its private pages, then its reference. */
+/* The last steps for [start, start + length) of a region whose translations are gone: its private pages, then
+ * its reference. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length)
 {
-	if (!region_shared(region) && region->aspace->private_store && region->aspace->private_store->index.root) {
+	if (!region_shared(region) && region->aspace->private_store &&
+	    region->aspace->private_store->index.root) {
 		uint64_t key = region_private_key(region, start);
 		vmem_store_forget(region->aspace->private_store, key, key + (length >> VMEM_PAGE_SHIFT) - 1);
 	}
@@ -232,7 +242,8 @@ void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t lengt
 	for (; span && span->start < end; span = next) {
 		struct region *region = region_of(span);
 		vmem_vaddr_t span_end = span->start + span->length;
-		vmem_vaddr_t low = span->start < start ? start : span->start, high = span_end > end ? end : span_end;
+		vmem_vaddr_t low = span->start < start ? start : span->start,
+			     high = span_end > end ? end : span_end;
 		next = span->next;
 		aspace->mapped -= high - low;
 		vmem_region_forget_private(region, low, high - low);

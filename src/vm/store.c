@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store.c - stores of pages: filling, copying on write, snapshots, removal. Idea and invariants L1 to L6 are in store.h.
+ * store.c - stores of pages: filling, copying on write, snapshots, removal. Idea and invariants L1 to L6 are
+ * in store.h.
  *
  * Locks: the caller serialises all calls.
  */
@@ -28,7 +29,8 @@ static struct store *store_alloc(enum store_kind kind)
 {
 	struct store *store = vmem_slab_alloc(SLAB_STORE);
 	if (store) {
-		*store = (struct store){ .kind = (uint8_t)kind, .references = 1, .all_next = all_stores, .all_pprev = &all_stores };
+		*store = (struct store){
+		    .kind = (uint8_t)kind, .references = 1, .all_next = all_stores, .all_pprev = &all_stores};
 		if (all_stores) {
 			all_stores->all_pprev = &store->all_next;
 		}
@@ -70,7 +72,8 @@ vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner)
 	return status;
 }
 
-vmem_status_t vmem_store_create_fixed(struct store **out, enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
+vmem_status_t vmem_store_create_fixed(
+    struct store **out, enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
 {
 	struct store *store = store_alloc(kind);
 	vmem_status_t status;
@@ -137,7 +140,8 @@ void vmem_store_release(struct store *store)
 }
 
 /* The part of a region that shows keys [first, last] of its object's store: false if there is none. */
-static bool shown_part(const struct region *region, uint64_t first, uint64_t last, vmem_vaddr_t *va, uint64_t *length)
+static bool shown_part(
+    const struct region *region, uint64_t first, uint64_t last, vmem_vaddr_t *va, uint64_t *length)
 {
 	uint64_t low = region_object_key(region, region->span.start);
 	uint64_t high = low + ((region->span.length >> VMEM_PAGE_SHIFT) - 1);
@@ -151,7 +155,8 @@ static bool shown_part(const struct region *region, uint64_t first, uint64_t las
 	return true;
 }
 
-/* Cuts every entry that shows keys [first, last] down to `keep`, in every mapping. Complete when it returns. */
+/* Cuts every entry that shows keys [first, last] down to `keep`, in every mapping. Complete when it returns.
+ */
 static void restrict_keys(struct store *store, uint64_t first, uint64_t last, uint32_t keep)
 {
 	struct vmem_batch batch;
@@ -172,13 +177,15 @@ void vmem_store_zap(struct store *store, uint64_t first, uint64_t last)
 		restrict_keys(store, first, last, 0);
 		return;
 	}
-	for (uint64_t key = first; key <= last; key++) { /* a fault's one page: ranges of private keys are zapped by address */
+	for (uint64_t key = first; key <= last;
+	     key++) { /* a fault's one page: ranges of private keys are zapped by address */
 		struct region *r = vmem_region_find_key(store->owner, key);
 		if (r) {
 			struct vmem_batch batch;
 			vmem_batch_begin(&batch, &r->aspace->pmap);
-			vmem_pmap_remove(&r->aspace->pmap, r->span.start + ((key - r->private_key) << VMEM_PAGE_SHIFT),
-					 VMEM_PAGE_SIZE, &batch);
+			vmem_pmap_remove(&r->aspace->pmap,
+			    r->span.start + ((key - r->private_key) << VMEM_PAGE_SHIFT), VMEM_PAGE_SIZE,
+			    &batch);
 			vmem_batch_end(&batch);
 		}
 	}
@@ -197,7 +204,8 @@ void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last
 
 void vmem_store_forget(struct store *store, uint64_t first, uint64_t last)
 {
-	VMEM_CHECK(vmem_index_reserve_remove(&store->index, first, last), "internal: a promise of nodes to a snapshot was broken");
+	VMEM_CHECK(vmem_index_reserve_remove(&store->index, first, last),
+	    "internal: a promise of nodes to a snapshot was broken");
 	vmem_index_remove(&store->index, first, last, drop, NULL);
 }
 
@@ -212,7 +220,8 @@ vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t l
 		vmem_store_release(to);
 		return VMEM_ERR_NO_MEMORY;
 	}
-	vmem_index_snapshot(&to->index, &from->index); /* from here on nothing of it is exclusive to either (contract 3.1) */
+	vmem_index_snapshot(
+	    &to->index, &from->index); /* from here on nothing of it is exclusive to either (contract 3.1) */
 	restrict_keys(from, first, last, VMEM_READ | VMEM_EXEC);
 	if (first > 0) {
 		vmem_store_forget(to, 0, first - 1);
@@ -235,7 +244,8 @@ struct vmem_page *vmem_store_new_page(struct store *store, uint64_t key)
 }
 
 /* Puts a page of its own at key, from `fresh`, a frame that was taken for it; a path is reserved. */
-static void replace_slot(struct store *store, uint64_t key, slot_t slot, struct index_cursor *cursor, struct vmem_page *fresh)
+static void replace_slot(
+    struct store *store, uint64_t key, slot_t slot, struct index_cursor *cursor, struct vmem_page *fresh)
 {
 	if (slot_kind(slot) == SLOT_PAGE) {
 		vmem_store_zap(store, key, key); /* before the copy reads the source (L5) */
@@ -273,8 +283,8 @@ static bool owned(const struct store *store, uint64_t key)
 
 vmem_status_t vmem_store_own_two(struct store *store, uint64_t low, uint64_t high)
 {
-	bool need[2] = { !owned(store, low), low != high && !owned(store, high) };
-	struct vmem_page *fresh[2] = { NULL, NULL };
+	bool need[2] = {!owned(store, low), low != high && !owned(store, high)};
+	struct vmem_page *fresh[2] = {NULL, NULL};
 	if (!need[0] && !need[1]) {
 		return VMEM_OK;
 	}
@@ -335,7 +345,8 @@ vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t
 	if (nodes > UINT32_MAX || !vmem_slab_reserve(SLAB_INDEX_NODE, (unsigned)nodes, false)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	for (uint64_t i = 0; i < missing; i++) { /* all frames before the first change; chained through their lineage field */
+	for (uint64_t i = 0; i < missing;
+	     i++) { /* all frames before the first change; chained through their lineage field */
 		struct vmem_page *page = vmem_frame_take(PAGE_DATA);
 		if (!page) {
 			give_chain(chain);

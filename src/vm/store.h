@@ -2,18 +2,20 @@
 /*
  * store.h - where content lives: a page index, its place in a lineage, and who maps it.
  *
- * An object (object.h) is a counted view {store, first key, pages}; a slice is a second view of one store, a snapshot has a store of its own.
- * An address space has one store for everything private to it, keyed by the private keys of its regions.
+ * An object (object.h) is a counted view {store, first key, pages}; a slice is a second view of one store, a
+ * snapshot has a store of its own. An address space has one store for everything private to it, keyed by the
+ * private keys of its regions.
  *
- * L1 A page is born in one lineage at one key and keeps both for life. Only the store of that lineage node and those of its descendants can
- *    hold the page, always at that key: snapshots never change keys. That is the reverse map: walk the subtree, look the key up.
- * L2 A lineage node lives while it has a store or children. When a store dies: a node without children goes (and dead parents that thereby lose their
- *    last child); a dead node with one child hands its pages to the child and goes.
- * L3 store->mappings lists every region whose entries can show pages of the store, the regions of a private store excepted: those are found by
- *    key in the space that owns it.
- * L4 The zero frame is mapped only from private stores, which have one mapping for each key.
- * L5 The frame behind a key changes only after no CPU can hold a translation to the old one: zap, flush, then read or replace (contract 3.2, 3.3).
- * L6 A snapshot promises the nodes that its relatives may have to copy (index.h, I7): removals cannot fail (contract 5.1 b).
+ * L1 A page is born in one lineage at one key and keeps both for life. Only the store of that lineage node
+ * and those of its descendants can hold the page, always at that key: snapshots never change keys. That is
+ * the reverse map: walk the subtree, look the key up. L2 A lineage node lives while it has a store or
+ * children. When a store dies: a node without children goes (and dead parents that thereby lose their last
+ * child); a dead node with one child hands its pages to the child and goes. L3 store->mappings lists every
+ * region whose entries can show pages of the store, the regions of a private store excepted: those are found
+ * by key in the space that owns it. L4 The zero frame is mapped only from private stores, which have one
+ * mapping for each key. L5 The frame behind a key changes only after no CPU can hold a translation to the old
+ * one: zap, flush, then read or replace (contract 3.2, 3.3). L6 A snapshot promises the nodes that its
+ * relatives may have to copy (index.h, I7): removals cannot fail (contract 5.1 b).
  */
 #ifndef VMEM_STORE_H
 #define VMEM_STORE_H
@@ -29,22 +31,22 @@ struct vmem_aspace;
 
 struct lineage {
 	struct lineage *parent;
-	struct lineage *child;		/* first of the children */
-	struct lineage *next, **pprev;	/* siblings */
-	struct store *store;		/* NULL: dead, kept for its descendants */
+	struct lineage *child;	       /* first of the children */
+	struct lineage *next, **pprev; /* siblings */
+	struct store *store;	       /* NULL: dead, kept for its descendants */
 };
 
 enum store_kind { STORE_ANONYMOUS, STORE_CONTIGUOUS, STORE_PHYSICAL };
 
 struct store {
 	struct vmem_index index;
-	struct lineage *lineage;      /* ANONYMOUS */
-	struct vmem_aspace *owner;    /* of a private store; else NULL */
-	struct region *mappings;      /* (L3) */
+	struct lineage *lineage;   /* ANONYMOUS */
+	struct vmem_aspace *owner; /* of a private store; else NULL */
+	struct region *mappings;   /* (L3) */
 	uint64_t mapping_count;
-	uint64_t references;	      /* views, and the owner */
-	vmem_paddr_t physical;	      /* CONTIGUOUS, PHYSICAL: of key 0 */
-	uint64_t pages;		      /* CONTIGUOUS, PHYSICAL: how many */
+	uint64_t references;   /* views, and the owner */
+	vmem_paddr_t physical; /* CONTIGUOUS, PHYSICAL: of key 0 */
+	uint64_t pages;	       /* CONTIGUOUS, PHYSICAL: how many */
 	struct store *all_next, **all_pprev;
 	uint8_t kind;
 	uint8_t cache;
@@ -53,24 +55,29 @@ struct store {
 
 /* Errors: NO_MEMORY. */
 vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner);
-/* Fixed frames: CONTIGUOUS owns them, PHYSICAL does not. Errors: NO_MEMORY, CONFLICT, UNSUPPORTED (vmem_direct_map_set). */
-vmem_status_t vmem_store_create_fixed(struct store **out, enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache);
+/* Fixed frames: CONTIGUOUS owns them, PHYSICAL does not. Errors: NO_MEMORY, CONFLICT, UNSUPPORTED
+ * (vmem_direct_map_set). */
+vmem_status_t vmem_store_create_fixed(
+    struct store **out, enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache);
 void vmem_store_hold(struct store *store);
-/* The last release frees every page that no relative shares. No translation to the store's pages is left by then. */
+/* The last release frees every page that no relative shares. No translation to the store's pages is left by
+ * then. */
 void vmem_store_release(struct store *store);
 
-/* A store that shares what `from` holds in keys [first, last]. Write-protects live entries first reachable through from. Errors: NO_MEMORY. */
+/* A store that shares what `from` holds in keys [first, last]. Write-protects live entries first reachable
+ * through from. Errors: NO_MEMORY. */
 vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t last, struct store **out);
 
-/* Removes every entry of every mapping that shows keys [first, last]; complete on all CPUs when it returns. Never fails. */
+/* Removes every entry of every mapping that shows keys [first, last]; complete on all CPUs when it returns.
+ * Never fails. */
 void vmem_store_zap(struct store *store, uint64_t first, uint64_t last);
 /* Drops what private mappings have copied from [first, last], after its translations are gone (contract 2.3). Never fails. */
 void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last);
 /* Drops content of [first, last] after its translations are gone. Never fails (L6). */
 void vmem_store_forget(struct store *store, uint64_t first, uint64_t last);
 
-/* Makes sure the key has a page of its own, writable in place: fills (zeroed), or copies what is shared after zapping it. Other slot kinds
- * become pages too. NULL: no memory. */
+/* Makes sure the key has a page of its own, writable in place: fills (zeroed), or copies what is shared after
+ * zapping it. Other slot kinds become pages too. NULL: no memory. */
 struct vmem_page *vmem_store_own_page(struct store *store, uint64_t key);
 
 /* The same for two keys (or one, twice), both or none. Errors: NO_MEMORY. */
@@ -84,7 +91,8 @@ struct vmem_page *vmem_store_new_page(struct store *store, uint64_t key);
 /* Gives one reference of what a slot counts back. */
 void vmem_slot_drop(slot_t slot);
 
-/* Every translation of a page, found through lineage and key (L1): visit(arg, region, va) for each region that could show it. */
+/* Every translation of a page, found through lineage and key (L1): visit(arg, region, va) for each region
+ * that could show it. */
 typedef void page_translation_fn(void *arg, struct region *region, vmem_vaddr_t va);
 void vmem_page_translations(struct vmem_page *page, page_translation_fn *visit, void *arg);
 
@@ -102,7 +110,8 @@ struct vmem_object {
 	unsigned flags;
 };
 
-/* The direct map and attributes that are not write-back (kernel.c). OK, CONFLICT, UNSUPPORTED, NO_MEMORY; on error nothing has changed. */
+/* The direct map and attributes that are not write-back (kernel.c). OK, CONFLICT, UNSUPPORTED, NO_MEMORY; on
+ * error nothing has changed. */
 vmem_status_t vmem_direct_map_set(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache);
 
 #endif

@@ -2,10 +2,12 @@
 /*
  * tlb.c - batches, activation and address-space ids. Idea and invariants T1 to T5 are in tlb.h.
  *
- * Ids are handed out in order; those of dead spaces are not taken back one by one. When they run out a new generation begins: every CPU owes
- * itself a complete flush, paid when it next activates a space, and ids that CPUs are running under move into the new generation as they are.
+ * Ids are handed out in order; those of dead spaces are not taken back one by one. When they run out a new
+ * generation begins: every CPU owes itself a complete flush, paid when it next activates a space, and ids
+ * that CPUs are running under move into the new generation as they are.
  *
- * Locks: batches as their pmap; activation and ids are serialised by the caller, and activation runs with preemption off.
+ * Locks: batches as their pmap; activation and ids are serialised by the caller, and activation runs with
+ * preemption off.
  */
 #include "frame.h"
 #include "panic.h"
@@ -118,7 +120,7 @@ void vmem_pmap_activate(struct vmem_pmap *pmap)
 		VMEM_ASSERT(!pmap->kernel);
 		assign_id(pmap);
 		if (tlb.cpu[cpu].owes_flush) {
-			const struct arch_flush all = { .flags = FLUSH_SPACE | FLUSH_GLOBAL };
+			const struct arch_flush all = {.flags = FLUSH_SPACE | FLUSH_GLOBAL};
 			tlb.cpu[cpu].owes_flush = false;
 			vmem_arch_flush(&all);
 		}
@@ -177,7 +179,8 @@ static void run_everywhere(struct vmem_pmap *pmap, struct flush_job *job)
 
 void vmem_pmap_forget(struct vmem_pmap *pmap)
 {
-	struct flush_job job = { .count = 1, .flush = { { .asid = hardware_id(pmap), .flags = FLUSH_SPACE | FLUSH_TABLES } } };
+	struct flush_job job = {
+	    .count = 1, .flush = {{.asid = hardware_id(pmap), .flags = FLUSH_SPACE | FLUSH_TABLES}}};
 	VMEM_CHECK(!vmem_pmap_is_active(pmap), "an address space is destroyed while a CPU runs on it");
 	run_everywhere(pmap, &job);
 	pmap->cpus = 0;
@@ -233,11 +236,12 @@ void vmem_batch_end(struct vmem_batch *batch)
 		unsigned level = batch->range[i].level;
 		vmem_vaddr_t start = batch->range[i].first & ~(arch_level_size(level) - 1);
 		job.flush[i] = (struct arch_flush){
-			.start = start,
-			.pages = ((batch->range[i].last - start) >> arch_level_shift(level)) + 1,
-			.asid = hardware_id(batch->pmap),
-			.level = (uint8_t)level,
-			.flags = (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) | (batch->pmap->kernel ? FLUSH_GLOBAL : 0)),
+		    .start = start,
+		    .pages = ((batch->range[i].last - start) >> arch_level_shift(level)) + 1,
+		    .asid = hardware_id(batch->pmap),
+		    .level = (uint8_t)level,
+		    .flags = (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) |
+				       (batch->pmap->kernel ? FLUSH_GLOBAL : 0)),
 		};
 	}
 	run_everywhere(batch->pmap, &job);
@@ -252,10 +256,10 @@ void vmem_batch_end(struct vmem_batch *batch)
 void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables)
 {
 	const struct arch_flush flush = {
-		.start = va & ~VMEM_PAGE_MASK,
-		.pages = 1,
-		.asid = hardware_id(pmap),
-		.flags = (uint8_t)((pmap->kernel ? FLUSH_GLOBAL : 0) | (tables ? FLUSH_TABLES : 0)),
+	    .start = va & ~VMEM_PAGE_MASK,
+	    .pages = 1,
+	    .asid = hardware_id(pmap),
+	    .flags = (uint8_t)((pmap->kernel ? FLUSH_GLOBAL : 0) | (tables ? FLUSH_TABLES : 0)),
 	};
 	vmem_arch_flush(&flush);
 }
@@ -279,7 +283,7 @@ void vmem_icache_publish(const void *kva, size_t length)
 #if VMEM_MAX_CPUS > 1
 	uint64_t others = ALL_CPUS & ~(UINT64_C(1) << this_cpu());
 	if ((vmem_mmu.features & MMU_ICACHE_LOCAL) && others) {
-		struct sync_job job = { kva, length };
+		struct sync_job job = {kva, length};
 		vmem_host_cpu_call(others, run_sync, &job);
 	}
 #endif

@@ -2,13 +2,13 @@
 /*
  * tlb.h - batches of revoked translations, and address-space ids.
  *
- * T1 Revoking is complete when vmem_batch_end() returns: no CPU can use a translation that was recorded in the batch.
- * T2 No frame, page table or address is reused before the batch that removed it has ended: tables wait in the batch, frames are dropped by the
- *    caller afterwards, through the index.
- * T3 A batch that recorded nothing flushes nothing and calls nobody. An unhooked table counts as something, even an empty one.
- * T4 A CPU whose bit is clear in pmap->cpus holds no translation of that pmap.
- * T5 Two pmaps never have the same id on one CPU without a flush of that id there in between: ids are handed out once per
- *    generation; a new generation starts with a flush on every CPU before it first uses one of its ids. The ids that CPUs are
+ * T1 Revoking is complete when vmem_batch_end() returns: no CPU can use a translation that was recorded in
+ * the batch. T2 No frame, page table or address is reused before the batch that removed it has ended: tables
+ * wait in the batch, frames are dropped by the caller afterwards, through the index. T3 A batch that recorded
+ * nothing flushes nothing and calls nobody. An unhooked table counts as something, even an empty one. T4 A
+ * CPU whose bit is clear in pmap->cpus holds no translation of that pmap. T5 Two pmaps never have the same id
+ * on one CPU without a flush of that id there in between: ids are handed out once per generation; a new
+ * generation starts with a flush on every CPU before it first uses one of its ids. The ids that CPUs are
  *    running under survive into the new generation.
  */
 #ifndef VMEM_TLB_H
@@ -21,7 +21,8 @@ struct vmem_pmap;
 
 #define BATCH_RANGES 4u
 
-/* What was revoked: a few ranges. A range that lies near one already recorded joins it; when all are taken the last one grows. */
+/* What was revoked: a few ranges. A range that lies near one already recorded joins it; when all are taken
+ * the last one grows. */
 struct vmem_batch {
 	struct vmem_pmap *pmap;
 	struct vmem_page *tables; /* unhooked page tables, chained through their pmap field */
@@ -36,12 +37,13 @@ struct vmem_batch {
 void vmem_batch_begin(struct vmem_batch *batch, struct vmem_pmap *pmap);
 /* Records that leaves of `level` in [first, last] were removed or restricted. */
 void vmem_batch_leaves(struct vmem_batch *batch, vmem_vaddr_t first, vmem_vaddr_t last, unsigned level);
-/* Hands over a table that nothing points to any more; it translated the window of its own size that holds va. */
+/* Hands over a table that nothing points to any more; it translated the window of its own size that holds va.
+ */
 void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table);
 /* Flushes what is owed, everywhere, then frees the tables. The batch is empty afterwards and may go on. */
 void vmem_batch_end(struct vmem_batch *batch);
-/* Forgets a possibly cached invalid or stricter entry at va on this CPU: after granting, where the CPU may need it. tables: and the upper-level
- * entries on the way to it. */
+/* Forgets a possibly cached invalid or stricter entry at va on this CPU: after granting, where the CPU may
+ * need it. tables: and the upper-level entries on the way to it. */
 void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables);
 
 /* Makes the pmap current on this CPU (NULL: none), giving it an id of the running generation. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmar.c - layout: map, unmap, protect, child VMARs. The interface and its errors are in include/vmem/aspace.h.
+ * vmar.c - layout: map, unmap, protect, child VMARs. The interface and its errors are in
+ * include/vmem/aspace.h.
  *
- * Every call has two halves. The first checks everything and takes every record that the second can need; it may fail, and then nothing has
- * changed. The second cannot fail. Permission, W^X, quotas and rights are decided here and nowhere else (allowed()).
+ * Every call has two halves. The first checks everything and takes every record that the second can need; it
+ * may fail, and then nothing has changed. The second cannot fail. Permission, W^X, quotas and rights are
+ * decided here and nowhere else (allowed()).
  *
  * Locks: the caller serialises all calls.
  */
@@ -13,18 +15,19 @@
 #include "region.h"
 #include "slab.h"
 
-#define KNOWN_FLAGS                                                                                                        \
-	(VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_FROM_TOP | VMEM_MAP_RANDOM | VMEM_MAP_LARGE | VMEM_MAP_NO_MERGE | VMEM_MAP_POPULATE)
+#define KNOWN_FLAGS                                                                                          \
+	(VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_FROM_TOP | VMEM_MAP_RANDOM | VMEM_MAP_LARGE |           \
+	    VMEM_MAP_NO_MERGE | VMEM_MAP_POPULATE)
 #define REGION_FLAGS (VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_LARGE | VMEM_MAP_NO_MERGE)
 
-void vmem_vmar_init(struct vmem_vmar *vmar, struct vmem_aspace *aspace, struct vmem_vmar *parent, vmem_vaddr_t start, uint64_t length,
-		    unsigned rights)
+void vmem_vmar_init(struct vmem_vmar *vmar, struct vmem_aspace *aspace, struct vmem_vmar *parent,
+    vmem_vaddr_t start, uint64_t length, unsigned rights)
 {
 	*vmar = (struct vmem_vmar){
-		.span = { .start = start, .length = length, .kind = SPAN_VMAR },
-		.aspace = aspace,
-		.parent = parent,
-		.rights = rights,
+	    .span = {.start = start, .length = length, .kind = SPAN_VMAR},
+	    .aspace = aspace,
+	    .parent = parent,
+	    .rights = rights,
 	};
 	vmem_span_tree_init(&vmar->tree, start, length);
 }
@@ -46,7 +49,8 @@ static vmem_status_t check_range(const struct vmem_vmar *vmar, vmem_vaddr_t star
 	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0) {
 		return VMEM_ERR_INVALID;
 	}
-	if (start < vmar->tree.base || length > vmar->tree.length || start - vmar->tree.base > vmar->tree.length - length) {
+	if (start < vmar->tree.base || length > vmar->tree.length ||
+	    start - vmar->tree.base > vmar->tree.length - length) {
 		return VMEM_ERR_RANGE;
 	}
 	return VMEM_OK;
@@ -56,7 +60,8 @@ static vmem_status_t check_range(const struct vmem_vmar *vmar, vmem_vaddr_t star
 static vmem_status_t check_map(const struct vmem_vmar *vmar, const struct vmem_map *map)
 {
 	bool fixed = map->place == VMEM_PLACE_FIXED || map->place == VMEM_PLACE_REPLACE;
-	if (map->flags & ~(unsigned)KNOWN_FLAGS || (unsigned)map->place > VMEM_PLACE_REPLACE || map->align & (map->align - 1)) {
+	if (map->flags & ~(unsigned)KNOWN_FLAGS || (unsigned)map->place > VMEM_PLACE_REPLACE ||
+	    map->align & (map->align - 1)) {
 		return VMEM_ERR_INVALID;
 	}
 	if (!vmem_page_aligned(map->length) || map->length == 0) {
@@ -88,7 +93,8 @@ static vmem_status_t check_object(const struct vmem_map *map)
 	if (!vmem_page_aligned(map->offset) || (!shared && map->object->store->kind != STORE_ANONYMOUS)) {
 		return VMEM_ERR_INVALID;
 	}
-	uint64_t first = map->object->key + (map->offset >> VMEM_PAGE_SHIFT), pages = map->length >> VMEM_PAGE_SHIFT;
+	uint64_t first = map->object->key + (map->offset >> VMEM_PAGE_SHIFT),
+		 pages = map->length >> VMEM_PAGE_SHIFT;
 	return first > INDEX_KEY_LAST - pages ? VMEM_ERR_RANGE : VMEM_OK;
 }
 
@@ -96,7 +102,8 @@ static vmem_status_t check_object(const struct vmem_map *map)
 static uint64_t wanted_align(const struct vmem_map *map)
 {
 	uint64_t align = map->align > VMEM_PAGE_SIZE ? map->align : VMEM_PAGE_SIZE;
-	if ((map->flags & VMEM_MAP_LARGE) && map->length >= arch_level_size(1) && align < arch_level_size(1)) {
+	if ((map->flags & VMEM_MAP_LARGE) && map->length >= arch_level_size(1) &&
+	    align < arch_level_size(1)) {
 		align = arch_level_size(1);
 	}
 	return align;
@@ -106,15 +113,17 @@ static vmem_status_t find_place(struct vmem_vmar *vmar, const struct vmem_map *m
 {
 	uint64_t low = vmar->tree.base, high = vmar->tree.base + vmar->tree.length;
 	struct place_request request = {
-		.length = map->length,
-		.align = wanted_align(map),
-		.minimum = map->minimum > low ? map->minimum : low,
-		.limit = map->limit && map->limit < high ? map->limit : high,
-		.pad_before = map->pad_before,
-		.pad_after = map->pad_after,
-		.order = map->flags & VMEM_MAP_RANDOM ? PLACE_RANDOM : map->flags & VMEM_MAP_FROM_TOP ? PLACE_HIGHEST : PLACE_LOWEST,
-		.entropy_bits = vmar->aspace->entropy_bits,
-		.random_state = &vmar->aspace->random,
+	    .length = map->length,
+	    .align = wanted_align(map),
+	    .minimum = map->minimum > low ? map->minimum : low,
+	    .limit = map->limit && map->limit < high ? map->limit : high,
+	    .pad_before = map->pad_before,
+	    .pad_after = map->pad_after,
+	    .order = map->flags & VMEM_MAP_RANDOM     ? PLACE_RANDOM
+		     : map->flags & VMEM_MAP_FROM_TOP ? PLACE_HIGHEST
+						      : PLACE_LOWEST,
+	    .entropy_bits = vmar->aspace->entropy_bits,
+	    .random_state = &vmar->aspace->random,
 	};
 	if (map->place == VMEM_PLACE_HINT && check_range(vmar, map->address, map->length) == VMEM_OK &&
 	    (map->address & (request.align - 1)) == 0 && map->address >= request.minimum &&
@@ -126,7 +135,8 @@ static vmem_status_t find_place(struct vmem_vmar *vmar, const struct vmem_map *m
 	return vmem_span_place(&vmar->tree, &request, out) ? VMEM_OK : VMEM_ERR_NO_SPACE;
 }
 
-/* What a removal of [start, start + length) meets: whether it touches a child VMAR, splits one region, and how much it frees. */
+/* What a removal of [start, start + length) meets: whether it touches a child VMAR, splits one region, and
+ * how much it frees. */
 struct cut {
 	bool child;
 	bool splits;
@@ -136,9 +146,10 @@ struct cut {
 
 static struct cut survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
-	struct cut cut = { 0 };
+	struct cut cut = {0};
 	vmem_vaddr_t end = start + length;
-	for (const struct span *s = vmem_span_find_from(&vmar->tree, start); s && s->start < end; s = s->next) {
+	for (const struct span *s = vmem_span_find_from(&vmar->tree, start); s && s->start < end;
+	     s = s->next) {
 		vmem_vaddr_t low = s->start < start ? start : s->start;
 		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
 		cut.child |= s->kind == SPAN_VMAR;
@@ -150,7 +161,8 @@ static struct cut survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint6
 }
 
 /* Quotas after `fresh` regions and `bytes` more, when `cut` goes first. */
-static bool within_limits(const struct vmem_aspace *aspace, uint64_t bytes, uint64_t fresh, const struct cut *cut)
+static bool within_limits(
+    const struct vmem_aspace *aspace, uint64_t bytes, uint64_t fresh, const struct cut *cut)
 {
 	uint64_t mapped = aspace->mapped - cut->bytes;
 	if (mapped > aspace->max_bytes || bytes > aspace->max_bytes - mapped) {
@@ -180,14 +192,16 @@ static bool join_neighbour(struct vmem_vmar *vmar, const struct region *wanted)
 	struct span *next = vmem_span_find_from(&vmar->tree, wanted->span.start);
 	struct span *prev = next ? next->prev : vmar->tree.last;
 	if (prev && prev->kind == SPAN_REGION && vmem_region_can_join(region_of(prev), wanted)) {
-		vmem_span_resize(&vmar->tree, prev, prev->start, prev->length + wanted->span.length, prev->pad_before, 0);
+		vmem_span_resize(
+		    &vmar->tree, prev, prev->start, prev->length + wanted->span.length, prev->pad_before, 0);
 		prev->generation++;
 		vmem_region_merge(vmar, region_of(prev));
 		return true;
 	}
 	if (next && next->kind == SPAN_REGION && vmem_region_can_join(wanted, region_of(next))) {
 		struct region *region = region_of(next);
-		vmem_span_resize(&vmar->tree, next, wanted->span.start, next->length + wanted->span.length, 0, next->pad_after);
+		vmem_span_resize(&vmar->tree, next, wanted->span.start, next->length + wanted->span.length, 0,
+		    next->pad_after);
 		next->generation++;
 		region->offset = wanted->offset;
 		region->private_key = wanted->private_key;
@@ -196,7 +210,8 @@ static bool join_neighbour(struct vmem_vmar *vmar, const struct region *wanted)
 	return false;
 }
 
-static void insert_region(struct vmem_vmar *vmar, struct region *region, const struct vmem_map *map, vmem_vaddr_t start)
+static void insert_region(
+    struct vmem_vmar *vmar, struct region *region, const struct vmem_map *map, vmem_vaddr_t start)
 {
 	fill_region(region, map, start);
 	if (map->object) {
@@ -213,11 +228,12 @@ static bool may_join(const struct vmem_map *map)
 	return !(map->flags & VMEM_MAP_NO_MERGE) && !map->pad_before && !map->pad_after;
 }
 
-static vmem_status_t map_checked(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t start, vmem_vaddr_t *out)
+static vmem_status_t map_checked(
+    struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t start, vmem_vaddr_t *out)
 {
 	struct vmem_aspace *aspace = vmar->aspace;
-	struct cut cut = { 0 };
-	struct region *spare = NULL, *region, wanted = { .aspace = aspace };
+	struct cut cut = {0};
+	struct region *spare = NULL, *region, wanted = {.aspace = aspace};
 	if (map->place == VMEM_PLACE_REPLACE) {
 		cut = survey(vmar, start, map->length);
 	}
@@ -259,7 +275,9 @@ static vmem_status_t map_checked(struct vmem_vmar *vmar, const struct vmem_map *
 /* Best effort: stops at the first page that cannot be had. */
 static void populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
-	unsigned access = permission & VMEM_WRITE ? VMEM_WRITE : permission & VMEM_READ ? VMEM_READ : VMEM_EXEC;
+	unsigned access = permission & VMEM_WRITE  ? VMEM_WRITE
+			  : permission & VMEM_READ ? VMEM_READ
+						   : VMEM_EXEC;
 	if (permission == 0) {
 		return;
 	}
@@ -285,7 +303,8 @@ vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, 
 	}
 	if (map->place == VMEM_PLACE_ANY || map->place == VMEM_PLACE_HINT) {
 		status = find_place(vmar, map, &start);
-	} else if (map->place == VMEM_PLACE_FIXED && !vmem_span_range_free(&vmar->tree, start, map->length, 0, 0)) {
+	} else if (map->place == VMEM_PLACE_FIXED &&
+		   !vmem_span_range_free(&vmar->tree, start, map->length, 0, 0)) {
 		status = VMEM_ERR_EXISTS;
 	}
 	status = status == VMEM_OK ? map_checked(vmar, map, start, out_start) : status;
@@ -320,7 +339,8 @@ vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64
 }
 
 /* Checks a protect against every region of the range; counts the splits at its two ends. */
-static vmem_status_t check_protect(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission, unsigned *splits)
+static vmem_status_t check_protect(
+    const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission, unsigned *splits)
 {
 	vmem_vaddr_t end = start + length, at = start;
 	*splits = 0;
@@ -362,10 +382,11 @@ static bool take_records(struct vmem_aspace *aspace, unsigned count, struct regi
 	return true;
 }
 
-vmem_status_t vmem_vmar_protect(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
+vmem_status_t vmem_vmar_protect(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
 	struct vmem_aspace *aspace = vmar->aspace;
-	struct region *record[2] = { NULL, NULL };
+	struct region *record[2] = {NULL, NULL};
 	unsigned splits, taken = 0;
 	vmem_vaddr_t end = start + length;
 	vmem_status_t status = check_range(vmar, start, length);
@@ -437,12 +458,14 @@ vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uin
 	return VMEM_OK;
 }
 
-vmem_status_t vmem_vmar_allocate(struct vmem_vmar *parent, const struct vmem_map *map, struct vmem_vmar **out_child)
+vmem_status_t vmem_vmar_allocate(
+    struct vmem_vmar *parent, const struct vmem_map *map, struct vmem_vmar **out_child)
 {
 	vmem_vaddr_t start = map->address;
 	vmem_status_t status = check_map(parent, map);
-	if (status == VMEM_OK && (map->object || map->flags & ~(unsigned)(VMEM_MAP_FROM_TOP | VMEM_MAP_RANDOM | VMEM_MAP_LARGE) ||
-				  map->place == VMEM_PLACE_REPLACE || map->permission & ~(unsigned)VMEM_RWX)) {
+	if (status == VMEM_OK &&
+	    (map->object || map->flags & ~(unsigned)(VMEM_MAP_FROM_TOP | VMEM_MAP_RANDOM | VMEM_MAP_LARGE) ||
+		map->place == VMEM_PLACE_REPLACE || map->permission & ~(unsigned)VMEM_RWX)) {
 		status = VMEM_ERR_INVALID;
 	}
 	if (status == VMEM_OK && map->permission & ~parent->rights) {

@@ -36,7 +36,7 @@
 #define PTE_G (UINT64_C(1) << 8)
 #define PTE_SW_DIRTY (UINT64_C(1) << 9) /* dirty, but not writable (C2) */
 #define PTE_SW_NOREAD                                                                                        \
-	(UINT64_C(1) << 10)		  /* made without LEAF_READ; the hardware reads all that is present  \
+	(UINT64_C(1) << 10)		  /* made without LEAF_READ; readable all the same \
 					   */
 #define PTE_SW_NOEXEC (UINT64_C(1) << 11) /* made without LEAF_EXEC on a CPU without NX (C4) */
 #define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
