@@ -82,8 +82,7 @@ struct vmem_map {
 	vmem_vaddr_t minimum, limit; /**< ANY, HINT: bounds of the search; 0: the VMAR's */
 	uint8_t pad_before,
 	    pad_after; /**< reserved unmapped pages on either side, ANY and HINT only; gone with the region */
-	struct vmem_object
-	    *object;	 /**< NULL: private zero-filled memory. The region takes a reference of its own. */
+	struct vmem_object *object; /**< NULL: private zero-filled memory; else the region holds it */
 	uint64_t offset; /**< in the object; may lie past its end (accesses then fault) */
 	uint64_t cookie; /**< the host's; regions with different cookies do not merge */
 };

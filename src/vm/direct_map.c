@@ -31,7 +31,8 @@ static uint64_t tables_wanted(vmem_paddr_t start, uint64_t pages)
 		vmem_vaddr_t next = (va | (arch_level_size(at.level) - 1)) + 1;
 		next = next < end ? next : end;
 		for (unsigned level = at.slot ? at.level : 0; level > 0; level--) {
-			count += ((next - 1) >> arch_level_shift(level)) - (va >> arch_level_shift(level)) + 1;
+			unsigned shift = arch_level_shift(level);
+			count += ((next - 1) >> shift) - (va >> shift) + 1;
 		}
 		va = next;
 	}
@@ -139,7 +140,7 @@ vmem_status_t vmem_direct_map_set(vmem_paddr_t start, uint64_t pages, vmem_cache
 		return VMEM_OK; /* device memory: no direct map, no record */
 	}
 	if (cache == VMEM_WRITE_BACK) {
-		if (page->flags & PAGE_F_ODD_CACHE) { /* all of it is, or nothing: a write-back object conflicts with an odd one */
+		if (page->flags & PAGE_F_ODD_CACHE) { /* all of it, or nothing */
 			show(page, start, pages);
 		}
 		return VMEM_OK;

@@ -142,7 +142,8 @@ static inline void harvest(arch_pte_t entry, unsigned level)
 	if (!page) {
 		return;
 	}
-	uint8_t keep = (uint8_t)~(marks & PAGE_F_DIRTY ? PAGE_F_EXEC_SYNCED : 0); /* what was stored is not in step */
+	/* what was stored is not in step with instruction fetch */
+	uint8_t keep = (uint8_t)~(marks & PAGE_F_DIRTY ? PAGE_F_EXEC_SYNCED : 0);
 	page->flags = (uint8_t)((page->flags & keep) | marks);
 	for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
 		page++;
