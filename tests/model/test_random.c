@@ -11,8 +11,8 @@
  * and at last single operations are left out as long as what remains still fails.
  *
  * The touched space is checked after every step while it has fewer than 64 regions, and after every 64th
- * above; the whole library (vmem_check), all TLBs and all of the model after every 64th step, because one
- * costs as much as thirty operations.
+ * above; the whole library (vmem_check) after every 16th step, because it costs as much as ten operations;
+ * all TLBs and all of the model after every 64th.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "model.h"

@@ -212,15 +212,17 @@ void world_compare(void)
 	}
 }
 
-/* The touched space after each step, everything after each 64th. */
+/* The touched space after each step, the library after each 16th, everything after each 64th. */
 static void check(const struct op *op)
 {
 	struct vmem_aspace *space = world.space[op->r[0] % SPACES];
 	if (op->kind <= OP_RECREATE && (space->regions < 64 || counters->operations % 64 == 0)) {
 		vmem_aspace_check(space);
 	}
-	if (counters->operations % 64 == 0) {
+	if (counters->operations % 16 == 0) {
 		vmem_check();
+	}
+	if (counters->operations % 64 == 0) {
 		machine_check();
 		world_compare();
 	}
