@@ -21,7 +21,7 @@ struct port_frame {
 };
 
 struct port_thread {
-	uint64_t sp;	    /* of the stack while another thread runs: points at the callee-saved registers */
+	uint64_t sp;	    /* of the stack while another runs: at the callee-saved registers */
 	uint64_t stack_top; /* where traps from user mode begin */
 	void *fp;	    /* XSAVE or FXSAVE area, 64-byte aligned; NULL for the boot context */
 	uint64_t fs_base, gs_base;

@@ -109,7 +109,7 @@ enum { MACHINE_USER = 1u << 0, MACHINE_SUPERVISOR = 0 };
 
 struct machine_result {
 	bool ok;
-	bool spurious;	/* a fault that memory does not explain: the TLB had an older, stricter translation */
+	bool spurious;	/* not explained by memory: the TLB had a stricter translation */
 	uint64_t cause; /* x86-64: vector; AArch64: ESR_EL1; RISC-V: scause */
 	uint64_t detail; /* x86-64: error code; AArch64: 1 if from EL0; RISC-V: sstatus */
 	uint64_t va;	 /* CR2, FAR_EL1, stval */
@@ -224,7 +224,7 @@ enum machine_rule {
 	MACHINE_TWO_TYPES,     /* two cache attributes for one frame */
 	MACHINE_DIRTY_LOST,    /* a store that no dirty bit tells of */
 	MACHINE_FETCH_STALE,   /* instructions fetched that were stored and not synchronised */
-	MACHINE_BAD_ID,	       /* an id the CPU has not, or one that still has another space's translations */
+	MACHINE_BAD_ID,	       /* an id the CPU has not, or with translations of another space */
 	MACHINE_PLAUSIBLE,     /* x86-64: a non-present entry with an address of RAM in it */
 	MACHINE_MISUSE,	       /* the machine's instructions were misused */
 	MACHINE_RULES

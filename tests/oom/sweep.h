@@ -49,7 +49,7 @@ struct scenario {
 	enum answer (*call)(struct sweep *s);
 	enum effect effect;
 	void (*after)(struct sweep *s); /* after a failure, for EFFECT_PARTIAL */
-	bool large;			/* the space uses large leaves, and the machine has room for them */
+	bool large;			/* large leaves, and a machine with room for them */
 	bool wx;
 	bool records; /* free records stay: the call counts them */
 	bool bare;    /* the library is not started: the scenario does it */

@@ -136,7 +136,8 @@ static void test_probe(void **state)
 		assert_int_equal(vmem_mmu.asid_bits, 9);
 		assert_int_equal(vmem_mmu.pa_bits, 56);
 		assert_int_equal(vmem_mmu.cache_types, 1);
-		assert_int_equal(vmem_mmu.features, MMU_CACHES_INVALID | MMU_ICACHE_LOCAL | MMU_LIVE_SPLIT | MMU_NX);
+		assert_int_equal(
+		    vmem_mmu.features, MMU_CACHES_INVALID | MMU_ICACHE_LOCAL | MMU_LIVE_SPLIT | MMU_NX);
 		assert_int_equal(vmem_arch_kernel_root(), 0x80005000);
 		/* No trace: satp as it was, and whatever was cached under the trial id forgotten. */
 		assert_int_equal(sim.satp, MODE(8 + i) | 0x80005);
@@ -150,8 +151,8 @@ static void test_probe(void **state)
 	assert_int_equal(vmem_mmu.asid_bits, 0);
 	assert_int_equal(
 	    vmem_mmu.cache_types, 1 << VMEM_WRITE_BACK | 1 << VMEM_WRITE_COMBINING | 1 << VMEM_UNCACHED);
-	assert_int_equal(vmem_mmu.features, MMU_CACHES_INVALID | MMU_ICACHE_LOCAL | MMU_LIVE_SPLIT | MMU_NX | MMU_HW_DIRTY |
-						ARCH_FEATURE_SVPBMT | ARCH_FEATURE_SVNAPOT |
+	assert_int_equal(vmem_mmu.features, MMU_CACHES_INVALID | MMU_ICACHE_LOCAL | MMU_LIVE_SPLIT | MMU_NX |
+						MMU_HW_DIRTY | ARCH_FEATURE_SVPBMT | ARCH_FEATURE_SVNAPOT |
 						ARCH_FEATURE_SVINVAL);
 }
 

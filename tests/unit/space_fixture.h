@@ -38,7 +38,8 @@ static inline void space_boot(const struct machine_config *config)
 	struct vmem_ram ram[MACHINE_RANGES];
 	machine_create(config);
 	machine_collect(true);
-	/* AArch64 does not split a live leaf: a kernel that wants other cache attributes there maps RAM by pages. */
+	/* AArch64 does not split a live leaf: a kernel that wants other cache attributes there maps RAM by
+	 * pages. */
 	machine_boot(config->isa == MACHINE_AARCH64 ? 0 : 1);
 	machine_cpu_set(0);
 	for (unsigned i = 0; i < config->ram_count; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_copy.c - C1, C2: user memory from the kernel against addresses of a hostile program. Progress is exact to the byte.
+ * test_copy.c - C1, C2: user memory from the kernel against addresses of a hostile program. Progress is exact
+ * to the byte.
  */
 #include "core_fixture.h"
 
@@ -91,16 +92,19 @@ static void hostile(void **state)
 	assert_int_equal(vmem_copy_from_user(as, other, top - 5, 100), 5);
 	assert_memory_equal(other, buffer, 5);
 	assert_int_equal(vmem_clear_user(as, top - 5, 100), 5);
-	const uint64_t bad[] = {top, top + 1, kernel, (uintptr_t)inside, (uintptr_t)buffer | UINT64_C(1) << 63, UINT64_MAX,
-	    UINT64_MAX - 3, UINT64_C(1) << 63, machine_direct_map() | UINT64_C(0xffff) << 48};
+	const uint64_t bad[] = {top, top + 1, kernel, (uintptr_t)inside,
+	    (uintptr_t)buffer | UINT64_C(1) << 63, UINT64_MAX, UINT64_MAX - 3, UINT64_C(1) << 63,
+	    machine_direct_map() | UINT64_C(0xffff) << 48};
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (bad[i] < top) {
 			continue;
 		}
-		assert_int_equal(vmem_copy_to_user(as, bad[i], buffer, 10), 0); /* even where it wraps to a page at 0 */
+		assert_int_equal(
+		    vmem_copy_to_user(as, bad[i], buffer, 10), 0); /* even where it wraps to a page at 0 */
 		assert_int_equal(vmem_copy_from_user(as, other, bad[i], 10), 0);
 		assert_int_equal(vmem_clear_user(as, bad[i], 10), 0);
-		assert_int_equal(vmem_strncpy_from_user(as, (char *)other, bad[i], 10, &length), VMEM_ERR_FAULT);
+		assert_int_equal(
+		    vmem_strncpy_from_user(as, (char *)other, bad[i], 10, &length), VMEM_ERR_FAULT);
 		assert_int_equal(length, 0);
 		step();
 	}
@@ -110,7 +114,8 @@ static void hostile(void **state)
 
 static void holes_and_permissions(void **state)
 {
-	const struct vmem_map guard = {.length = PAGE, .flags = VMEM_MAP_GUARD, .place = VMEM_PLACE_FIXED, .address = 0x105000};
+	const struct vmem_map guard = {
+	    .length = PAGE, .flags = VMEM_MAP_GUARD, .place = VMEM_PLACE_FIXED, .address = 0x105000};
 	struct vmem_aspace *as = space();
 	struct vmem_object *object = anonymous(1, 0);
 	vmem_vaddr_t at;
@@ -157,7 +162,8 @@ static void device_and_odd_memory(void **state)
 	OK(vmem_object_create_physical(machine_config()->device.start, PAGE, VMEM_UNCACHED, &device));
 	OK(vmem_object_create_contiguous(PAGE, 0, 0, VMEM_WRITE_COMBINING, &odd));
 	OK(vmem_object_create_contiguous(PAGE, 0, 0, VMEM_WRITE_BACK, &plain));
-	uint64_t at_device = map_object(as, device, 0, 1, RW, VMEM_MAP_SHARED), at_odd = map_object(as, odd, 0, 1, RW, VMEM_MAP_SHARED);
+	uint64_t at_device = map_object(as, device, 0, 1, RW, VMEM_MAP_SHARED),
+		 at_odd = map_object(as, odd, 0, 1, RW, VMEM_MAP_SHARED);
 	uint64_t at_plain = map_object(as, plain, 0, 1, RW, VMEM_MAP_SHARED);
 	put(as, 0, at_device, 1);
 	assert_int_equal(vmem_copy_to_user(as, at_device, "ab", 2), 0);
@@ -197,7 +203,8 @@ static void strings(void **state)
 	assert_int_equal(length, 0);
 	assert_int_equal(vmem_copy_to_user(as, va + PAGES(2) - 3, "abc", 3), 3);
 	memset(to, 'z', sizeof(to));
-	assert_int_equal(vmem_strncpy_from_user(as, to, va + PAGES(2) - 3, sizeof(to), &length), VMEM_ERR_FAULT);
+	assert_int_equal(
+	    vmem_strncpy_from_user(as, to, va + PAGES(2) - 3, sizeof(to), &length), VMEM_ERR_FAULT);
 	assert_int_equal(length, 3);
 	assert_memory_equal(to, "abcz", 4);
 	assert_int_equal(vmem_strncpy_from_user(as, to, va + 100, sizeof(to), &length), VMEM_OK);
@@ -245,8 +252,14 @@ static void code(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CORE(there_and_back), CORE(marks), CORE(hostile), CORE(holes_and_permissions), CORE(device_and_odd_memory),
-	    CORE(strings), CORE(no_memory), CORE(code),
+	    CORE(there_and_back),
+	    CORE(marks),
+	    CORE(hostile),
+	    CORE(holes_and_permissions),
+	    CORE(device_and_odd_memory),
+	    CORE(strings),
+	    CORE(no_memory),
+	    CORE(code),
 	};
 	return cmocka_run_group_tests_name("copy", tests, NULL, NULL);
 }

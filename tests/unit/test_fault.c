@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fault.c - the case table of fault.c, row by row, and F1 to F4: a program on the software machine reads, writes and fetches, and
- * the hardware decides what it gets.
+ * test_fault.c - the case table of fault.c, row by row, and F1 to F4: a program on the software machine
+ * reads, writes and fetches, and the hardware decides what it gets.
  */
 #include "core_fixture.h"
 
@@ -194,7 +194,8 @@ static void spurious(void **state)
 	}
 	assert_int_equal(core_state(), before);
 	assert_int_equal(stats_of(as).faults_spurious, spurious_before + 2);
-	/* CPU 1 caches what the zero page grants (nothing of writing); CPU 0 gets a page; CPU 1 then writes. */
+	/* CPU 1 caches what the zero page grants (nothing of writing); CPU 0 gets a page; CPU 1 then writes.
+	 */
 	uint64_t other = map(as, 1, RW);
 	assert_int_equal(get(as, 1, other), 0);
 	put(as, 0, other, 4);
@@ -246,7 +247,8 @@ static void private_object(void **state)
 	run(1, other);
 	run(2, as);
 	machine_cpu_set(0);
-	uint64_t va = map_object(as, object, 1, 7, RW, 0), shared = map_object(other, object, 0, 8, RW, VMEM_MAP_SHARED);
+	uint64_t va = map_object(as, object, 1, 7, RW, 0),
+		 shared = map_object(other, object, 0, 8, RW, VMEM_MAP_SHARED);
 	for (uint64_t i = 0; i < 5; i++) {
 		assert_int_equal(get(as, 0, va + PAGES(i)), 101 + i);
 		assert_int_equal(get(as, 2, va + PAGES(i)), 101 + i);
@@ -261,7 +263,8 @@ static void private_object(void **state)
 	assert_int_equal(get(other, 1, shared + PAGES(2)), 7);
 	put(other, 1, shared + PAGES(2), 9);
 	assert_int_equal(get(as, 2, va + PAGE), 8);
-	put(as, 0, va + PAGES(5) + 8, 1); /* written without a read before: copied from a page that the object has not yet */
+	put(as, 0, va + PAGES(5) + 8,
+	    1); /* written without a read before: copied from a page that the object has not yet */
 	assert_int_equal(get(as, 0, va + PAGES(5)), 0);
 	assert_int_equal(peek(object, 6), 0);
 	assert_int_equal(get(as, 0, va + PAGES(6)), 0);
@@ -279,7 +282,8 @@ static void private_object(void **state)
 	end(other);
 }
 
-/* What the object shares with a snapshot is copied for a shared mapping's write, in all its mappings (contract 3.3). */
+/* What the object shares with a snapshot is copied for a shared mapping's write, in all its mappings
+ * (contract 3.3). */
 static void shared_copy_on_write(void **state)
 {
 	struct vmem_aspace *a = space(), *b = space();
@@ -289,7 +293,8 @@ static void shared_copy_on_write(void **state)
 	run(1, b);
 	run(2, a);
 	machine_cpu_set(0);
-	uint64_t va = map_object(a, object, 0, 4, RW, VMEM_MAP_SHARED), twice = map_object(a, object, 1, 3, RW, VMEM_MAP_SHARED);
+	uint64_t va = map_object(a, object, 0, 4, RW, VMEM_MAP_SHARED),
+		 twice = map_object(a, object, 1, 3, RW, VMEM_MAP_SHARED);
 	uint64_t vb = map_object(b, object, 0, 4, VMEM_READ, VMEM_MAP_SHARED);
 	fill(a, va, 4, 10);
 	struct vmem_object *child = snapshot(object, 0, 4);
@@ -314,7 +319,8 @@ static void shared_copy_on_write(void **state)
 	end(b);
 }
 
-/* Each allocation of each kind of fault fails once: the answer is NO_MEMORY, nothing has changed but an object's zeroes (F3, F4). */
+/* Each allocation of each kind of fault fails once: the answer is NO_MEMORY, nothing has changed but an
+ * object's zeroes (F3, F4). */
 static void no_memory(void **state)
 {
 	struct vmem_aspace *as = space();
@@ -327,12 +333,32 @@ static void no_memory(void **state)
 	const uint64_t far = UINT64_C(1) << 33;
 	const struct vmem_map maps[] = {
 	    {.length = PAGE, .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = far},
-	    {.length = PAGE, .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = 2 * far, .object = object},
-	    {.length = PAGE, .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = 3 * far,
-		.object = shared_object, .flags = VMEM_MAP_SHARED},
-	    {.length = PAGE, .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = 4 * far, .object = child,
-		.offset = PAGES(2), .flags = VMEM_MAP_SHARED},
-	    {.length = PAGE, .permission = VMEM_READ, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = 5 * far},
+	    {.length = PAGE,
+		.permission = RW,
+		.maximum = RW,
+		.place = VMEM_PLACE_FIXED,
+		.address = 2 * far,
+		.object = object},
+	    {.length = PAGE,
+		.permission = RW,
+		.maximum = RW,
+		.place = VMEM_PLACE_FIXED,
+		.address = 3 * far,
+		.object = shared_object,
+		.flags = VMEM_MAP_SHARED},
+	    {.length = PAGE,
+		.permission = RW,
+		.maximum = RW,
+		.place = VMEM_PLACE_FIXED,
+		.address = 4 * far,
+		.object = child,
+		.offset = PAGES(2),
+		.flags = VMEM_MAP_SHARED},
+	    {.length = PAGE,
+		.permission = VMEM_READ,
+		.maximum = RW,
+		.place = VMEM_PLACE_FIXED,
+		.address = 5 * far},
 	};
 	for (unsigned i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
 		vmem_vaddr_t va;
@@ -369,7 +395,8 @@ static void large_leaf(void **state)
 	const struct vmem_aspace_config config = {.large = true};
 	struct vmem_aspace *as = space_with(&config);
 	struct vmem_translation t;
-	const struct vmem_map what = {.length = 4 * LARGE, .permission = RW, .maximum = VMEM_RWX, .flags = VMEM_MAP_LARGE};
+	const struct vmem_map what = {
+	    .length = 4 * LARGE, .permission = RW, .maximum = VMEM_RWX, .flags = VMEM_MAP_LARGE};
 	vmem_vaddr_t va;
 	(void)state;
 	run(0, as);
@@ -385,7 +412,8 @@ static void large_leaf(void **state)
 	assert_int_equal(stats_of(as).committed, 512);
 	assert_int_equal(stats_of(as).resident, 512);
 	assert_int_equal(get(as, 1, va + 5 * PAGE + 8), 3);
-	assert_int_equal(get(as, 1, va + LARGE), 0); /* read first: the zero page, and then small pages only */
+	assert_int_equal(
+	    get(as, 1, va + LARGE), 0); /* read first: the zero page, and then small pages only */
 	put(as, 1, va + LARGE + PAGE, 4);
 	assert_true(vmem_aspace_translate(as, va + LARGE + PAGE, &t));
 	assert_int_equal(t.level, 0);
@@ -416,7 +444,8 @@ static void large_leaf(void **state)
 	end(as);
 }
 
-/* No block, no node, no table: small pages do. A window that the region does not cover never gets a large leaf. */
+/* No block, no node, no table: small pages do. A window that the region does not cover never gets a large
+ * leaf. */
 static void large_leaf_not_to_be_had(void **state)
 {
 	const struct vmem_aspace_config config = {.large = true};
@@ -468,8 +497,12 @@ static void fixed_frames(void **state)
 	run(1, as);
 	OK(vmem_object_create_contiguous(2 * LARGE, LARGE, 0, VMEM_WRITE_BACK, &object));
 	OK(vmem_object_frame(object, 0, &frame));
-	struct vmem_map what = {.length = 3 * LARGE, .permission = RW, .maximum = VMEM_RWX, .flags = VMEM_MAP_SHARED,
-	    .object = object, .align = LARGE};
+	struct vmem_map what = {.length = 3 * LARGE,
+	    .permission = RW,
+	    .maximum = VMEM_RWX,
+	    .flags = VMEM_MAP_SHARED,
+	    .object = object,
+	    .align = LARGE};
 	OK(vmem_vmar_map(vmem_aspace_root(as), &what, &va));
 	put(as, 0, va + PAGES(3), 5);
 	assert_int_equal(get(as, 1, va + LARGE), 0);
@@ -523,9 +556,21 @@ static void kernel_mode_access(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CORE(zero_page_on_read), CORE(first_write), CORE(write_only), CORE(write_execute), CORE(execute_only),
-	    CORE(refusals), CORE(names), CORE(spurious), CORE(raised_permission), CORE(private_object),
-	    CORE(shared_copy_on_write), CORE(no_memory), CORE(large_leaf), CORE(large_leaf_not_to_be_had), CORE(fixed_frames),
+	    CORE(zero_page_on_read),
+	    CORE(first_write),
+	    CORE(write_only),
+	    CORE(write_execute),
+	    CORE(execute_only),
+	    CORE(refusals),
+	    CORE(names),
+	    CORE(spurious),
+	    CORE(raised_permission),
+	    CORE(private_object),
+	    CORE(shared_copy_on_write),
+	    CORE(no_memory),
+	    CORE(large_leaf),
+	    CORE(large_leaf_not_to_be_had),
+	    CORE(fixed_frames),
 	    CORE(kernel_mode_access),
 	};
 	return cmocka_run_group_tests_name("fault", tests, NULL, NULL);

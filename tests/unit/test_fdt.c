@@ -91,8 +91,8 @@ static uint8_t *finish(struct writer *w, bool strings_last, size_t *out_size)
 	size_t structure = HEADER + RESERVE + (strings_last ? 0 : strings_size);
 	size_t strings = HEADER + RESERVE + (strings_last ? w->structure_size : 0);
 	uint8_t *blob = calloc(1, size);
-	uint32_t header[10] = { 0xd00dfeed, (uint32_t)size, (uint32_t)structure, (uint32_t)strings, HEADER, 17,
-		16, 0, (uint32_t)w->strings_size, (uint32_t)w->structure_size };
+	uint32_t header[10] = {0xd00dfeed, (uint32_t)size, (uint32_t)structure, (uint32_t)strings, HEADER, 17,
+	    16, 0, (uint32_t)w->strings_size, (uint32_t)w->structure_size};
 
 	assert_non_null(blob);
 	for (unsigned i = 0; i < 10; i++) {
@@ -113,24 +113,24 @@ static uint8_t *sample(bool strings_last, size_t *out_size)
 
 	memset(&w, 0, sizeof(w));
 	begin(&w, "");
-	cells(&w, "#address-cells", 1, (const uint32_t[]){ 2 });
-	cells(&w, "#size-cells", 1, (const uint32_t[]){ 2 });
+	cells(&w, "#address-cells", 1, (const uint32_t[]){2});
+	cells(&w, "#size-cells", 1, (const uint32_t[]){2});
 	begin(&w, "memory@80000000");
 	string(&w, "device_type", "memory");
 	add32(&w, 4); /* NOP */
-	cells(&w, "reg", 8, (const uint32_t[]){ 0, 0x80000000, 0, 0x10000000, 2, 0, 1, 0x1000 });
+	cells(&w, "reg", 8, (const uint32_t[]){0, 0x80000000, 0, 0x10000000, 2, 0, 1, 0x1000});
 	end(&w);
 	begin(&w, "chosen");
 	string(&w, "bootargs", "run=bin/program wx");
-	cells(&w, "linux,initrd-start", 2, (const uint32_t[]){ 1, 0x88000000 });
+	cells(&w, "linux,initrd-start", 2, (const uint32_t[]){1, 0x88000000});
 	property(&w, "unended", "abc", 3);
 	end(&w);
 	begin(&w, "soc");
-	cells(&w, "#address-cells", 1, (const uint32_t[]){ 1 });
-	cells(&w, "#size-cells", 1, (const uint32_t[]){ 1 });
+	cells(&w, "#address-cells", 1, (const uint32_t[]){1});
+	cells(&w, "#size-cells", 1, (const uint32_t[]){1});
 	begin(&w, "uart@9000000");
 	property(&w, "compatible", "arm,pl011\0arm,primecell", 24);
-	cells(&w, "reg", 2, (const uint32_t[]){ 0x9000000, 0x1000 });
+	cells(&w, "reg", 2, (const uint32_t[]){0x9000000, 0x1000});
 	end(&w);
 	for (unsigned i = 0; i < FDT_DEPTH_MAX + 3; i++) {
 		begin(&w, "deep");
@@ -204,9 +204,9 @@ static void test_sound(void **state)
 /* Asks everything of every node; answers how many there were. */
 static unsigned walk(const uint8_t *blob, size_t size)
 {
-	static const char *const names[] = { "reg", "compatible", "bootargs", "linux,initrd-start", "none" };
+	static const char *const names[] = {"reg", "compatible", "bootargs", "linux,initrd-start", "none"};
 	struct fdt fdt;
-	struct fdt_node node = { 0 };
+	struct fdt_node node = {0};
 	unsigned nodes = 0;
 	uint64_t a, b;
 
@@ -257,7 +257,7 @@ static void test_cut_short(void **state)
 
 static void test_damaged(void **state)
 {
-	static const uint8_t values[] = { 0, 1, 2, 3, 9, 0x7f, 0x80, 0xff };
+	static const uint8_t values[] = {0, 1, 2, 3, 9, 0x7f, 0x80, 0xff};
 	size_t size;
 	uint8_t *blob = sample(*(const bool *)*state, &size);
 
@@ -295,14 +295,14 @@ int main(void)
 {
 	static bool first = false, last = true;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_prestate(test_sound, &first),
-		cmocka_unit_test_prestate(test_sound, &last),
-		cmocka_unit_test_prestate(test_cut_short, &first),
-		cmocka_unit_test_prestate(test_cut_short, &last),
-		cmocka_unit_test_prestate(test_damaged, &first),
-		cmocka_unit_test_prestate(test_damaged, &last),
-		cmocka_unit_test_prestate(test_refused, &first),
-		cmocka_unit_test_prestate(test_refused, &last),
+	    cmocka_unit_test_prestate(test_sound, &first),
+	    cmocka_unit_test_prestate(test_sound, &last),
+	    cmocka_unit_test_prestate(test_cut_short, &first),
+	    cmocka_unit_test_prestate(test_cut_short, &last),
+	    cmocka_unit_test_prestate(test_damaged, &first),
+	    cmocka_unit_test_prestate(test_damaged, &last),
+	    cmocka_unit_test_prestate(test_refused, &first),
+	    cmocka_unit_test_prestate(test_refused, &last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

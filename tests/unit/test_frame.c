@@ -23,13 +23,13 @@ static void test_ranges(void **state)
 	(void)state;
 	const uint64_t page = VMEM_PAGE_SIZE;
 	const struct vmem_ram ram[] = {
-		{ARENA_PA + 2048 * page, 100 * page},	   /* touches the next */
-		{ARENA_PA + 10 * page + 1, 300 * page},	   /* 11 to 309: ends rounded inward */
-		{ARENA_PA + 2148 * page, 1000 * page},	   /* the largest, with the first: 2048 to 3147 */
-		{ARENA_PA + 4000 * page, 1 * page},	   /* too small for its own record */
-		{ARENA_PA + 5000 * page + 7, page},	   /* holds no whole page */
-		{ARENA_PA + 6000 * page, 0},		   /* empty */
-		{ARENA_PA + 8000 * page, 200 * page},
+	    {ARENA_PA + 2048 * page, 100 * page},   /* touches the next */
+	    {ARENA_PA + 10 * page + 1, 300 * page}, /* 11 to 309: ends rounded inward */
+	    {ARENA_PA + 2148 * page, 1000 * page},  /* the largest, with the first: 2048 to 3147 */
+	    {ARENA_PA + 4000 * page, 1 * page},	    /* too small for its own record */
+	    {ARENA_PA + 5000 * page + 7, page},	    /* holds no whole page */
+	    {ARENA_PA + 6000 * page, 0},	    /* empty */
+	    {ARENA_PA + 8000 * page, 200 * page},
 	};
 	assert_int_equal(arena_start_ranges(ram, 7), VMEM_OK);
 	assert_int_equal(vmem_page_ranges.count, 3);
@@ -184,7 +184,8 @@ static void test_spill(void **state)
 			count++;
 		}
 		for (unsigned i = 1; i < count; i++) {
-			assert_true(i % 16 == 0 || taken[i] == taken[i - 1] + 1); /* a batch is handed out in rising order */
+			assert_true(i % 16 == 0 ||
+				    taken[i] == taken[i - 1] + 1); /* a batch is handed out in rising order */
 		}
 		for (unsigned i = 0; i < count; i++) {
 			vmem_frame_give(taken[order == 0 ? i : order == 1 ? count - 1 - i : i ^ 2]);
@@ -392,17 +393,17 @@ static void test_fail_on_request(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_bad_ranges),
-		cmocka_unit_test(test_single),
-		cmocka_unit_test(test_exhaust),
-		cmocka_unit_test(test_spill),
-		cmocka_unit_test(test_drain_before_no_memory),
-		cmocka_unit_test(test_promise),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_poison),
-		cmocka_unit_test(test_check_finds),
-		cmocka_unit_test(test_fail_on_request),
+	    cmocka_unit_test(test_ranges),
+	    cmocka_unit_test(test_bad_ranges),
+	    cmocka_unit_test(test_single),
+	    cmocka_unit_test(test_exhaust),
+	    cmocka_unit_test(test_spill),
+	    cmocka_unit_test(test_drain_before_no_memory),
+	    cmocka_unit_test(test_promise),
+	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_poison),
+	    cmocka_unit_test(test_check_finds),
+	    cmocka_unit_test(test_fail_on_request),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

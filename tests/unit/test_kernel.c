@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_kernel.c - the kernel's half: K1 to K3, D1 and D2. Each access is one by the hardware in supervisor mode: a fault there is a
- * crash, however spurious.
+ * test_kernel.c - the kernel's half: K1 to K3, D1 and D2. Each access is one by the hardware in supervisor
+ * mode: a fault there is a crash, however spurious.
  */
 #include "core_fixture.h"
 
@@ -57,7 +57,8 @@ static void memory(void **state)
 	ON_ALL(!hardware(cpu, (uintptr_t)a, MACHINE_READ, MACHINE_USER));
 	assert_true(vmem_kernel_is_guard(a + PAGE) && vmem_kernel_is_guard(b + PAGES(4) + 5));
 	assert_false(vmem_kernel_is_guard(a) || vmem_kernel_is_guard(b + PAGES(3)));
-	assert_false(vmem_kernel_is_guard(a + PAGES(1000)) || vmem_kernel_is_guard(NULL) || vmem_kernel_is_guard(&before));
+	assert_false(vmem_kernel_is_guard(a + PAGES(1000)) || vmem_kernel_is_guard(NULL) ||
+		     vmem_kernel_is_guard(&before));
 	assert_int_equal(frames_now().data, before.data + 5);
 	warm();
 	give(a);
@@ -82,8 +83,10 @@ static void stacks(void **state)
 	}
 	for (unsigned i = 0; i < 5; i++) {
 		ON_ALL(k(cpu, stack[i], MACHINE_WRITE) && k(cpu, stack[i] + PAGES(i + 1) - 8, MACHINE_WRITE));
-		ON_ALL(!k(cpu, stack[i] - 8, MACHINE_WRITE) && !k(cpu, stack[i] + PAGES(i + 1), MACHINE_WRITE));
-		assert_true(vmem_kernel_is_guard(stack[i] - 1) && vmem_kernel_is_guard(stack[i] + PAGES(i + 1)));
+		ON_ALL(
+		    !k(cpu, stack[i] - 8, MACHINE_WRITE) && !k(cpu, stack[i] + PAGES(i + 1), MACHINE_WRITE));
+		assert_true(
+		    vmem_kernel_is_guard(stack[i] - 1) && vmem_kernel_is_guard(stack[i] + PAGES(i + 1)));
 	}
 	for (unsigned i = 0; i < 5; i++) {
 		warm();
@@ -114,8 +117,10 @@ static void refusals(void **state)
 	REFUSED(VMEM_ERR_RANGE, vmem_kernel_map(beyond, 1, RW, VMEM_UNCACHED, &at));
 	REFUSED(VMEM_ERR_RANGE, vmem_kernel_map(beyond - 1, 2, RW, VMEM_UNCACHED, &at));
 	REFUSED(VMEM_ERR_RANGE, vmem_kernel_map(d.start, UINT64_MAX, RW, VMEM_UNCACHED, &at));
-	REFUSED(VMEM_ERR_NO_SPACE, vmem_kernel_map(UINT64_C(1) << 34, UINT64_C(1) << 33, RW, VMEM_UNCACHED, &at));
-	REFUSED(VMEM_ERR_CONFLICT, vmem_kernel_map(machine_config()->ram[0].start, PAGE, RW, VMEM_WRITE_BACK, &at));
+	REFUSED(
+	    VMEM_ERR_NO_SPACE, vmem_kernel_map(UINT64_C(1) << 34, UINT64_C(1) << 33, RW, VMEM_UNCACHED, &at));
+	REFUSED(VMEM_ERR_CONFLICT,
+	    vmem_kernel_map(machine_config()->ram[0].start, PAGE, RW, VMEM_WRITE_BACK, &at));
 	char *a = alloc(PAGES(2));
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_protect(a + 1, PAGE, VMEM_READ));
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_protect(a, 1, VMEM_READ));
@@ -192,7 +197,8 @@ static void large_leaves(void **state)
 	assert_int_not_equal(m.perm & MACHINE_PERM_SW, 0);
 	warm();
 	give(a);
-	char *b = device(far + PAGE, 2 * LARGE, RW, VMEM_UNCACHED); /* not congruent to a window: small pages */
+	char *b =
+	    device(far + PAGE, 2 * LARGE, RW, VMEM_UNCACHED); /* not congruent to a window: small pages */
 	assert_true(vmem_aspace_translate(vmem_kernel_aspace(), (uintptr_t)b + LARGE, &t));
 	assert_int_equal((t.physical - (uintptr_t)b - LARGE) & (PAGE - 1), 0);
 	char *huge = device(2 * far, UINT64_C(3) << 30, RW, VMEM_UNCACHED);
@@ -216,7 +222,8 @@ static void protection(void **state)
 	warm();
 	OK(vmem_kernel_protect(a + PAGE, PAGES(2), VMEM_READ));
 	ON_ALL(!k(cpu, a + PAGE, MACHINE_WRITE) && !k(cpu, a + PAGES(2), MACHINE_WRITE));
-	ON_ALL(k(cpu, a, MACHINE_WRITE) && k(cpu, a + PAGES(3), MACHINE_WRITE) && k(cpu, a + PAGE, MACHINE_READ));
+	ON_ALL(k(cpu, a, MACHINE_WRITE) && k(cpu, a + PAGES(3), MACHINE_WRITE) &&
+	       k(cpu, a + PAGE, MACHINE_READ));
 	warm();
 	OK(vmem_kernel_protect(a, PAGES(4), RX));
 	ON_ALL(!k(cpu, a, MACHINE_WRITE) && !k(cpu, a + PAGE, MACHINE_WRITE));
@@ -314,7 +321,8 @@ static void no_kernel_range(void **state)
 	core_start(&options);
 	REFUSED(VMEM_ERR_NO_SPACE, vmem_kernel_alloc(PAGE, &at));
 	REFUSED(VMEM_ERR_NO_SPACE, vmem_kernel_stack_alloc(PAGE, &at));
-	REFUSED(VMEM_ERR_NO_SPACE, vmem_kernel_map(machine_config()->device.start, PAGE, RW, VMEM_UNCACHED, &at));
+	REFUSED(
+	    VMEM_ERR_NO_SPACE, vmem_kernel_map(machine_config()->device.start, PAGE, RW, VMEM_UNCACHED, &at));
 	assert_false(vmem_kernel_is_guard(&options));
 	struct vmem_aspace *as = space();
 	run(0, as);
@@ -326,8 +334,16 @@ static void no_kernel_range(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CORE(memory), CORE(stacks), CORE(refusals), CORE(device_maps), CORE(large_leaves), CORE(protection),
-	    CORE(kernel_code), CORE(shared_by_all_spaces), CORE(introspection), CORE(no_memory),
+	    CORE(memory),
+	    CORE(stacks),
+	    CORE(refusals),
+	    CORE(device_maps),
+	    CORE(large_leaves),
+	    CORE(protection),
+	    CORE(kernel_code),
+	    CORE(shared_by_all_spaces),
+	    CORE(introspection),
+	    CORE(no_memory),
 	    cmocka_unit_test(no_kernel_range),
 	};
 	return cmocka_run_group_tests_name("kernel", tests, NULL, NULL);

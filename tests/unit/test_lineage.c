@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_lineage.c - the reverse map and the family tree of stores (store.h, L1 and L2), and regions with foreign private keys (region.h,
- * R2): what DESIGN.md claims before the records are fixed.
+ * test_lineage.c - the reverse map and the family tree of stores (store.h, L1 and L2), and regions with
+ * foreign private keys (region.h, R2): what DESIGN.md claims before the records are fixed.
  */
 #include "core_fixture.h"
 
@@ -25,7 +25,7 @@ static void note(void *arg, struct region *region, vmem_vaddr_t va)
 
 static struct found translations(struct vmem_object *object, uint64_t page)
 {
-	struct found found = { 0 };
+	struct found found = {0};
 	vmem_paddr_t pa;
 	assert_int_equal(vmem_object_frame(object, page * PAGE, &pa), VMEM_OK);
 	vmem_page_translations(pa_to_page(pa), note, &found);
@@ -51,8 +51,10 @@ static void found_through_snapshots(void **state)
 	run(0, as);
 	uint64_t va = map_object(as, a, 0, 20, RW, VMEM_MAP_SHARED);
 	fill(as, va, 20, 100);
-	struct vmem_object *b = snapshot(a, 5, 10), *c = snapshot(b, 2, 8); /* windows: keys stay, offsets move */
-	uint64_t vb = map_object(bs, b, 0, 10, RW, VMEM_MAP_SHARED), vc = map_object(bs, c, 0, 8, RW, VMEM_MAP_SHARED);
+	struct vmem_object *b = snapshot(a, 5, 10),
+			   *c = snapshot(b, 2, 8); /* windows: keys stay, offsets move */
+	uint64_t vb = map_object(bs, b, 0, 10, RW, VMEM_MAP_SHARED),
+		 vc = map_object(bs, c, 0, 8, RW, VMEM_MAP_SHARED);
 	struct found f = translations(a, 8);
 	assert_int_equal(f.count, 3);
 	assert_true(has(&f, as, va + PAGES(8)) && has(&f, bs, vb + PAGES(3)) && has(&f, bs, vc + PAGES(1)));
@@ -76,7 +78,7 @@ static void found_through_snapshots(void **state)
 static void found_in_private_memory(void **state)
 {
 	struct vmem_aspace *as = space();
-	struct found f = { 0 };
+	struct found f = {0};
 	struct vmem_translation t;
 	(void)state;
 	run(0, as);
@@ -89,16 +91,18 @@ static void found_in_private_memory(void **state)
 	end(as);
 }
 
-/* Whoever of a family dies first, the pages of the others stay findable, and dead nodes stay fewer than live ones. */
+/* Whoever of a family dies first, the pages of the others stay findable, and dead nodes stay fewer than live
+ * ones. */
 static void every_order_of_deaths(void **state)
 {
-	static const uint8_t order[6][4] = { { 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 1, 0, 3, 2 }, { 1, 2, 0, 3 }, { 2, 0, 1, 3 }, { 0, 3, 1, 2 } };
+	static const uint8_t order[6][4] = {
+	    {0, 1, 2, 3}, {3, 2, 1, 0}, {1, 0, 3, 2}, {1, 2, 0, 3}, {2, 0, 1, 3}, {0, 3, 1, 2}};
 	(void)state;
 	for (unsigned n = 0; n < 6; n++) {
 		struct vmem_aspace *as = space();
 		struct vmem_object *o[4];
 		uint64_t va[4];
-		bool alive[4] = { true, true, true, true };
+		bool alive[4] = {true, true, true, true};
 		run(0, as);
 		o[0] = anonymous(4, 0);
 		poke(o[0], 1, 7);
@@ -155,12 +159,13 @@ static void chains_do_not_grow(void **state)
 	release(child);
 }
 
-/* A region that was given other keys than its addresses say shows its pages, is found by key, splits and merges. */
+/* A region that was given other keys than its addresses say shows its pages, is found by key, splits and
+ * merges. */
 static void foreign_keys(void **state)
 {
 	struct vmem_aspace *as = space();
 	(void)state;
-	struct vmem_map mergeable = { .length = PAGES(8), .permission = RW, .maximum = VMEM_RWX };
+	struct vmem_map mergeable = {.length = PAGES(8), .permission = RW, .maximum = VMEM_RWX};
 	vmem_vaddr_t va, next;
 	run(0, as);
 	OK(vmem_vmar_map(vmem_aspace_root(as), &mergeable, &va));
@@ -178,7 +183,7 @@ static void foreign_keys(void **state)
 	assert_int_equal(region_at(as, va + PAGES(5)).key, key + 5);
 	expect(as, va, 8, 50);
 	struct vmem_translation t;
-	struct found f = { 0 };
+	struct found f = {0};
 	assert_true(vmem_aspace_translate(as, va + PAGES(6), &t));
 	vmem_page_translations(pa_to_page(t.physical), note, &f);
 	assert_int_equal(f.count, 1);
@@ -188,7 +193,8 @@ static void foreign_keys(void **state)
 	mergeable.length = PAGES(2);
 	mergeable.place = VMEM_PLACE_FIXED;
 	mergeable.address = va + PAGES(8);
-	OK(vmem_vmar_map(vmem_aspace_root(as), &mergeable, &next)); /* a neighbour with keys of its own does not merge */
+	OK(vmem_vmar_map(
+	    vmem_aspace_root(as), &mergeable, &next)); /* a neighbour with keys of its own does not merge */
 	assert_int_equal(regions(as), 2);
 	put(as, 0, next, 3);
 	expect(as, va, 8, 50);
@@ -205,11 +211,11 @@ static void foreign_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CORE(found_through_snapshots),
-		CORE(found_in_private_memory),
-		CORE(every_order_of_deaths),
-		CORE(chains_do_not_grow),
-		CORE(foreign_keys),
+	    CORE(found_through_snapshots),
+	    CORE(found_in_private_memory),
+	    CORE(every_order_of_deaths),
+	    CORE(chains_do_not_grow),
+	    CORE(foreign_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

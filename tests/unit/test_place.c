@@ -263,11 +263,17 @@ static void test_ends(void **state)
 	assert_int_equal(vmem_span_count_places(&tree, &r, UINT64_MAX), 0);
 	r = (struct place_request){.length = PAGE, .align = PAGE, .limit = UINT64_MAX};
 	assert_int_equal(vmem_span_count_places(&tree, &r, UINT64_MAX), top / PAGE);
+}
 
-	/* strips that are longer than the tree itself */
+/* Strips that are longer than the tree itself; and alignments at the far end. */
+static void test_narrow(void **state)
+{
+	(void)state;
+	struct span_tree tree;
+	uint64_t start, top = 0 - PAGE;
 	for (unsigned side = 0; side < 4; side++) {
 		vmem_span_tree_init(&tree, side & 2 ? 0 : top - PAGE, PAGE);
-		struct place_request wide = { .length = PAGE, .align = PAGE, .limit = UINT64_MAX };
+		struct place_request wide = {.length = PAGE, .align = PAGE, .limit = UINT64_MAX};
 		*(side & 1 ? &wide.pad_before : &wide.pad_after) = 2;
 		assert_false(vmem_span_place(&tree, &wide, &start));
 		assert_int_equal(vmem_span_count_places(&tree, &wide, 9), 0);
@@ -277,8 +283,8 @@ static void test_ends(void **state)
 	/* the last 2^63-aligned start of a gap that ends at 2^64 less a page, when the gap begins above it */
 	struct span s = {.start = UINT64_C(1) << 63, .length = PAGE};
 	vmem_span_insert(&tree, &s);
-	r.align = UINT64_C(1) << 63;
-	r.minimum = PAGE;
+	struct place_request r = {
+	    .length = PAGE, .align = UINT64_C(1) << 63, .minimum = PAGE, .limit = UINT64_MAX};
 	assert_false(vmem_span_place(&tree, &r, &start));
 	r.order = PLACE_HIGHEST;
 	assert_false(vmem_span_place(&tree, &r, &start));
@@ -384,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_oracle),
 	    cmocka_unit_test(test_ends),
+	    cmocka_unit_test(test_narrow),
 	    cmocka_unit_test(test_uniform),
 	    cmocka_unit_test(test_uniform_sees),
 	    cmocka_unit_test(test_generator),

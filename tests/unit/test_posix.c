@@ -426,7 +426,7 @@ static void region_limit(void **state)
 	assert_int_equal(vmem_posix_mprotect(&process, W + PAGE, PAGE, 0), 0); /* a whole region */
 	assert_int_equal(vmem_posix_munmap(&process, W + 5 * PAGE, PAGE), 0);  /* the end of one */
 	absent(W + 5 * PAGE);
-	assert_int_equal(map(W + 5 * PAGE, PAGE, RW, PRIVATE | FIXED, &at), 0);	    /* which grows again */
+	assert_int_equal(map(W + 5 * PAGE, PAGE, RW, PRIVATE | FIXED, &at), 0); /* which grows again */
 	assert_int_equal(vmem_posix_mprotect(&process, W + 3 * PAGE, PAGE, RW), 0); /* three left */
 	assert_int_equal(vmem_posix_munmap(&process, W + 3 * PAGE, PAGE), 0);	    /* four */
 	assert_int_equal(map(0, PAGE, RX, PRIVATE, &at), 0);
