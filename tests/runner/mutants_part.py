@@ -14,6 +14,7 @@ import hosted
 import report
 
 WHAT = "each change that breaks the library is noticed by a test"
+NORMAL = False
 MUTANTS = os.path.join(build.ROOT, "tests", "mutants")
 LEAST = 20
 COPY = os.path.join(build.ROOT, "build", "mutant-tree")
