@@ -222,8 +222,9 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 	if (cuts_large(start, length)) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
-	/* The region keeps its record whole, with its maximum: entries are the truth for a wired mapping's
-	 * permission. */
+	if (length == region->span.length) { /* of a part the entries alone tell: the record stays whole */
+		region->permission = (uint8_t)permission;
+	}
 	struct vmem_batch batch;
 	bool raised = false;
 	vmem_batch_begin(&batch, &kernel_aspace.pmap);
