@@ -152,6 +152,10 @@ static bool resize(const struct op *op, struct object *o)
 	for (unsigned p = pages; p < o->pages; p++) {
 		o->content->value[p] = 0;
 	}
+	for (unsigned i = 0; i < SPACES * PAGES; i++) { /* private copies past the end go too */
+		struct page *page = &world.page[i / PAGES][i % PAGES];
+		page->own &= page->object != o - world.object || page->offset < pages;
+	}
 	bool changed = pages != o->pages;
 	o->pages = pages;
 	return changed;

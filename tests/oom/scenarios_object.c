@@ -171,10 +171,10 @@ static enum answer look(struct sweep *s)
 const struct scenario scenarios_object[] = {
     {"vmem_object_create_anonymous", "one", NULL, create, .effect = EFFECT_NONE},
     {"vmem_object_create_contiguous", "write-back", NULL, contiguous, .effect = EFFECT_NONE},
-    {"vmem_object_create_contiguous", "write-combining, splitting the direct map", NULL, contiguous_odd,
+    {"vmem_object_create_contiguous", "write-combining, leaving the direct map", NULL, contiguous_odd,
 	.effect = EFFECT_NONE},
     {"vmem_object_create_physical", "write-back", hosts_frames, physical, .effect = EFFECT_NONE},
-    {"vmem_object_create_physical", "uncached, splitting the direct map", hosts_frames, physical_odd,
+    {"vmem_object_create_physical", "uncached, leaving the direct map", hosts_frames, physical_odd,
 	.effect = EFFECT_NONE},
     {"vmem_object_snapshot", "the whole, with writable entries", mapped_writable, snapshot,
 	.effect = EFFECT_NONE},

@@ -79,7 +79,7 @@ static void begin(struct sweep *s, const struct scenario *scenario)
 	} else {
 		machine_create(&config);
 		machine_collect(true);
-		machine_boot(1);
+		machine_boot(0);
 		machine_cpu_set(0);
 	}
 	if (scenario->set_up) {
