@@ -2,8 +2,8 @@
 /*
  * core_fixture.c - the library on a software machine, for the tests of the core.
  *
- * The machine collects violations, so that a test fails with the machine's text instead of aborting. A panic of the library without
- * a landing is a failed test too: step() sets one.
+ * The machine collects violations, so that a test fails with the machine's text instead of aborting. A panic
+ * of the library without a landing is a failed test too: step() sets one.
  */
 #include "core_fixture.h"
 
@@ -32,8 +32,10 @@ void core_start(const struct core_options *options)
 	machine_boot(options->linear_level);
 	for (unsigned i = 0; i < config.ram_count; i++) {
 		struct machine_range left = machine_ram_left(i);
-		/* The last pages are for tables that are no business of the library: the boot's, and an empty root of AArch64. */
-		ram[i] = (struct vmem_ram){left.start, left.length - (i + 1 == config.ram_count ? PAGES(8) : 0)};
+		/* The last pages are for tables that are no business of the library: the boot's, and an empty
+		 * root of AArch64. */
+		ram[i] =
+		    (struct vmem_ram){left.start, left.length - (i + 1 == config.ram_count ? PAGES(8) : 0)};
 	}
 	struct machine_range area = machine_kernel_area();
 	const struct vmem_config start = {
@@ -177,7 +179,8 @@ static void mix_space(struct vmem_aspace *aspace)
 		}
 	}
 	if (aspace->root.tree.length != 0) {
-		vmem_pmap_visit(&aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, mix_entry, NULL);
+		vmem_pmap_visit(
+		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, mix_entry, NULL);
 	}
 	struct vmem_aspace_stats stats = stats_of(aspace);
 	const uint64_t words[] = {stats.regions, stats.mapped, stats.resident, stats.committed, stats.tables};
@@ -459,7 +462,8 @@ struct core_cost cost(void)
 		then = (struct machine_counters){0}; /* the counters were cleared */
 	}
 	struct core_cost spent = {
-	    .flushes = now.flush_page + now.flush_page_tables + now.flush_global + now.flush_space + now.flush_all -
+	    .flushes = now.flush_page + now.flush_page_tables + now.flush_global + now.flush_space +
+		       now.flush_all -
 		       (then.flush_page + then.flush_page_tables + then.flush_global + then.flush_space +
 			   then.flush_all),
 	    .idle = now.idle - then.idle,

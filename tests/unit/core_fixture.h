@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core_fixture.h - what the tests of the core share: the library on a software machine, CPUs that run programs, and a step that has
- * everything checked against everything.
+ * core_fixture.h - what the tests of the core share: the library on a software machine, CPUs that run
+ * programs, and a step that has everything checked against everything.
  *
- * A test maps, lets CPUs access, and calls step() after each operation. step() fails the test on any disagreement inside the library
- * (vmem_check) and on anything that the machine's manual forbids (machine_audit, machine_check).
+ * A test maps, lets CPUs access, and calls step() after each operation. step() fails the test on any
+ * disagreement inside the library (vmem_check) and on anything that the machine's manual forbids
+ * (machine_audit, machine_check).
  */
 #ifndef CORE_FIXTURE_H
 #define CORE_FIXTURE_H
@@ -29,7 +30,7 @@
 #include "machine.h"
 
 #define PAGE VMEM_PAGE_SIZE
-#define PAGES(n) ((uint64_t)(n) * VMEM_PAGE_SIZE)
+#define PAGES(n) ((uint64_t)(n)*VMEM_PAGE_SIZE)
 #define LARGE (UINT64_C(1) << 21)
 #define RW (VMEM_READ | VMEM_WRITE)
 #define RX (VMEM_READ | VMEM_EXEC)
@@ -74,8 +75,8 @@ uint64_t core_state(void);
 		step();                                                                                      \
 	} while (0)
 /*
- * Lets the first, second, ... allocation of the call fail until it succeeds: each failure is NO_MEMORY and changes nothing.
- * At least `least` must fail.
+ * Lets the first, second, ... allocation of the call fail until it succeeds: each failure is NO_MEMORY and
+ * changes nothing. At least `least` must fail.
  */
 #define SWEEP(least, call)                                                                                   \
 	do {                                                                                                 \
@@ -96,7 +97,8 @@ uint64_t core_state(void);
 		assert_true(n_ > (least));                                                                   \
 		step();                                                                                      \
 	} while (0)
-/* The statement panics with a rule that contains `text`. The library is not to be used for more than that afterwards. */
+/* The statement panics with a rule that contains `text`. The library is not to be used for more than that
+ * afterwards. */
 #define PANICS(text, statement)                                                                              \
 	do {                                                                                                 \
 		jmp_buf landing_;                                                                            \
@@ -129,7 +131,8 @@ uint64_t regions(struct vmem_aspace *aspace);
 struct vmem_region_info region_at(struct vmem_aspace *aspace, uint64_t address);
 struct vmem_aspace_stats stats_of(struct vmem_aspace *aspace);
 
-/* Accesses of a program on a CPU that runs `aspace`, its faults resolved; the answer is why one was refused. */
+/* Accesses of a program on a CPU that runs `aspace`, its faults resolved; the answer is why one was refused.
+ */
 enum vmem_fault_result try_access(
     struct vmem_aspace *aspace, unsigned cpu, uint64_t va, enum machine_access_kind kind, uint64_t *value);
 uint64_t get(struct vmem_aspace *aspace, unsigned cpu, uint64_t va);

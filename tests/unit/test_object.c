@@ -18,8 +18,8 @@ static void creation(void **state)
 	SWEEP(0, vmem_object_create_anonymous(PAGE + 1, 0, &o));
 	assert_int_equal(vmem_object_size(o), PAGES(2));
 	struct vmem_object_info info = info_of(o);
-	assert_true(info.size == PAGES(2) && info.resident == 0 && info.shared == 0 && info.mappings == 0 && info.references == 1 &&
-		    info.flags == 0 && info.cache == VMEM_WRITE_BACK);
+	assert_true(info.size == PAGES(2) && info.resident == 0 && info.shared == 0 && info.mappings == 0 &&
+		    info.references == 1 && info.flags == 0 && info.cache == VMEM_WRITE_BACK);
 	assert_int_equal(vmem_object_frame(o, 0, &frame), VMEM_ERR_NOT_FOUND);
 	assert_int_equal(vmem_object_frame(o, PAGES(2), &frame), VMEM_ERR_RANGE);
 	vmem_object_hold(o);
@@ -76,7 +76,8 @@ static void zero_in_parts(void **state)
 {
 	static const struct {
 		uint64_t offset, length;
-	} parts[] = {{0, 1}, {4095, 2}, {4096, 4096}, {100, 8192}, {1, 4095}, {0, 16384}, {12288, 100}, {5000, 20}, {16384, 0}};
+	} parts[] = {{0, 1}, {4095, 2}, {4096, 4096}, {100, 8192}, {1, 4095}, {0, 16384}, {12288, 100},
+	    {5000, 20}, {16384, 0}};
 	struct vmem_object *o = anonymous(4, 0);
 	uint8_t in[16384], out[16384];
 	(void)state;
@@ -165,7 +166,8 @@ static void slices(void **state)
 	assert_int_equal(peek(s, 2), 44);
 	poke(o, 3, 33);
 	assert_int_equal(peek(inner, 0), 33);
-	struct vmem_object *child = snapshot(s, 1, 6); /* past the slice's end reads zero, whatever the store has there */
+	struct vmem_object *child =
+	    snapshot(s, 1, 6); /* past the slice's end reads zero, whatever the store has there */
 	poke(o, 6, 66);
 	poke(o, 3, 1);
 	assert_int_equal(peek(child, 0), 33);
@@ -226,7 +228,8 @@ static void windows(void **state)
 	release(o);
 }
 
-/* With mappings: what is cut off is gone from the hardware at once, and from private copies too (contract 2.3). */
+/* With mappings: what is cut off is gone from the hardware at once, and from private copies too
+ * (contract 2.3). */
 static void resize(void **state)
 {
 	struct vmem_aspace *as = space(), *bs = space();
@@ -239,7 +242,8 @@ static void resize(void **state)
 	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_resize(fixed, PAGE));
 	REFUSED(VMEM_ERR_INVALID, vmem_object_resize(o, 0));
 	REFUSED(VMEM_ERR_RANGE, vmem_object_resize(o, UINT64_MAX));
-	uint64_t a = map_object(as, o, 0, 20, RW, VMEM_MAP_SHARED), b = map_object(bs, o, 5, 15, VMEM_READ, VMEM_MAP_SHARED);
+	uint64_t a = map_object(as, o, 0, 20, RW, VMEM_MAP_SHARED),
+		 b = map_object(bs, o, 5, 15, VMEM_READ, VMEM_MAP_SHARED);
 	uint64_t private = map_object(as, o, 4, 16, RW, 0);
 	fill(as, a, 20, 1);
 	put(as, 0, private + PAGES(2), 77);
@@ -305,9 +309,11 @@ static void contiguous(void **state)
 	REFUSED(VMEM_ERR_INVALID, vmem_object_create_contiguous(PAGE, 3, 0, VMEM_WRITE_BACK, &o));
 	REFUSED(VMEM_ERR_INVALID, vmem_object_create_contiguous(PAGE, 0, 0, VMEM_CACHE_COUNT, &o));
 	REFUSED(VMEM_ERR_RANGE, vmem_object_create_contiguous(UINT64_MAX, 0, 0, VMEM_WRITE_BACK, &o));
-	REFUSED(VMEM_ERR_NO_MEMORY, vmem_object_create_contiguous(UINT64_C(1) << 32, 0, 0, VMEM_WRITE_BACK, &o));
+	REFUSED(
+	    VMEM_ERR_NO_MEMORY, vmem_object_create_contiguous(UINT64_C(1) << 32, 0, 0, VMEM_WRITE_BACK, &o));
 	REFUSED(VMEM_ERR_NO_MEMORY, vmem_object_create_contiguous(PAGE, 0, PAGE, VMEM_WRITE_BACK, &o));
-	SWEEP(1, vmem_object_create_contiguous(PAGES(5), PAGES(64), low.start + PAGES(200), VMEM_WRITE_BACK, &o));
+	SWEEP(1,
+	    vmem_object_create_contiguous(PAGES(5), PAGES(64), low.start + PAGES(200), VMEM_WRITE_BACK, &o));
 	OK(vmem_object_frame(o, 0, &frame));
 	OK(vmem_object_frame(o, PAGES(4) + 9, &next));
 	assert_int_equal(frame & (PAGES(64) - 1), 0);
@@ -346,7 +352,8 @@ static void odd_attributes(void **state)
 	OK(vmem_frame_alloc(&request, &frame));
 	const uint64_t linear = machine_linear(frame);
 	OK(vmem_object_create_physical(frame, PAGES(2), VMEM_WRITE_COMBINING, &a));
-	OK(vmem_object_create_physical(frame, PAGES(4), VMEM_WRITE_COMBINING, &b)); /* a part is out already */
+	OK(vmem_object_create_physical(
+	    frame, PAGES(4), VMEM_WRITE_COMBINING, &b)); /* a part is out already */
 	OK(vmem_object_create_physical(frame + PAGE, PAGE, VMEM_WRITE_COMBINING, &c));
 	REFUSED(VMEM_ERR_CONFLICT, vmem_object_create_physical(frame, PAGE, VMEM_WRITE_BACK, &o));
 	REFUSED(VMEM_ERR_CONFLICT, vmem_object_create_physical(frame + PAGES(3), PAGE, VMEM_UNCACHED, &o));
@@ -365,7 +372,8 @@ static void odd_attributes(void **state)
 	release(a);
 	assert_true(machine_translate(1, linear, &t));
 	assert_false(machine_translate(1, linear + PAGE, &t));
-	OK(vmem_object_create_physical(frame + PAGES(2), PAGES(2), VMEM_WRITE_BACK, &a)); /* free for another attribute */
+	OK(vmem_object_create_physical(
+	    frame + PAGES(2), PAGES(2), VMEM_WRITE_BACK, &a)); /* free for another attribute */
 	release(c);
 	release(a);
 	for (unsigned i = 0; i < 4; i++) {
@@ -389,8 +397,10 @@ static void physical(void **state)
 	REFUSED(VMEM_ERR_INVALID, vmem_object_create_physical(d.start, PAGE, VMEM_CACHE_COUNT, &o));
 	REFUSED(VMEM_ERR_RANGE, vmem_object_create_physical(beyond, PAGE, VMEM_UNCACHED, &o));
 	REFUSED(VMEM_ERR_RANGE, vmem_object_create_physical(beyond - PAGE, PAGES(2), VMEM_UNCACHED, &o));
-	REFUSED(VMEM_ERR_CONFLICT, vmem_object_create_physical(ram.start - PAGE, PAGES(2), VMEM_WRITE_COMBINING, &o));
-	REFUSED(VMEM_ERR_CONFLICT, vmem_object_create_physical(ram.start - PAGE, PAGES(2), VMEM_WRITE_BACK, &o));
+	REFUSED(VMEM_ERR_CONFLICT,
+	    vmem_object_create_physical(ram.start - PAGE, PAGES(2), VMEM_WRITE_COMBINING, &o));
+	REFUSED(
+	    VMEM_ERR_CONFLICT, vmem_object_create_physical(ram.start - PAGE, PAGES(2), VMEM_WRITE_BACK, &o));
 	SWEEP(0, vmem_object_create_physical(d.start, PAGES(3), VMEM_UNCACHED, &o));
 	assert_int_equal(info_of(o).cache, VMEM_UNCACHED);
 	assert_int_equal(info_of(o).resident, 3);
@@ -402,8 +412,17 @@ static void physical(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CORE(creation), CORE(bytes), CORE(zero_in_parts), CORE(commit), CORE(slices), CORE(windows), CORE(resize),
-	    CORE(decommit_mapped), CORE(contiguous), CORE(odd_attributes), CORE(physical),
+	    CORE(creation),
+	    CORE(bytes),
+	    CORE(zero_in_parts),
+	    CORE(commit),
+	    CORE(slices),
+	    CORE(windows),
+	    CORE(resize),
+	    CORE(decommit_mapped),
+	    CORE(contiguous),
+	    CORE(odd_attributes),
+	    CORE(physical),
 	};
 	return cmocka_run_group_tests_name("object", tests, NULL, NULL);
 }

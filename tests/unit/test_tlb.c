@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tlb.c - T1 to T5, and what flushing may cost. Before each operation every CPU caches all that it may (warm); after it a
- * translation that should have gone is found by step(), a frame that went too early when it is freed.
+ * test_tlb.c - T1 to T5, and what flushing may cost. Before each operation every CPU caches all that it may
+ * (warm); after it a translation that should have gone is found by step(), a frame that went too early when
+ * it is freed.
  */
 #include "core_fixture.h"
 
@@ -50,7 +51,8 @@ static void revoking(void **state)
 	(void)map_at(as, va + PAGES(3), 1, RW);
 	assert_int_equal(get(as, 2, va + PAGES(3)), 0);
 	struct core_cost spent = cost();
-	assert_true(core_isa() == MACHINE_RISCV || spent.idle == 0); /* there grants are fenced: see granting() */
+	assert_true(
+	    core_isa() == MACHINE_RISCV || spent.idle == 0); /* there grants are fenced: see granting() */
 	assert_int_equal(spent.breaks_idle, 0);
 	warm();
 	unmap(as, va, 64); /* with the table */
@@ -74,7 +76,8 @@ static void nothing_owed(void **state)
 	end(as);
 }
 
-/* Granting: no flush but, where invalid entries may be cached, one per fault (and one more for a new table). */
+/* Granting: no flush but, where invalid entries may be cached, one per fault (and one more for a new table).
+ */
 static void granting(void **state)
 {
 	(void)state;
@@ -91,7 +94,8 @@ static void granting(void **state)
 	end(as);
 }
 
-/* Copy on write: the shared entry goes from all CPUs before the copy is made. AArch64: broken exactly where it is owed. */
+/* Copy on write: the shared entry goes from all CPUs before the copy is made. AArch64: broken exactly where
+ * it is owed. */
 static void copy_on_write(void **state)
 {
 	struct vmem_object *o = anonymous(16, 0), *child;
@@ -133,7 +137,8 @@ static void copy_on_write(void **state)
 	end(as);
 }
 
-/* T4: a CPU that has left the space still has its translations, under the id; they are gone when it comes back. */
+/* T4: a CPU that has left the space still has its translations, under the id; they are gone when it comes
+ * back. */
 static void switched_away(void **state)
 {
 	struct vmem_aspace *other;
@@ -269,8 +274,15 @@ static void other_models(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(other_models), CORE(revoking), CORE(nothing_owed), CORE(granting), CORE(copy_on_write), CORE(switched_away), CORE(ids_run_out),
-	    cmocka_unit_test(no_ids), cmocka_unit_test(too_few_ids),
+	    cmocka_unit_test(other_models),
+	    CORE(revoking),
+	    CORE(nothing_owed),
+	    CORE(granting),
+	    CORE(copy_on_write),
+	    CORE(switched_away),
+	    CORE(ids_run_out),
+	    cmocka_unit_test(no_ids),
+	    cmocka_unit_test(too_few_ids),
 	};
 	return cmocka_run_group_tests_name("tlb", tests, NULL, NULL);
 }
