@@ -137,17 +137,20 @@ static inline void harvest(arch_pte_t entry, unsigned level)
 	_Static_assert(PAGE_F_DIRTY == LEAF_DIRTY >> PAGE_F_MARKS_SHIFT &&
 			   PAGE_F_ACCESSED == LEAF_ACCESSED >> PAGE_F_MARKS_SHIFT,
 	    "marks of a page are those of a leaf, shifted");
+	_Static_assert(PAGE_F_DIRTY == PAGE_F_ACCESSED << 1, "of the two marks dirty is the upper one");
 	uint8_t marks = (uint8_t)(arch_pte_marks(entry) >> PAGE_F_MARKS_SHIFT);
 	struct vmem_page *page = marks ? pa_to_page(arch_pte_pa(entry, level)) : NULL;
 	if (!page) {
 		return;
 	}
 	/* what was stored is not in step with instruction fetch */
-	uint8_t keep = (uint8_t)~(marks & PAGE_F_DIRTY ? PAGE_F_EXEC_SYNCED : 0);
+	uint8_t keep = (uint8_t)~(marks / PAGE_F_DIRTY * PAGE_F_EXEC_SYNCED);
 	page->flags = (uint8_t)((page->flags & keep) | marks);
-	for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
-		page++;
-		page->flags = (uint8_t)((page->flags & keep) | marks);
+	if (__builtin_expect(level > 0, 0)) {
+		for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
+			page++;
+			page->flags = (uint8_t)((page->flags & keep) | marks);
+		}
 	}
 }
 

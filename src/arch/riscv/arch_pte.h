@@ -139,8 +139,8 @@ static inline uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)
 
 static inline uint32_t arch_pte_marks(arch_pte_t e)
 {
-	return ((e & PTE_A) != 0 ? (uint32_t)LEAF_ACCESSED : 0) |
-	       ((e & PTE_D) != 0 ? (uint32_t)LEAF_DIRTY : 0);
+	_Static_assert(PTE_A >> 1 == LEAF_ACCESSED && PTE_D >> 1 == LEAF_DIRTY, "marks are A and D, shifted");
+	return (uint32_t)(e >> 1) & (LEAF_ACCESSED | LEAF_DIRTY);
 }
 
 static inline arch_pte_t arch_pte_restrict(arch_pte_t e, unsigned level, uint32_t keep)
