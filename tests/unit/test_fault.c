@@ -319,6 +319,32 @@ static void shared_copy_on_write(void **state)
 	end(b);
 }
 
+/* The first, second, ... allocation of the first fault on a mapping fails, until none does. */
+static void sweep_fault(struct vmem_aspace *as, const struct vmem_map *map)
+{
+	vmem_vaddr_t va;
+	uint64_t n = 1;
+	unsigned access = map->permission & VMEM_WRITE ? VMEM_WRITE : VMEM_READ;
+	OK(vmem_vmar_map(vmem_aspace_root(as), map, &va));
+	for (;; n++) {
+		struct vmem_aspace_stats before = stats_of(as);
+		machine_fail_at(n);
+		machine_operation();
+		enum vmem_fault_result result = vmem_fault(as, va, access);
+		machine_fail_at(0);
+		step();
+		if (result == VMEM_FAULT_RESOLVED) {
+			break;
+		}
+		assert_int_equal(result, VMEM_FAULT_NO_MEMORY);
+		assert_int_equal(stats_of(as).tables, before.tables);
+		assert_int_equal(stats_of(as).resident, before.resident);
+		assert_int_equal(stats_of(as).committed, before.committed);
+	}
+	assert_true(n >= 3); /* two tables at least */
+	unmap(as, va, 1);
+}
+
 /* Each allocation of each kind of fault fails once: the answer is NO_MEMORY, nothing has changed but an
  * object's zeroes (F3, F4). */
 static void no_memory(void **state)
@@ -331,57 +357,19 @@ static void no_memory(void **state)
 	poke(shared_object, 0, 2);
 	struct vmem_object *child = snapshot(shared_object, 0, 4);
 	const uint64_t far = UINT64_C(1) << 33;
-	const struct vmem_map maps[] = {
-	    {.length = PAGE, .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = far},
-	    {.length = PAGE,
-		.permission = RW,
-		.maximum = RW,
-		.place = VMEM_PLACE_FIXED,
-		.address = 2 * far,
-		.object = object},
-	    {.length = PAGE,
-		.permission = RW,
-		.maximum = RW,
-		.place = VMEM_PLACE_FIXED,
-		.address = 3 * far,
-		.object = shared_object,
-		.flags = VMEM_MAP_SHARED},
-	    {.length = PAGE,
-		.permission = RW,
-		.maximum = RW,
-		.place = VMEM_PLACE_FIXED,
-		.address = 4 * far,
-		.object = child,
-		.offset = PAGES(2),
-		.flags = VMEM_MAP_SHARED},
-	    {.length = PAGE,
-		.permission = VMEM_READ,
-		.maximum = RW,
-		.place = VMEM_PLACE_FIXED,
-		.address = 5 * far},
-	};
+	const struct vmem_map any = {
+	    .length = PAGE, .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = far};
+	struct vmem_map maps[] = {any, any, any, any, any};
+	maps[1].object = object;
+	maps[2].object = shared_object;
+	maps[2].flags = VMEM_MAP_SHARED;
+	maps[3].object = child;
+	maps[3].offset = PAGES(2);
+	maps[3].flags = VMEM_MAP_SHARED;
+	maps[4].permission = VMEM_READ;
 	for (unsigned i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-		vmem_vaddr_t va;
-		uint64_t n = 1;
-		unsigned access = maps[i].permission & VMEM_WRITE ? VMEM_WRITE : VMEM_READ;
-		OK(vmem_vmar_map(vmem_aspace_root(as), &maps[i], &va));
-		for (;; n++) {
-			struct vmem_aspace_stats before = stats_of(as);
-			machine_fail_at(n);
-			machine_operation();
-			enum vmem_fault_result result = vmem_fault(as, va, access);
-			machine_fail_at(0);
-			step();
-			if (result == VMEM_FAULT_RESOLVED) {
-				break;
-			}
-			assert_int_equal(result, VMEM_FAULT_NO_MEMORY);
-			assert_int_equal(stats_of(as).tables, before.tables);
-			assert_int_equal(stats_of(as).resident, before.resident);
-			assert_int_equal(stats_of(as).committed, before.committed);
-		}
-		assert_true(n >= 3); /* two tables at least */
-		unmap(as, va, 1);
+		maps[i].address = (i + 1) * far;
+		sweep_fault(as, &maps[i]);
 	}
 	assert_int_equal(peek(shared_object, 0), 2);
 	release(child);
