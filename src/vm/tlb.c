@@ -23,7 +23,8 @@ static struct {
 	uint64_t rollovers;
 	struct {
 		struct vmem_pmap *active;
-		bool owes_flush; /* of everything, before it uses an id of this generation (T5) */
+		uint64_t carried; /* the id it was running under when this generation began; 0: none */
+		bool owes_flush;  /* of everything, before it uses an id of this generation (T5) */
 	} cpu[VMEM_MAX_CPUS];
 } tlb;
 
@@ -52,6 +53,7 @@ void vmem_asid_init(unsigned ids)
 	tlb.rollovers = 0;
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
 		tlb.cpu[i].active = NULL;
+		tlb.cpu[i].carried = 0;
 		tlb.cpu[i].owes_flush = false;
 	}
 }
@@ -66,10 +68,12 @@ static inline uint32_t hardware_id(const struct vmem_pmap *pmap)
 	return (uint32_t)(pmap->asid & ASID_ID_MASK);
 }
 
-static bool id_in_use(uint64_t asid)
+/* Whether a pmap brought the id with it into this generation. It may not run now, and will again under that
+ * id (T5). */
+static bool is_carried(uint64_t id)
 {
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		if (tlb.cpu[i].active && tlb.cpu[i].active->asid == asid) {
+		if (tlb.cpu[i].carried == id) {
 			return true;
 		}
 	}
@@ -84,8 +88,10 @@ static void new_generation(void)
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
 		struct vmem_pmap *active = tlb.cpu[i].active;
 		tlb.cpu[i].owes_flush = true;
+		tlb.cpu[i].carried = 0;
 		if (active) {
 			active->asid = tlb.generation | hardware_id(active);
+			tlb.cpu[i].carried = hardware_id(active);
 		}
 	}
 }
@@ -99,9 +105,9 @@ static void assign_id(struct vmem_pmap *pmap)
 		if (tlb.next > tlb.last) {
 			new_generation();
 		}
-		uint64_t asid = tlb.generation | tlb.next++;
-		if (!id_in_use(asid)) {
-			pmap->asid = asid;
+		uint64_t id = tlb.next++;
+		if (!is_carried(id)) {
+			pmap->asid = tlb.generation | id;
 			return;
 		}
 	}

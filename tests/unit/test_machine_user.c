@@ -98,6 +98,66 @@ static void live(void)
 	audit_all();
 }
 
+/* A CPU meets absence where another then maps, and runs another space while its old one shrinks. */
+static void live_apart(void)
+{
+	struct vmem_aspace *a = new_space(), *b = new_space();
+	struct vmem_vmar *root = vmem_aspace_root(a);
+	vmem_vaddr_t va = map(a, 4 * VMEM_PAGE_SIZE, VMEM_READ | VMEM_WRITE);
+	uint64_t value;
+	machine_cpu_set(1);
+	vmem_aspace_activate(a);
+	assert_false(user_peek(1, va, &value));
+	machine_cpu_set(0);
+	assert_int_equal(user_store(a, va, 5), VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_store(a, va + VMEM_PAGE_SIZE, 6), VMEM_FAULT_RESOLVED);
+	machine_cpu_set(1);
+	assert_int_equal(user_load(a, va, &value), VMEM_FAULT_RESOLVED);
+	assert_true(value == 5);
+	vmem_aspace_activate(b);
+	machine_cpu_set(0);
+	machine_operation();
+	assert_int_equal(vmem_vmar_unmap(root, va, VMEM_PAGE_SIZE), VMEM_OK);
+	audit_all();
+	machine_cpu_set(1);
+	assert_int_equal(user_load(a, va, &value), VMEM_FAULT_NO_REGION);
+	assert_int_equal(user_load(a, va + VMEM_PAGE_SIZE, &value), VMEM_FAULT_RESOLVED);
+	assert_true(value == 6);
+}
+
+/* Each in a leaf table of its own; four of them in one table above. */
+static vmem_vaddr_t far_apart(uint64_t i)
+{
+	return ((i / 4 + 1) << 32) + (i << 22);
+}
+
+/* Pages so far apart that each has tables of its own, which go with it. */
+static void live_sparsely(void)
+{
+	struct vmem_aspace *a = new_space();
+	struct vmem_vmar *root = vmem_aspace_root(a);
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint64_t i = 1; i <= 8; i++) {
+			vmem_vaddr_t va = far_apart(i), start;
+			struct vmem_map request = {.length = 4 * VMEM_PAGE_SIZE,
+			    .place = VMEM_PLACE_FIXED,
+			    .address = va,
+			    .permission = VMEM_READ | VMEM_WRITE,
+			    .maximum = VMEM_RWX};
+			assert_int_equal(vmem_vmar_map(root, &request, &start), VMEM_OK);
+			machine_cpu_set(i % 2 == 0 ? 0 : 3);
+			assert_int_equal(user_store(a, va, round), VMEM_FAULT_RESOLVED);
+		}
+		machine_fill(0);
+		machine_fill(3);
+		for (uint64_t i = 8; i >= 1; i--) {
+			machine_operation();
+			assert_int_equal(vmem_vmar_unmap(root, far_apart(i), 4 * VMEM_PAGE_SIZE), VMEM_OK);
+			audit_all();
+		}
+	}
+}
+
 static void live_on(unsigned levels, unsigned ids, uint32_t without, bool speculates)
 {
 	struct machine_config config = host_default();
@@ -110,6 +170,8 @@ static void live_on(unsigned levels, unsigned ids, uint32_t without, bool specul
 	}
 	host_start(&config);
 	live();
+	live_apart();
+	live_sparsely();
 	host_stop();
 }
 
@@ -199,6 +261,120 @@ static void test_kernel_memory(void **state)
 	host_stop();
 }
 
+/* Kernel memory that is cached under the id of a space that does not run while it goes. */
+static void test_kernel_memory_and_ids(void **state)
+{
+	void *first, *second;
+	uint64_t value;
+	(void)state;
+	host_start(NULL);
+	struct vmem_aspace *a = new_space(), *b = new_space();
+	vmem_aspace_activate(a);
+	assert_int_equal(vmem_kernel_alloc(VMEM_PAGE_SIZE, &first), VMEM_OK);
+	assert_int_equal(vmem_kernel_alloc(VMEM_PAGE_SIZE, &second), VMEM_OK);
+	for (unsigned i = 0; i < MACHINE_CPUS; i++) {
+		machine_cpu_set(i);
+		vmem_aspace_activate(a);
+		assert_true(kernel_load(first, &value) && kernel_load(second, &value));
+		vmem_aspace_activate(b);
+		assert_true(kernel_load(first, &value) && kernel_load(second, &value));
+	}
+	machine_cpu_set(1);
+	machine_operation();
+	vmem_kernel_free(first); /* its table stays */
+	audit_all();
+	machine_operation();
+	vmem_kernel_free(second); /* and goes */
+	audit_all();
+	for (unsigned i = 0; i < MACHINE_CPUS; i++) {
+		machine_cpu_set(i);
+		vmem_aspace_activate(a);
+		assert_false(kernel_load(first, &value) || kernel_load(second, &value));
+	}
+	host_stop();
+}
+
+/* More spaces than ids: some live on, and run now on this CPU, now on that, while others come and go. */
+static void test_ids_run_out(void **state)
+{
+	static const unsigned bits[] = {[MACHINE_X86_64] = 12, [MACHINE_AARCH64] = 8, [MACHINE_RISCV] = 4};
+	struct machine_config config = host_default();
+	struct vmem_aspace *old[6];
+	vmem_vaddr_t va[6];
+	uint64_t value;
+	(void)state;
+	config.asid_bits = bits[config.isa];
+	host_start(&config);
+	for (unsigned i = 0; i < 6; i++) {
+		old[i] = new_space();
+		va[i] = map(old[i], VMEM_PAGE_SIZE, VMEM_READ | VMEM_WRITE);
+		assert_int_equal(user_store(old[i], va[i], i), VMEM_FAULT_RESOLVED);
+	}
+	for (unsigned round = 0; round < (2u << config.asid_bits) + 20; round++) {
+		struct vmem_aspace *brief = new_space();
+		vmem_vaddr_t at = map(brief, VMEM_PAGE_SIZE, VMEM_READ | VMEM_WRITE);
+		machine_cpu_set(round % 4);
+		assert_int_equal(user_store(brief, at, round), VMEM_FAULT_RESOLVED);
+		assert_int_equal(user_load(old[round % 6], va[round % 6], &value), VMEM_FAULT_RESOLVED);
+		assert_true(value == round % 6);
+		machine_operation();
+		vmem_aspace_destroy(brief);
+	}
+	struct vmem_aspace_stats stats;
+	vmem_aspace_stats(old[0], &stats);
+	assert_true(stats.rollovers >= 2);
+	audit_all();
+	host_stop();
+}
+
+/* The wider ids are really wide. */
+static void test_many_ids(void **state)
+{
+	(void)state;
+	host_start(NULL);
+	for (unsigned i = 0; i < 300; i++) {
+		struct vmem_aspace *aspace = new_space();
+		vmem_vaddr_t at = map(aspace, VMEM_PAGE_SIZE, VMEM_READ | VMEM_WRITE);
+		assert_int_equal(user_store(aspace, at, i), VMEM_FAULT_RESOLVED);
+	}
+	assert_true(machine_asid(0) >= 300);
+	audit_all();
+	host_stop();
+}
+
+/* What the CPU makes of each cache attribute: the library sets the registers that say what an index means. */
+static void test_attributes(void **state)
+{
+	static const enum machine_type wanted[] = {[VMEM_WRITE_BACK] = MACHINE_WB,
+	    [VMEM_WRITE_THROUGH] = MACHINE_WT,
+	    [VMEM_WRITE_COMBINING] = MACHINE_WC,
+	    [VMEM_UNCACHED] = MACHINE_UC};
+	(void)state;
+	host_start(NULL);
+	struct machine_range device = machine_config()->device;
+	for (unsigned i = 0; i < VMEM_CACHE_COUNT; i++) {
+		void *address;
+		uint64_t value;
+		struct machine_translation t;
+		enum machine_type type = wanted[i];
+		if (machine_config()->isa ==
+		    MACHINE_RISCV) { /* no write-through; and devices are uncached of themselves */
+			type = i == VMEM_WRITE_THROUGH ? MACHINE_WC
+			       : i == VMEM_WRITE_BACK  ? MACHINE_UC
+						       : type;
+		}
+		assert_int_equal(vmem_kernel_map(device.start + i * VMEM_PAGE_SIZE, 8, VMEM_READ | VMEM_WRITE,
+				     (vmem_cache_t)i, &address),
+		    VMEM_OK);
+		assert_true(kernel_store(address, i) && kernel_load(address, &value) && value == i);
+		assert_true(machine_translate(0, (uint64_t)(uintptr_t)address, &t));
+		assert_int_equal(t.type, type);
+		assert_true(t.pa == device.start + i * VMEM_PAGE_SIZE);
+	}
+	audit_all();
+	host_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +383,10 @@ int main(void)
 	    cmocka_unit_test(test_execution),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_kernel_memory),
+	    cmocka_unit_test(test_kernel_memory_and_ids),
+	    cmocka_unit_test(test_ids_run_out),
+	    cmocka_unit_test(test_many_ids),
+	    cmocka_unit_test(test_attributes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
