@@ -332,11 +332,13 @@ static void remove_run(struct vmem_pmap *pmap, const struct run *run, struct vme
 {
 	unsigned removed = 0, first = 0, last = 0;
 	struct vmem_page *table = table_of(run->slot);
-	for (unsigned i = 0; i < run->count; i++) {
-		arch_pte_t entry = pte_load(&run->slot[i]);
+	arch_pte_t *slot = run->slot; /* locals: stores to entries could alias the run's fields */
+	const unsigned count = run->count, level = run->level;
+	for (unsigned i = 0; i < count; i++) {
+		arch_pte_t entry = pte_load(&slot[i]);
 		if (entry != 0) {
-			entry = pte_swap(&run->slot[i], 0);
-			harvest(entry, run->level);
+			entry = pte_swap(&slot[i], 0);
+			harvest(entry, level);
 			first = removed == 0 ? i : first;
 			last = i;
 			removed++;
