@@ -168,9 +168,24 @@ static void mix_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t ent
 	mix(entry);
 }
 
+/* Child VMARs and reserved strips, which no region tells of. */
+static void mix_layout(const struct vmem_vmar *vmar)
+{
+	mix(vmar->rights);
+	for (const struct span *s = vmar->tree.first; s; s = s->next) {
+		mix(s->start);
+		mix(s->length);
+		mix((uint64_t)s->kind << 16 | (uint64_t)s->pad_before << 8 | s->pad_after);
+		if (s->kind == SPAN_VMAR) {
+			mix_layout((const struct vmem_vmar *)(const void *)s);
+		}
+	}
+}
+
 static void mix_space(struct vmem_aspace *aspace)
 {
 	struct vmem_region_info info;
+	mix_layout(&aspace->root);
 	for (uint64_t at = 0; vmem_region_next(aspace, at, &info); at = info.start + info.length) {
 		const uint64_t words[] = {info.start, info.length, info.permission, info.maximum, info.flags,
 		    (uintptr_t)info.object, info.offset, info.key, info.cookie};
