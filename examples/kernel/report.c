@@ -37,22 +37,22 @@ static uint64_t count_present(struct process *process, const struct vmem_region_
 	return present;
 }
 
-/* present: pages in the page tables; own: of the region's private memory; shared: of those, with another
- * space. */
+/* present: pages in the page tables; frames: pages of the region that have a frame; shared: of those, with
+ * another space or object. */
 void report_map(struct process *process)
 {
 	struct vmem_region_info region;
 
-	kernel_say("  %-16s %-16s perm max   size KiB  present     own  shared", "start", "end");
+	kernel_say("  %-16s %-16s perm max   size KiB  present  frames  shared", "start", "end");
 	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region);
 	     at = region.start + region.length) {
-		uint64_t own, shared;
+		uint64_t frames, shared;
 
-		vmem_region_residence(process->aspace, &region, &own, &shared);
+		vmem_region_residence(process->aspace, &region, &frames, &shared);
 		kernel_say("  %016lx %016lx %s  %s %10lu %8lu %7lu %7lu  %s", region.start,
 		    region.start + region.length, kernel_permission(region.permission),
 		    kernel_permission(region.maximum), region.length / 1024, count_present(process, &region),
-		    own, shared, region_kind(process, &region));
+		    frames, shared, region_kind(process, &region));
 	}
 }
 

@@ -79,12 +79,12 @@ struct vmem_map {
 	enum vmem_place place;
 	vmem_vaddr_t address;	     /**< HINT, FIXED, REPLACE */
 	uint64_t align;		     /**< of the start; power of two; 0: a page */
-	vmem_vaddr_t minimum, limit; /**< ANY, HINT: bounds of the search; 0: the VMAR's */
+	vmem_vaddr_t minimum, limit; /**< ANY, HINT: bounds of the search, any bytes; 0: the VMAR's */
 	uint8_t pad_before,
 	    pad_after; /**< reserved unmapped pages on either side, ANY and HINT only; gone with the region */
 	struct vmem_object *object; /**< NULL: private zero-filled memory; else the region holds it */
-	uint64_t offset; /**< in the object; may lie past its end (accesses then fault) */
-	uint64_t cookie; /**< the host's; regions with different cookies do not merge */
+	uint64_t offset;	    /**< in the object; may lie past its end (accesses then fault) */
+	uint64_t cookie;	    /**< the host's; regions with different cookies do not merge */
 };
 
 /**
@@ -136,8 +136,9 @@ struct vmem_region_info {
  * start + length. */
 bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out);
 
-/** Pages of a region that have a frame now, and of these the ones another space or object can reach too.
- * O(present). */
+/** Pages of a region that have a frame now, its object's included where it shows them, and of these the ones
+ * another space or object can reach too (a private region's object is one). O(present), times the mappings of
+ * the object. */
 void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *region,
     uint64_t *out_resident, uint64_t *out_shared);
 

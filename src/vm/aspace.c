@@ -178,6 +178,51 @@ static void count_pages(
 	}
 }
 
+/* True if a region of another space shows the page of the store at key. */
+static bool other_space_shows(const struct store *store, const struct vmem_aspace *aspace, uint64_t key)
+{
+	for (const struct region *r = store->mappings; r; r = r->map_next) {
+		if (r->aspace != aspace &&
+		    key - region_object_key(r, r->span.start) < r->span.length >> VMEM_PAGE_SHIFT) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Pages of its object that a region shows; a private region shows them where it has no copy, and they are the
+ * object's too. */
+static void count_shown(const struct region *region, uint64_t *resident, uint64_t *shared)
+{
+	const struct store *store = region->object->store, *private_store = region->aspace->private_store;
+	uint64_t first = region_object_key(region, region->span.start), end = region->object->pages;
+	uint64_t pages = region->span.length >> VMEM_PAGE_SHIFT;
+	end = end > region->offset ? end - region->offset : 0;
+	pages = pages < end ? pages : end;
+	for (uint64_t key = first; key - first < pages; key++) {
+		slot_t slot = SLOT_EMPTY;
+		bool exclusive = true;
+		if (store->kind == STORE_ANONYMOUS) {
+			if (!vmem_index_next(&store->index, &key, first + pages - 1, &slot, &exclusive)) {
+				return;
+			}
+			if (slot_kind(slot) != SLOT_PAGE) {
+				continue;
+			}
+			exclusive = exclusive && slot_page(slot)->refs == 1;
+		}
+		if (!region_shared(region)) {
+			uint64_t own = region->private_key + (key - first);
+			if (vmem_index_find(&private_store->index, own, NULL) != SLOT_EMPTY) {
+				continue;
+			}
+			exclusive = false;
+		}
+		*resident += 1;
+		*shared += !exclusive || other_space_shows(store, region->aspace, key);
+	}
+}
+
 void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *info,
     uint64_t *out_resident, uint64_t *out_shared)
 {
@@ -187,27 +232,19 @@ void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_
 	if (!region) {
 		return;
 	}
-	uint64_t pages = region->span.length >> VMEM_PAGE_SHIFT;
 	if (!region_shared(region)) {
-		count_pages(aspace->private_store, region->private_key, region->private_key + pages - 1,
-		    out_resident, out_shared);
-		return;
+		uint64_t last = region->private_key + (region->span.length >> VMEM_PAGE_SHIFT) - 1;
+		count_pages(aspace->private_store, region->private_key, last, out_resident, out_shared);
 	}
-	const struct store *store = region->object->store;
-	uint64_t inside = region->object->pages > region->offset ? region->object->pages - region->offset : 0;
-	inside = inside < pages ? inside : pages;
-	if (store->kind != STORE_ANONYMOUS) {
-		*out_resident = inside;
-	} else if (inside > 0) {
-		uint64_t key = region_object_key(region, region->span.start);
-		count_pages(store, key, key + inside - 1, out_resident, out_shared);
+	if (region->object) {
+		count_shown(region, out_resident, out_shared);
 	}
 }
 
 bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_translation *out)
 {
-	if (!aspace->pmap.kernel && address >= vmem_aspace_user_size()) {
-		return false;
+	if (address - aspace->root.tree.base >= aspace->root.tree.length) {
+		return false; /* a walk would take it for an address that differs in bits it does not read */
 	}
 	struct pmap_entry at = vmem_pmap_lookup(&aspace->pmap, address);
 	arch_pte_t entry = at.slot ? pte_load(at.slot) : 0;
