@@ -331,9 +331,42 @@ static void no_kernel_range(void **state)
 	core_teardown(NULL);
 }
 
+/* What an address-space id remembers of the kernel's tables goes with them, whichever id is current: each of
+ * two spaces has walked through a table that a free under the other one takes away. */
+static void under_ids(void **state)
+{
+	struct vmem_aspace *as[2] = {space(), space()};
+	(void)state;
+	char *anchor = alloc(PAGE); /* upper tables stay: what goes is few enough for a flush by address */
+	for (unsigned i = 0; i < 2; i++) {
+		run_all(as[i]); /* both have an id */
+		char *a = alloc(LARGE + PAGE);
+		for (unsigned j = 0; j < 2; j++) {
+			run_all(as[j]);
+			ON_ALL(k(cpu, a, MACHINE_WRITE) && k(cpu, a + LARGE, MACHINE_WRITE));
+			warm();
+		}
+		give(a);
+		char *between = alloc(PAGE); /* the tables that went are taken again in another order */
+		char *b = alloc(LARGE + PAGE);
+		for (unsigned j = 0; j < 2; j++) {
+			run_all(as[j]);
+			warm();
+			step();
+			ON_ALL(k(cpu, b, MACHINE_READ) && k(cpu, b + LARGE, MACHINE_READ));
+		}
+		give(b);
+		give(between);
+	}
+	give(anchor);
+	end(as[0]);
+	end(as[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    CORE(under_ids),
 	    CORE(memory),
 	    CORE(stacks),
 	    CORE(refusals),
