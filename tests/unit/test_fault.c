@@ -274,7 +274,9 @@ static void private_object(void **state)
 	OK(vmem_vmar_decommit(vmem_aspace_root(as), va, PAGES(7)));
 	assert_int_equal(get(as, 0, va + PAGE), 9); /* the object's again */
 	assert_int_equal(stats_of(as).committed, 0);
-	put(as, 0, va, 55);
+	put(as, 0, va + 8, 55);
+	assert_int_equal(get(as, 0, va), 101); /* the rest of the page came along */
+	assert_int_equal(get(as, 2, va + PAGE - 8), 0);
 	unmap(as, va, 7);
 	assert_int_equal(peek(object, 1), 101);
 	release(object);
