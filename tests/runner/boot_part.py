@@ -10,6 +10,7 @@ import tempfile
 import threading
 
 import build
+import gdb_case
 import linux_cases
 import loader_cases
 import report
@@ -40,12 +41,14 @@ class Bench:
     def program(self, name):
         return os.path.join(self.programs, name)
 
+    def words(self, *words, options=(), timeout=120):
+        return [RUN, "--kernel", self.kernel, "--timeout", str(timeout), *options, self.isa, *words]
+
     def run(self, *words, options=(), stdin=subprocess.DEVNULL, data=None, timeout=120):
         """examples/run [options] ISA words...: (status, stdout, stderr)."""
         if data is not None:
             stdin = None
-        command = [RUN, "--kernel", self.kernel, "--timeout", str(timeout), *options, self.isa, *words]
-        done = subprocess.run(command, stdin=stdin, input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run(self.words(*words, options=options, timeout=timeout), stdin=stdin, input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=timeout + 60, check=False)
         return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
@@ -230,6 +233,7 @@ def cases(isa):
         table["cpu " + cpu] = programs_succeed("mmtest", options=["--cpu", cpu])
     table["64 MiB of memory"] = programs_succeed("hello", options=["--memory", "64"])
     table["6 GiB of memory"] = programs_succeed("hello", options=["--memory", "6144"])
+    table["waits for a debugger"] = gdb_case.waits_for_a_debugger
     table["4 CPUs"] = programs_succeed("hello", options=["--smp", "4"])
     return table
 
