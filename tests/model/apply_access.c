@@ -72,6 +72,25 @@ static unsigned page_pick(const struct op *op, unsigned space)
 	return p;
 }
 
+static void count_events(const struct page *page)
+{
+	static const enum event used[] = {
+	    [CONTIGUOUS] = EVENT_CONTIGUOUS_USED, [HOST] = EVENT_HOST_USED, [DEVICE] = EVENT_DEVICE_USED};
+	if (page->object < 0) {
+		return;
+	}
+	const struct object *o = &world.object[page->object];
+	if (o->store != ANONYMOUS) {
+		counters->events[used[o->store]]++;
+		counters->events[EVENT_ODD_CACHE_USED] += o->store != DEVICE && o->cache != VMEM_WRITE_BACK;
+	}
+	for (unsigned i = 0; i < OBJECTS && page->flags & VMEM_MAP_SHARED; i++) {
+		const struct object *other = &world.object[i];
+		counters->events[EVENT_SLICE_SHOWN] +=
+		    other != o && other->real && other->mapped > 0 && other->content == o->content;
+	}
+}
+
 static bool access_page(const struct op *op, unsigned space)
 {
 	unsigned cpu = cpu_of(op, space), p = page_pick(op, space);
@@ -96,6 +115,9 @@ static bool access_page(const struct op *op, unsigned space)
 		}
 	}
 	answered(op, (int)result, (int)expected);
+	if (result == VMEM_FAULT_RESOLVED) {
+		count_events(page);
+	}
 	return result == VMEM_FAULT_RESOLVED && (faulted || op->kind == OP_WRITE);
 }
 
@@ -107,13 +129,20 @@ static int how_far(size_t done, size_t length)
 	return done == length ? 0 : done > 0 ? 1 : 2;
 }
 
-/* A run of pages from a picked one, its last with the value only; as many bytes as user mode could reach are
- * expected. */
+/* A run of pages from a picked one, its last with the value only; as many bytes as user mode could reach, in
+ * memory that the kernel has an address for, are expected. */
 static size_t reachable(unsigned space, unsigned first, unsigned pages, unsigned access, size_t length)
 {
 	unsigned good = 0;
-	while (good < pages && page_expect(&world.page[space][first + good], access) == VMEM_FAULT_RESOLVED) {
-		good++;
+	for (; good < pages; good++) {
+		const struct page *page = &world.page[space][first + good];
+		if (page_expect(page, access) != VMEM_FAULT_RESOLVED) {
+			break;
+		}
+		if (page->object >= 0 && !page->own && !object_has_address(&world.object[page->object])) {
+			counters->events[EVENT_COPY_STOPPED]++;
+			break;
+		}
 	}
 	return good == pages ? length : good * PAGE;
 }
@@ -121,7 +150,7 @@ static size_t reachable(unsigned space, unsigned first, unsigned pages, unsigned
 static bool copy(const struct op *op, unsigned space)
 {
 	static uint8_t buffer[COPY_PAGES * VMEM_PAGE_SIZE];
-	unsigned first = page_pick(op, space), room = (first < NEAR_PAGES ? NEAR_PAGES : PAGES) - first;
+	unsigned first = page_pick(op, space), room = PAGES - first;
 	unsigned pages = 1 + op->r[3] % COPY_PAGES;
 	pages = pages > room ? room : pages;
 	size_t length = (pages - 1) * PAGE + sizeof(uint64_t), expected, done;

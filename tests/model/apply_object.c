@@ -17,23 +17,11 @@ struct object *object_pick(uint32_t r)
 	return NULL;
 }
 
-static bool is_mapped(unsigned object)
-{
-	for (unsigned i = 0; i < SPACES; i++) {
-		for (unsigned p = 0; p < PAGES; p++) {
-			if (world.page[i][p].object == (int)object) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
 /* Objects that only mappings kept, and that none keeps any more, are gone on the other side. */
 void object_drop_unused(void)
 {
 	for (unsigned i = 0; i < OBJECTS; i++) {
-		if (world.object[i].real && !world.object[i].held && !is_mapped(i)) {
+		if (world.object[i].real && !world.object[i].held && world.object[i].mapped == 0) {
 			world.object[i].real = NULL;
 		}
 	}
@@ -50,7 +38,7 @@ static bool content_in_use(const struct content *content)
 }
 
 /* A free slot with free content; NULL if all are taken. */
-static struct object *slot_pick(void)
+struct object *object_slot(void)
 {
 	for (unsigned i = 0; i < OBJECTS; i++) {
 		if (!world.object[i].real && !content_in_use(&world.content[i])) {
@@ -66,13 +54,14 @@ static void fill_slot(struct object *o, struct vmem_object *real, unsigned pages
 	    .held = true,
 	    .resizable = resizable,
 	    .content = &world.content[o - world.object],
-	    .pages = pages};
+	    .pages = pages,
+	    .store_pages = pages};
 	memset(o->content, 0, sizeof(*o->content));
 }
 
 static bool create(const struct op *op)
 {
-	struct object *o = slot_pick();
+	struct object *o = object_slot();
 	struct vmem_object *real = NULL;
 	unsigned pages = 1 + op->r[1] % OBJECT_PAGES;
 	bool resizable = op->r[2] % 2, wrong = (op->r[3] & 63) == 0;
@@ -91,7 +80,7 @@ static bool create(const struct op *op)
 
 static bool snapshot(const struct op *op, struct object *from)
 {
-	struct object *o = slot_pick();
+	struct object *o = object_slot();
 	struct vmem_object *real = NULL;
 	bool wrong = (op->r[3] & 63) == 0;
 	unsigned first = 0, pages = from->pages;
@@ -103,7 +92,9 @@ static bool snapshot(const struct op *op, struct object *from)
 		return false;
 	}
 	vmem_status_t status = vmem_object_snapshot(from->real, first * PAGE + wrong, pages * PAGE, &real);
-	answered(op, status, wrong ? VMEM_ERR_INVALID : VMEM_OK);
+	judged(op, status,
+	    (wrong ? BIT(VMEM_ERR_INVALID) : 0) | (from->store != ANONYMOUS ? BIT(VMEM_ERR_UNSUPPORTED) : 0),
+	    0);
 	if (status != VMEM_OK) {
 		return false;
 	}
@@ -117,7 +108,7 @@ static bool snapshot(const struct op *op, struct object *from)
 
 static bool slice(const struct op *op, struct object *from)
 {
-	struct object *o = slot_pick();
+	struct object *o = object_slot();
 	struct vmem_object *real = NULL;
 	unsigned first = op->r[1] % from->pages, pages = 1 + op->r[2] % (from->pages - first);
 	bool wrong = (op->r[3] & 15) == 0;
@@ -132,11 +123,12 @@ static bool slice(const struct op *op, struct object *from)
 	if (status != VMEM_OK) {
 		return false;
 	}
-	*o = (struct object){.real = real,
-	    .held = true,
-	    .content = from->content,
-	    .first = from->first + first,
-	    .pages = pages};
+	*o = *from;
+	o->real = real;
+	o->held = true;
+	o->mapped = 0;
+	o->first += first;
+	o->pages = pages;
 	return true;
 }
 
@@ -152,7 +144,7 @@ static bool resize(const struct op *op, struct object *o)
 	for (unsigned p = pages; p < o->pages; p++) {
 		o->content->value[p] = 0;
 	}
-	for (unsigned i = 0; i < SPACES * PAGES; i++) { /* private copies past the end go too */
+	for (unsigned i = 0; o->mapped && i < SPACES * PAGES; i++) { /* private copies past the end go too */
 		struct page *page = &world.page[i / PAGES][i % PAGES];
 		page->own &= page->object != o - world.object || page->offset < pages;
 	}
@@ -161,28 +153,38 @@ static bool resize(const struct op *op, struct object *o)
 	return changed;
 }
 
+/* True if the kernel's reads and writes of the object are defined. */
+static bool object_kernel(const struct object *o)
+{
+	return o->store == ANONYMOUS || (o->store == CONTIGUOUS && o->cache == VMEM_WRITE_BACK);
+}
+
 /* commit, decommit, zero. */
 static bool pages_of(const struct op *op, struct object *o)
 {
 	unsigned first = op->r[1] % o->pages, pages = 1 + op->r[2] % (o->pages - first);
 	unsigned wrong = op->r[3] & 63; /* 0: past the end; 1: not aligned, where that matters */
 	uint64_t offset = first * PAGE, length = pages * PAGE;
-	vmem_status_t status, expected = VMEM_OK;
+	uint32_t refused = 0;
+	if (op->kind == OP_OBJECT_DECOMMIT ? o->store != ANONYMOUS
+					   : op->kind == OP_ZERO && !object_kernel(o)) {
+		refused = BIT(VMEM_ERR_UNSUPPORTED);
+	}
 	if (wrong == 0) {
 		length += (o->pages - first) * PAGE;
-		expected = VMEM_ERR_RANGE;
+		refused |= BIT(VMEM_ERR_RANGE);
 	} else if (wrong == 1 && op->kind != OP_ZERO) {
 		offset += 8;
-		expected = VMEM_ERR_INVALID;
+		refused |= BIT(VMEM_ERR_INVALID);
 	} else if (op->kind == OP_ZERO &&
 		   (wrong & 1)) { /* the first page keeps its value: it lies before the start */
 		offset += sizeof(uint64_t);
 		length -= sizeof(uint64_t);
 	}
-	status = op->kind == OP_COMMIT ? vmem_object_commit(o->real, offset, length)
-		 : op->kind == OP_ZERO ? vmem_object_zero(o->real, offset, length)
-				       : vmem_object_decommit(o->real, offset, length);
-	answered(op, status, expected);
+	vmem_status_t status = op->kind == OP_COMMIT ? vmem_object_commit(o->real, offset, length)
+			       : op->kind == OP_ZERO ? vmem_object_zero(o->real, offset, length)
+						     : vmem_object_decommit(o->real, offset, length);
+	judged(op, status, refused, 0);
 	if (status != VMEM_OK) {
 		return false;
 	}
@@ -209,7 +211,8 @@ static bool bytes_of(const struct op *op, struct object *o)
 	}
 	vmem_status_t status = write ? vmem_object_write(o->real, offset, buffer, length, &done)
 				     : vmem_object_read(o->real, offset, buffer, length, &done);
-	answered(op, status, wrong ? VMEM_ERR_RANGE : VMEM_OK);
+	judged(op, status,
+	    (wrong ? BIT(VMEM_ERR_RANGE) : 0) | (object_kernel(o) ? 0 : BIT(VMEM_ERR_UNSUPPORTED)), 0);
 	if (status != VMEM_OK) {
 		return false;
 	}
@@ -228,6 +231,9 @@ bool apply_object(const struct op *op)
 	struct object *o = object_pick(op->r[0]);
 	if (op->kind == OP_CREATE) {
 		return create(op);
+	}
+	if (op->kind == OP_CONTIGUOUS || op->kind == OP_PHYSICAL) {
+		return create_fixed(op);
 	}
 	if (!o) {
 		counters->idle++;

@@ -2,6 +2,11 @@
 /*
  * model.h - the library beside a naive model of it: what a page of a space means and what a page of an object
  * holds, one value a page, copied eagerly.
+ *
+ * A space is PAGES pages, and a page is all there is to know: whether it is mapped and how, which VMAR it is
+ * in, whether it is reserved for a neighbour's strip. What an operation must answer is derived from the pages
+ * alone, as the set of everything that is wrong with it: the library answers one of these, OK if there is
+ * none.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -20,44 +25,64 @@
 #include "machine.h"
 
 #define PAGE VMEM_PAGE_SIZE
+#define BIT(n) (1u << (n))
 #define SPACES 3u
-#define NEAR_PAGES 512u
-#define FAR_PAGES 64u
-#define PAGES (NEAR_PAGES + FAR_PAGES)
-#define NEAR UINT64_C(0x10000000)
-#define FAR UINT64_C(0x60000000) /* behind another table of the second level */
-#define SPACE_LENGTH UINT64_C(0x80000000)
+#define PAGES 640u
+#define BORDER 512u /* pages below the border between two tables of the second level */
+#define SPACE_START (UINT64_C(0x40000000) - BORDER * PAGE)
 #define MAX_REGIONS 230u
+#define MAX_PAGES 520u /* that may be mapped in space 0 */
+#define VMARS 8u       /* of a space; number 0 is the root */
 #define OBJECTS 20u
 #define OBJECT_PAGES 64u
 #define EPOCH 4000u /* operations on one machine */
 
+/* Why an unmapped page is not free: the strip behind a span, or the strip before one. */
+enum strip { STRIP_NONE, STRIP_BEHIND, STRIP_BEFORE };
+
 /* A page of a space. */
 struct page {
-	bool mapped, guard, shared, own; /* own: it has private content */
-	uint8_t permission, maximum;
+	bool mapped, own; /* own: it has private content */
+	bool apart;	  /* mapped with strips: need not merge with a neighbour that agrees */
+	uint8_t strip;	  /* enum strip */
+	uint8_t vmar;	  /* the innermost one that has the page */
+	uint8_t permission, maximum, flags, cookie;
 	int8_t object; /* -1: none */
 	uint32_t offset;
 	uint64_t value;
+};
+
+struct vmar {
+	struct vmem_vmar *real; /* NULL: the number is free */
+	unsigned parent, first, pages, rights;
 };
 
 /* Content, and a view of it. */
 struct content {
 	uint64_t value[2 * OBJECT_PAGES];
 };
+enum backing { ANONYMOUS, CONTIGUOUS, HOST, DEVICE }; /* the last two: physical objects */
 struct object {
 	struct vmem_object *real; /* NULL: the slot is free */
 	bool held, resizable;	  /* held: the test has a reference; else only mappings keep it */
-	struct content *content;  /* slices share it */
-	unsigned first, pages;	  /* the view */
+	uint8_t store;		  /* enum backing */
+	uint8_t cache;
+	struct content *content; /* slices share it, and physical objects do */
+	unsigned first, pages;	 /* the view */
+	unsigned store_first, store_pages;
+	unsigned mapped; /* pages of spaces that show it */
 };
 
 struct world {
 	struct vmem_aspace *space[SPACES];
 	struct page page[SPACES][PAGES];
+	unsigned mapped[SPACES]; /* pages */
+	struct vmar vmar[SPACES][VMARS];
 	struct object object[OBJECTS];
-	struct content content[OBJECTS]; /* of the object of that number, unless it is a slice */
-	int current[MACHINE_CPUS];	 /* the space a CPU runs on; -1: none */
+	struct content content[OBJECTS]; /* of the object of that number, unless it is a view of another */
+	struct content host, device;	 /* RAM that the host has from the library, and device memory */
+	uint64_t host_start;
+	int current[MACHINE_CPUS]; /* the space a CPU runs on; -1: none */
 	uint64_t next_value;
 	uint64_t data_frames; /* before anything was made */
 };
@@ -65,17 +90,23 @@ extern struct world world;
 
 enum kind {
 	OP_MAP,
+	OP_MAP_STRIPS,
+	OP_REPLACE,
 	OP_UNMAP,
 	OP_PROTECT,
+	OP_DECOMMIT,
+	OP_VMAR,
+	OP_VMAR_DESTROY,
+	OP_RECREATE,
 	OP_READ,
 	OP_WRITE,
 	OP_EXEC,
 	OP_COPY_TO,
 	OP_COPY_FROM,
-	OP_DECOMMIT,
 	OP_SWITCH,
-	OP_RECREATE,
 	OP_CREATE,
+	OP_CONTIGUOUS,
+	OP_PHYSICAL,
 	OP_SNAPSHOT,
 	OP_WINDOW,
 	OP_SLICE,
@@ -91,19 +122,40 @@ enum kind {
 extern const char *const op_names[OP_KINDS];
 
 /* An operation is numbers that are read modulo what there is, so any subsequence of a sequence is one. */
+#define NUMBERS 10u
 struct op {
 	enum kind kind;
-	uint32_t r[8];
+	uint32_t r[NUMBERS];
 };
 /* Operation `number` of an epoch: a pure function. */
 struct op op_make(uint64_t seed, uint64_t epoch, unsigned number);
+
+/* Situations that a run must meet, whatever was answered. */
+enum event {
+	EVENT_SEVERAL_REPLACED, /* one replacement met several regions */
+	EVENT_STRIP_CUT,	/* a replacement lies on a strip */
+	EVENT_STRIP_IN_WAY,	/* a fixed place was refused for a strip alone */
+	EVENT_IN_CHILD,		/* mapped in a child VMAR */
+	EVENT_NESTED,		/* a child of a child */
+	EVENT_SUBTREE,		/* a VMAR was destroyed with regions and with children */
+	EVENT_BYTES_LIMIT,	/* refused for the quota of bytes */
+	EVENT_CONTIGUOUS_USED,	/* a program reached the object */
+	EVENT_HOST_USED,
+	EVENT_DEVICE_USED,
+	EVENT_ODD_CACHE_USED, /* RAM by another attribute than write-back */
+	EVENT_COPY_STOPPED,   /* the kernel's copy met memory that it has no address for */
+	EVENT_SLICE_SHOWN,    /* a store is seen through another view of the object */
+	EVENTS
+};
+extern const char *const event_names[EVENTS];
 
 /* What was answered, by operation; fault operations count enum vmem_fault_result, copies whether they came to
  * the end. */
 #define ANSWERS 16u
 struct counters {
 	uint64_t answers[OP_KINDS][ANSWERS];
-	uint64_t operations, changes, most_regions, idle;
+	uint64_t events[EVENTS];
+	uint64_t operations, changes, checks, most_regions, least_free, idle;
 };
 extern struct counters *counters; /* shared with the children */
 
@@ -115,22 +167,66 @@ void world_compare(void);
 void world_end(void);
 void op_print(const struct op *op);
 
+/* layout.c: the pages of a space. */
+void space_reset(unsigned space);
+void page_map(unsigned space, unsigned p, const struct page *as);
+void page_unmap(unsigned space, unsigned p);
+uint64_t page_value(const struct page *page);
+void page_store(struct page *page, uint64_t value);
+enum vmem_fault_result page_expect(const struct page *page, unsigned access);
+vmem_vaddr_t page_va(unsigned page);
+/* True if the VMAR has all of the pages, itself or in children. */
+bool vmar_has(unsigned space, unsigned vmar, unsigned first, unsigned pages);
+/* No regions, children or strips. */
+bool is_free(unsigned space, unsigned vmar, unsigned first, unsigned pages);
+/* Strips that no span has any more vanish. */
+void strips_settle(unsigned space);
+/* Pages of a space, and the VMAR whose they are or are said to be. */
+struct where {
+	unsigned space, vmar, first, pages;
+};
+struct where where_pick(const struct op *op, unsigned most);
+/* What is wrong with it: RANGE, or `touched` where a child VMAR is in the way. */
+uint32_t where_wrong(const struct where *at, vmem_status_t touched);
+unsigned where_mapped(const struct where *at); /* pages */
+void where_unmap(const struct where *at);
+/* A span of the VMAR will occupy the pages: foreign strips are cut, its own reserved. */
+void strips_insert(const struct where *at, unsigned before, unsigned behind);
+
+/* Where a span may go: between pages low and high, with strips. */
+struct room {
+	unsigned space, vmar, pages, align, before, behind, low, high;
+};
+bool room_fits(const struct room *room, unsigned first);
+/* The lowest or highest place; PAGES if there is none. */
+unsigned room_find(const struct room *room, bool highest);
+
+/* place.c: what is random about a placement, for regions and child VMARs. */
+struct placement {
+	struct where at; /* the place, unless `anywhere` */
+	struct room room;
+	bool anywhere;
+	uint32_t wrong;
+};
+/* Fills the placement fields of map; the kind of place and the strips are set. */
+struct placement placement_pick(const struct op *op, struct where at, struct vmem_map *map);
+/* The library has put it at start: right? The first page. */
+unsigned placement_check(const struct placement *placement, vmem_vaddr_t start);
+
 /* Parts of world_apply(). */
+bool apply_map(const struct op *op);
 bool apply_space(const struct op *op);
+bool apply_vmar(const struct op *op);
 bool apply_access(const struct op *op);
 bool apply_object(const struct op *op);
+bool create_fixed(const struct op *op); /* contiguous and physical objects */
 void object_drop_unused(void);
-struct object *object_pick(uint32_t r); /* a held one, or NULL */
-uint64_t page_value(const struct page *page);
-enum vmem_fault_result page_expect(const struct page *page, unsigned access);
-void page_store(struct page *page, uint64_t value);
-vmem_vaddr_t page_va(unsigned page);
-
-/* A window of 1 to `most` pages of a space. */
-struct window {
-	unsigned first, pages;
-};
-struct window window_pick(const struct op *op, unsigned most);
+struct object *object_pick(uint32_t r);		      /* a held one, or NULL */
+struct object *object_slot(void);		      /* a free one; NULL if all are taken */
+bool object_has_address(const struct object *object); /* in the direct map */
+uint8_t permission_pick(uint32_t r);
+bool is_wx(unsigned space, unsigned permission);
+bool near_limit(unsigned space, unsigned more); /* so many more regions may be too many */
 
 _Noreturn void model_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -143,5 +239,7 @@ _Noreturn void model_fail(const char *file, int line, const char *format, ...)
 
 /* Counts an answer, which must be the expected one. */
 void answered(const struct op *op, int answer, int expected);
+/* Counts a status, which must be one of the set `wrong`; if that is empty, OK or one of `may`. */
+void judged(const struct op *op, vmem_status_t status, uint32_t wrong, uint32_t may);
 
 #endif

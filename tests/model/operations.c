@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * operations.c - the operations of an epoch, by number. Phases make states that an even mix would not reach:
- * one fills spaces with many small regions, one works on objects and snapshots, one mostly touches memory.
+ * one fills spaces with many small regions, one works on objects and snapshots, one on
+ * VMARs and strips, one mostly touches memory.
  */
 #include "model.h"
 
@@ -9,17 +10,23 @@
 
 const char *const op_names[OP_KINDS] = {
     [OP_MAP] = "map",
+    [OP_MAP_STRIPS] = "map-strips",
+    [OP_REPLACE] = "map-replace",
     [OP_UNMAP] = "unmap",
     [OP_PROTECT] = "protect",
+    [OP_DECOMMIT] = "decommit",
+    [OP_VMAR] = "vmar",
+    [OP_VMAR_DESTROY] = "vmar-destroy",
+    [OP_RECREATE] = "recreate",
     [OP_READ] = "read",
     [OP_WRITE] = "write",
     [OP_EXEC] = "exec",
     [OP_COPY_TO] = "copy-to",
     [OP_COPY_FROM] = "copy-from",
-    [OP_DECOMMIT] = "decommit",
     [OP_SWITCH] = "switch",
-    [OP_RECREATE] = "recreate",
     [OP_CREATE] = "object-create",
+    [OP_CONTIGUOUS] = "contiguous",
+    [OP_PHYSICAL] = "physical",
     [OP_SNAPSHOT] = "snapshot",
     [OP_WINDOW] = "snapshot-window",
     [OP_SLICE] = "slice",
@@ -32,10 +39,32 @@ const char *const op_names[OP_KINDS] = {
     [OP_RELEASE] = "release",
 };
 
-#define PHASES 4u
+const char *const event_names[EVENTS] = {
+    [EVENT_SEVERAL_REPLACED] = "replaced several regions",
+    [EVENT_STRIP_CUT] = "replaced on a strip",
+    [EVENT_STRIP_IN_WAY] = "refused for a strip",
+    [EVENT_IN_CHILD] = "mapped in a child VMAR",
+    [EVENT_NESTED] = "child of a child",
+    [EVENT_SUBTREE] = "VMAR destroyed with children and regions",
+    [EVENT_BYTES_LIMIT] = "refused for the quota of bytes",
+    [EVENT_CONTIGUOUS_USED] = "contiguous object accessed",
+    [EVENT_HOST_USED] = "physical RAM accessed",
+    [EVENT_DEVICE_USED] = "device accessed",
+    [EVENT_ODD_CACHE_USED] = "RAM accessed with an odd attribute",
+    [EVENT_COPY_STOPPED] = "copy stopped by memory without an address",
+    [EVENT_SLICE_SHOWN] = "page shared through another view",
+};
+
+#define PHASES 5u
 static const uint8_t weights[PHASES][OP_KINDS] = {
     /* an even mix */
     {[OP_MAP] = 30,
+	[OP_MAP_STRIPS] = 8,
+	[OP_REPLACE] = 6,
+	[OP_VMAR] = 4,
+	[OP_VMAR_DESTROY] = 2,
+	[OP_CONTIGUOUS] = 2,
+	[OP_PHYSICAL] = 2,
 	[OP_UNMAP] = 20,
 	[OP_PROTECT] = 20,
 	[OP_READ] = 14,
@@ -46,7 +75,7 @@ static const uint8_t weights[PHASES][OP_KINDS] = {
 	[OP_DECOMMIT] = 8,
 	[OP_SWITCH] = 6,
 	[OP_RECREATE] = 1,
-	[OP_CREATE] = 4,
+	[OP_CREATE] = 8,
 	[OP_SNAPSHOT] = 4,
 	[OP_WINDOW] = 4,
 	[OP_SLICE] = 2,
@@ -59,6 +88,10 @@ static const uint8_t weights[PHASES][OP_KINDS] = {
 	[OP_RELEASE] = 8},
     /* objects */
     {[OP_MAP] = 15,
+	[OP_MAP_STRIPS] = 2,
+	[OP_REPLACE] = 4,
+	[OP_CONTIGUOUS] = 4,
+	[OP_PHYSICAL] = 5,
 	[OP_UNMAP] = 10,
 	[OP_PROTECT] = 4,
 	[OP_READ] = 12,
@@ -68,7 +101,7 @@ static const uint8_t weights[PHASES][OP_KINDS] = {
 	[OP_COPY_FROM] = 4,
 	[OP_DECOMMIT] = 4,
 	[OP_SWITCH] = 4,
-	[OP_CREATE] = 4,
+	[OP_CREATE] = 8,
 	[OP_SNAPSHOT] = 12,
 	[OP_WINDOW] = 12,
 	[OP_SLICE] = 4,
@@ -81,6 +114,8 @@ static const uint8_t weights[PHASES][OP_KINDS] = {
 	[OP_RELEASE] = 20},
     /* many regions: small maps and holes, protects that split */
     {[OP_MAP] = 90,
+	[OP_MAP_STRIPS] = 4,
+	[OP_REPLACE] = 2,
 	[OP_UNMAP] = 8,
 	[OP_PROTECT] = 70,
 	[OP_READ] = 8,
@@ -89,6 +124,24 @@ static const uint8_t weights[PHASES][OP_KINDS] = {
 	[OP_DECOMMIT] = 4,
 	[OP_SWITCH] = 2,
 	[OP_OBJECT_WRITE] = 2},
+    /* VMARs, strips and replacements */
+    {[OP_MAP] = 20,
+	[OP_MAP_STRIPS] = 40,
+	[OP_REPLACE] = 25,
+	[OP_UNMAP] = 20,
+	[OP_PROTECT] = 15,
+	[OP_DECOMMIT] = 5,
+	[OP_VMAR] = 24,
+	[OP_VMAR_DESTROY] = 6,
+	[OP_READ] = 10,
+	[OP_WRITE] = 40,
+	[OP_COPY_TO] = 8,
+	[OP_SWITCH] = 4,
+	[OP_CREATE] = 2,
+	[OP_CONTIGUOUS] = 2,
+	[OP_PHYSICAL] = 2,
+	[OP_SLICE] = 2,
+	[OP_RELEASE] = 4},
     /* touching */
     {[OP_MAP] = 8,
 	[OP_UNMAP] = 4,
@@ -116,10 +169,10 @@ struct op op_make(uint64_t seed, uint64_t epoch, unsigned number)
 {
 	uint64_t state = scramble(scramble(seed) + epoch * UINT64_C(0x9e3779b97f4a7c15)) +
 			 number * UINT64_C(0xd1342543de82ef95);
-	const uint8_t *weight = weights[number * 8 / EPOCH % PHASES];
+	const uint8_t *weight = weights[number * (2 * PHASES) / EPOCH % PHASES];
 	struct op op;
 	unsigned sum = 0, kind = 0;
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < NUMBERS; i++) {
 		op.r[i] = (uint32_t)(scramble(state += UINT64_C(0x9e3779b97f4a7c15)) >> 16);
 	}
 	for (unsigned i = 0; i < OP_KINDS; i++) {
@@ -132,7 +185,7 @@ struct op op_make(uint64_t seed, uint64_t epoch, unsigned number)
 	if (weight == weights[2]) { /* one space, small windows */
 		op.r[0] = epoch % SPACES;
 		op.r[3] |= 1u << 16;
-		op.r[1] |= 1;
+		op.r[1] |= 4 | 1u << 16;
 		op.r[6] &= number % 2 ? ~(3u << 21) : UINT32_MAX; /* kept apart */
 	}
 	return op;
@@ -140,7 +193,12 @@ struct op op_make(uint64_t seed, uint64_t epoch, unsigned number)
 
 void op_print(const struct op *op)
 {
-	printf("%-16s space %u window %u+%u  r = %x %x %x %x %x %x %x %x\n", op_names[op->kind],
-	    op->r[0] % SPACES, window_pick(op, 24).first, window_pick(op, 24).pages, op->r[0], op->r[1],
-	    op->r[2], op->r[3], op->r[4], op->r[5], op->r[6], op->r[7]);
+	printf("%-16s", op_names[op->kind]);
+	if (op->kind < OP_CREATE) {
+		printf(" space %u page %u", op->r[0] % SPACES, op->r[2] % PAGES);
+	}
+	for (unsigned i = 0; i < NUMBERS; i++) {
+		printf(" %x", op->r[i]);
+	}
+	printf("\n");
 }

@@ -10,9 +10,9 @@
  * violation or sanitizer report ends the child, and is a failure. The epoch is then shrunk: halves, quarters
  * and at last single operations are left out as long as what remains still fails.
  *
- * The touched space is checked after every step while it has fewer than 64 regions, and after every 64th
- * above; the whole library (vmem_check) after every 16th step, because it costs as much as ten operations;
- * all TLBs and all of the model after every 64th.
+ * The whole library, all spaces in it, is checked against itself (vmem_check) after every step that touches a
+ * space with fewer than 64 regions, and after every 64th step; steps on objects touch all spaces. All TLBs, and
+ * all that can be looked at against the model, after every 64th step.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "model.h"
@@ -95,34 +95,46 @@ static void tell(uint64_t epoch, unsigned *numbers, unsigned count)
 }
 
 /* What a run of full length must have seen: the answers by number, as bits. */
-#define BIT(n) (1u << (n))
-#define STATUS2(a, b) (BIT(VMEM_OK) | BIT(a) | BIT(b))
+#define OK BIT(VMEM_OK)
+#define INVALID BIT(VMEM_ERR_INVALID)
+#define RANGE BIT(VMEM_ERR_RANGE)
+#define UNSUPPORTED BIT(VMEM_ERR_UNSUPPORTED)
+#define DENIED BIT(VMEM_ERR_DENIED)
+#define LIMIT BIT(VMEM_ERR_LIMIT)
+#define EXISTS BIT(VMEM_ERR_EXISTS)
+#define NO_SPACE BIT(VMEM_ERR_NO_SPACE)
+#define NOT_FOUND BIT(VMEM_ERR_NOT_FOUND)
+#define WX BIT(VMEM_ERR_WX)
 static const uint32_t wanted[OP_KINDS] = {
-    [OP_MAP] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_NO_SPACE) | BIT(VMEM_ERR_EXISTS) |
-	       BIT(VMEM_ERR_WX) | BIT(VMEM_ERR_LIMIT),
-    [OP_UNMAP] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_LIMIT),
-    [OP_PROTECT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_NOT_FOUND) |
-		   BIT(VMEM_ERR_DENIED) | BIT(VMEM_ERR_WX) | BIT(VMEM_ERR_LIMIT),
+    [OP_MAP] = OK | INVALID | RANGE | NO_SPACE | EXISTS | WX | LIMIT | DENIED,
+    [OP_MAP_STRIPS] = OK | INVALID | RANGE | NO_SPACE | WX | LIMIT | DENIED,
+    [OP_REPLACE] = OK | INVALID | RANGE | EXISTS | WX | LIMIT | DENIED,
+    [OP_UNMAP] = OK | INVALID | RANGE | LIMIT,
+    [OP_PROTECT] = OK | INVALID | RANGE | NOT_FOUND | DENIED | WX | LIMIT,
+    [OP_DECOMMIT] = OK | INVALID | RANGE | NOT_FOUND,
+    [OP_VMAR] = OK | INVALID | RANGE | NO_SPACE | EXISTS | DENIED,
+    [OP_VMAR_DESTROY] = OK | UNSUPPORTED,
+    [OP_RECREATE] = OK,
     [OP_READ] = 0x1f & ~BIT(VMEM_FAULT_NO_MEMORY),
     [OP_WRITE] = BIT(VMEM_FAULT_RESOLVED) | BIT(VMEM_FAULT_NO_REGION) | BIT(VMEM_FAULT_PERMISSION) |
 		 BIT(VMEM_FAULT_GUARD) | BIT(VMEM_FAULT_BEYOND_END),
     [OP_EXEC] = BIT(VMEM_FAULT_RESOLVED) | BIT(VMEM_FAULT_NO_REGION) | BIT(VMEM_FAULT_PERMISSION),
     [OP_COPY_TO] = 7,
     [OP_COPY_FROM] = 7,
-    [OP_DECOMMIT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE) | BIT(VMEM_ERR_NOT_FOUND),
-    [OP_SWITCH] = 1,
-    [OP_RECREATE] = 1,
-    [OP_CREATE] = BIT(VMEM_OK) | BIT(VMEM_ERR_INVALID),
-    [OP_SNAPSHOT] = BIT(VMEM_OK) | BIT(VMEM_ERR_INVALID),
-    [OP_WINDOW] = BIT(VMEM_OK) | BIT(VMEM_ERR_INVALID),
-    [OP_SLICE] = STATUS2(VMEM_ERR_RANGE, VMEM_ERR_UNSUPPORTED),
-    [OP_RESIZE] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_UNSUPPORTED),
-    [OP_COMMIT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE),
-    [OP_OBJECT_DECOMMIT] = STATUS2(VMEM_ERR_INVALID, VMEM_ERR_RANGE),
-    [OP_ZERO] = BIT(VMEM_OK) | BIT(VMEM_ERR_RANGE),
-    [OP_OBJECT_WRITE] = BIT(VMEM_OK) | BIT(VMEM_ERR_RANGE),
-    [OP_OBJECT_READ] = BIT(VMEM_OK) | BIT(VMEM_ERR_RANGE),
-    [OP_RELEASE] = 1,
+    [OP_SWITCH] = OK,
+    [OP_CREATE] = OK | INVALID,
+    [OP_CONTIGUOUS] = OK | INVALID | BIT(VMEM_ERR_NO_MEMORY),
+    [OP_PHYSICAL] = OK | INVALID | RANGE | BIT(VMEM_ERR_CONFLICT),
+    [OP_SNAPSHOT] = OK | INVALID | UNSUPPORTED,
+    [OP_WINDOW] = OK | INVALID | UNSUPPORTED,
+    [OP_SLICE] = OK | RANGE | UNSUPPORTED,
+    [OP_RESIZE] = OK | INVALID | UNSUPPORTED,
+    [OP_COMMIT] = OK | INVALID | RANGE,
+    [OP_OBJECT_DECOMMIT] = OK | INVALID | RANGE | UNSUPPORTED,
+    [OP_ZERO] = OK | RANGE | UNSUPPORTED,
+    [OP_OBJECT_WRITE] = OK | RANGE | UNSUPPORTED,
+    [OP_OBJECT_READ] = OK | RANGE | UNSUPPORTED,
+    [OP_RELEASE] = OK,
 };
 
 static const char *answer_name(unsigned kind, unsigned answer)
@@ -150,9 +162,16 @@ static bool summary(bool full)
 		}
 		printf("\n");
 	}
-	printf("figure: %llu operations, %llu changed something, at most %llu regions in a space\n",
+	for (unsigned e = 0; e < EVENTS; e++) {
+		printf("# %s: %llu\n", event_names[e], (unsigned long long)counters->events[e]);
+		good &= counters->events[e] != 0 || !full;
+	}
+	printf("# least free: %llu frames\n", (unsigned long long)counters->least_free);
+	printf(
+	    "figure: %llu operations, %llu changed something, %llu whole checks, at most %llu regions in a "
+	    "space\n",
 	    (unsigned long long)counters->operations, (unsigned long long)counters->changes,
-	    (unsigned long long)counters->most_regions);
+	    (unsigned long long)counters->checks, (unsigned long long)counters->most_regions);
 	return good &&
 	       (!full || (counters->changes * 2 >= counters->operations && counters->most_regions >= 200));
 }
@@ -190,6 +209,7 @@ int main(int argc, char **argv)
 	if (counters == MAP_FAILED) {
 		return 2;
 	}
+	counters->least_free = UINT64_MAX;
 	if (only) {
 		return run(epoch, numbers, parse_only(only, numbers), false) ? 0 : 1;
 	}

@@ -12,6 +12,10 @@
 
 #include "region.h"
 
+/* RAM: as little as serves, because the check of the library looks at every frame. */
+#define RAM_LOW (UINT64_C(4) << 20)
+#define RAM_HIGH (UINT64_C(2) << 20)
+
 struct world world;
 struct counters *counters;
 
@@ -35,76 +39,30 @@ void answered(const struct op *op, int answer, int expected)
 	counters->answers[op->kind][answer]++;
 }
 
-vmem_vaddr_t page_va(unsigned page)
+void judged(const struct op *op, vmem_status_t status, uint32_t wrong, uint32_t may)
 {
-	return page < NEAR_PAGES ? NEAR + page * PAGE : FAR + (page - NEAR_PAGES) * PAGE;
-}
-
-struct window window_pick(const struct op *op, unsigned most)
-{
-	unsigned far = op->r[1] % 8 == 0, low = far ? NEAR_PAGES : 0, room = far ? FAR_PAGES : NEAR_PAGES;
-	struct window w = {low + op->r[2] % room, 1 + op->r[3] % most};
-	if (w.first + w.pages > low + room) {
-		w.pages = low + room - w.first;
+	uint32_t right = wrong ? wrong : BIT(VMEM_OK) | may;
+	if (!(right >> status & 1)) {
+		model_fail(__FILE__, __LINE__, "%s answers %s, expected is one of the set %#x",
+		    op_names[op->kind], vmem_status_name(status), right);
 	}
-	return w;
-}
-
-/* Where a page's content is; NULL where there is none: it reads as zero. */
-static uint64_t *content_of(const struct page *page)
-{
-	if (page->object < 0) {
-		return NULL;
-	}
-	struct object *o = &world.object[page->object];
-	return page->offset < o->pages ? &o->content->value[o->first + page->offset] : NULL;
-}
-
-uint64_t page_value(const struct page *page)
-{
-	const uint64_t *content = content_of(page);
-	return page->own ? page->value : content ? *content : 0;
-}
-
-void page_store(struct page *page, uint64_t value)
-{
-	if (page->shared) {
-		*content_of(page) = value;
-	} else {
-		page->own = true;
-		page->value = value;
-	}
-}
-
-enum vmem_fault_result page_expect(const struct page *page, unsigned access)
-{
-	if (!page->mapped) {
-		return VMEM_FAULT_NO_REGION;
-	}
-	if (page->guard) {
-		return VMEM_FAULT_GUARD;
-	}
-	if (!(page->permission & access)) {
-		return VMEM_FAULT_PERMISSION;
-	}
-	return page->own || page->object < 0 || content_of(page) ? VMEM_FAULT_RESOLVED
-								 : VMEM_FAULT_BEYOND_END;
+	counters->answers[op->kind][status]++;
 }
 
 static void make_space(unsigned i)
 {
-	const struct vmem_aspace_config config = {.start = NEAR,
-	    .length = SPACE_LENGTH,
+	const struct vmem_aspace_config config = {.start = SPACE_START,
+	    .length = PAGES * PAGE,
 	    .wx = i == 1,
 	    .large = i == 2,
 	    .max_regions = MAX_REGIONS,
+	    .max_bytes = i == 0 ? MAX_PAGES * PAGE : 0,
 	    .entropy_bits = 20,
 	    .seed = i + 1};
 	EXPECT(vmem_aspace_create(&config, &world.space[i]) == VMEM_OK);
-	memset(world.page[i], 0, sizeof(world.page[i]));
-	for (unsigned p = 0; p < PAGES; p++) {
-		world.page[i][p].object = -1;
-	}
+	space_reset(i);
+	world.vmar[i][0] = (struct vmar){
+	    .real = vmem_aspace_root(world.space[i]), .first = 0, .pages = PAGES, .rights = VMEM_RWX};
 }
 
 void world_start(void)
@@ -113,11 +71,11 @@ void world_start(void)
 			       : TEST_ISA[0] == 'a' ? MACHINE_AARCH64
 						    : MACHINE_RISCV;
 	struct machine_config config = machine_default(isa);
-	config.ram[0].length = UINT64_C(14) << 20;
-	config.ram[1].length = UINT64_C(4) << 20;
+	config.ram[0].length = RAM_LOW;
+	config.ram[1].length = RAM_HIGH;
 	config.features |= MACHINE_COHERENT_FETCH; /* programs of the model do not synchronise their code */
 	machine_create(&config);
-	machine_boot(1);
+	machine_boot(isa == MACHINE_AARCH64 ? 0 : 1); /* there a live large leaf cannot be split */
 	machine_cpu_set(0);
 	struct vmem_ram ram[MACHINE_RANGES];
 	for (unsigned i = 0; i < config.ram_count; i++) {
@@ -133,6 +91,9 @@ void world_start(void)
 	};
 	EXPECT(vmem_library_init(&library) == VMEM_OK);
 	memset(&world, 0, sizeof(world));
+	for (unsigned i = 0; i < SPACES * PAGES; i++) {
+		world.page[i / PAGES][i % PAGES].object = -1;
+	}
 	for (unsigned i = 0; i < config.cpus; i++) {
 		machine_cpu_set(i);
 		if (i > 0) {
@@ -144,6 +105,8 @@ void world_start(void)
 	struct vmem_frame_stats stats;
 	vmem_frame_stats(&stats);
 	world.data_frames = stats.data;
+	EXPECT(vmem_frame_alloc_run(OBJECT_PAGES, OBJECT_PAGES * PAGE, 0, &world.host_start) == VMEM_OK);
+	memset(machine_ram(world.host_start), 0, OBJECT_PAGES * PAGE);
 	for (unsigned i = 0; i < SPACES; i++) {
 		make_space(i);
 	}
@@ -159,38 +122,67 @@ static void destroy_space(unsigned i)
 		}
 	}
 	vmem_aspace_destroy(world.space[i]);
-	memset(world.page[i], 0, sizeof(world.page[i]));
-	for (unsigned p = 0; p < PAGES; p++) {
-		world.page[i][p].object = -1;
-	}
-	object_drop_unused();
+	space_reset(i);
 }
 
-/* Pages of regions against pages of the model. */
+/* Adjacent regions that agree in everything are one, unless asked otherwise. */
+static bool is_joined(const struct page *lower, const struct page *upper)
+{
+	return lower->vmar == upper->vmar && lower->permission == upper->permission &&
+	       lower->maximum == upper->maximum && lower->flags == upper->flags &&
+	       !(lower->flags & VMEM_MAP_NO_MERGE) && lower->cookie == upper->cookie &&
+	       lower->object == upper->object && (lower->object < 0 || lower->offset + 1 == upper->offset) &&
+	       !lower->apart && !upper->apart;
+}
+
+static void compare_region(unsigned space, const struct vmem_region_info *r, unsigned first)
+{
+	const struct page *page = &world.page[space][first];
+	EXPECT(first == 0 || !page[-1].mapped || !is_joined(&page[-1], page));
+	for (uint64_t done = 0; done < r->length; done += PAGE, page++) {
+		EXPECT(page->mapped && page->permission == r->permission && page->maximum == r->maximum);
+		EXPECT(page->flags == r->flags && page->cookie == r->cookie);
+		EXPECT(r->object == (page->object < 0 ? NULL : world.object[page->object].real));
+		EXPECT(page->object < 0 || r->offset + done == page->offset * PAGE);
+		EXPECT(r->cache == (page->object < 0 ? 0 : world.object[page->object].cache));
+	}
+}
+
+/* Regions and VMARs against pages of the model. */
 static void compare_space(unsigned i)
 {
 	struct vmem_region_info r;
-	unsigned seen = 0, mapped = 0;
+	struct vmem_aspace_stats stats;
+	uint64_t seen = 0, regions = 0;
 	for (vmem_vaddr_t at = 0; vmem_region_next(world.space[i], at, &r); at = r.start + r.length) {
-		for (uint64_t done = 0; done < r.length; done += PAGE) {
-			vmem_vaddr_t va = r.start + done;
-			unsigned p =
-			    (unsigned)(va >= FAR ? NEAR_PAGES + (va - FAR) / PAGE : (va - NEAR) / PAGE);
-			EXPECT(p < PAGES && page_va(p) == va);
-			const struct page *page = &world.page[i][p];
-			EXPECT(
-			    page->mapped && page->permission == r.permission && page->maximum == r.maximum);
-			EXPECT(page->shared == ((r.flags & VMEM_MAP_SHARED) != 0) &&
-			       page->guard == ((r.flags & VMEM_MAP_GUARD) != 0));
-			EXPECT(r.object == (page->object < 0 ? NULL : world.object[page->object].real));
-			EXPECT(page->object < 0 || r.offset + done == page->offset * PAGE);
-			seen++;
-		}
+		unsigned first = (unsigned)((r.start - SPACE_START) / PAGE);
+		EXPECT(page_va(first) == r.start && first + r.length / PAGE <= PAGES);
+		compare_region(i, &r, first);
+		seen += r.length / PAGE;
+		regions++;
 	}
-	for (unsigned p = 0; p < PAGES; p++) {
-		mapped += world.page[i][p].mapped;
+	vmem_aspace_stats(world.space[i], &stats);
+	EXPECT(seen == world.mapped[i] && stats.mapped == seen * PAGE && stats.regions == regions);
+	EXPECT(regions <= MAX_REGIONS && (i != 0 || seen <= MAX_PAGES));
+	for (unsigned v = 0; v < VMARS; v++) {
+		const struct vmar *vmar = &world.vmar[i][v];
+		EXPECT(!vmar->real || (vmem_vmar_start(vmar->real) == page_va(vmar->first) &&
+					  vmem_vmar_length(vmar->real) == vmar->pages * PAGE));
 	}
-	EXPECT(seen == mapped);
+}
+
+/* What is in a page of an object: as the kernel reads it, or where that is refused as memory has it. */
+static uint64_t object_value(const struct object *o, unsigned p)
+{
+	uint64_t value;
+	vmem_paddr_t frame;
+	if (o->store == ANONYMOUS) {
+		EXPECT(vmem_object_read(o->real, p * PAGE, &value, sizeof(value), NULL) == VMEM_OK);
+		return value;
+	}
+	EXPECT(vmem_object_frame(o->real, p * PAGE, &frame) == VMEM_OK);
+	memcpy(&value, machine_ram(frame), sizeof(value));
+	return value;
 }
 
 void world_compare(void)
@@ -203,24 +195,27 @@ void world_compare(void)
 		if (!o->real) {
 			continue;
 		}
-		EXPECT(vmem_object_size(o->real) == o->pages * PAGE);
+		struct vmem_object_info info;
+		vmem_object_info(o->real, &info);
+		EXPECT(info.size == o->pages * PAGE && vmem_object_size(o->real) == info.size);
+		EXPECT(info.cache == o->cache && info.flags == (o->resizable ? VMEM_OBJECT_RESIZABLE : 0));
 		for (unsigned p = 0; p < o->pages; p++) {
-			uint64_t value;
-			EXPECT(vmem_object_read(o->real, p * PAGE, &value, sizeof(value), NULL) == VMEM_OK);
-			EXPECT(value == o->content->value[o->first + p]);
+			EXPECT(object_value(o, p) == o->content->value[o->first + p]);
 		}
 	}
 }
 
-/* The touched space after each step, the library after each 16th, everything after each 64th. */
+/* See the head of test_random.c for what is checked when. */
 static void check(const struct op *op)
 {
-	struct vmem_aspace *space = world.space[op->r[0] % SPACES];
-	if (op->kind <= OP_RECREATE && (space->regions < 64 || counters->operations % 64 == 0)) {
-		vmem_aspace_check(space);
+	bool small = false;
+	for (unsigned i = 0; i < SPACES; i++) {
+		bool touched = op->kind >= OP_CREATE || i == op->r[0] % SPACES;
+		small |= touched && world.space[i]->regions < 64;
 	}
-	if (counters->operations % 16 == 0) {
+	if (small || counters->operations % 64 == 0) {
 		vmem_check();
+		counters->checks++;
 	}
 	if (counters->operations % 64 == 0) {
 		machine_check();
@@ -228,24 +223,36 @@ static void check(const struct op *op)
 	}
 }
 
+static bool apply(const struct op *op)
+{
+	switch (op->kind) {
+	case OP_MAP:
+	case OP_MAP_STRIPS:
+	case OP_REPLACE:
+		return apply_map(op);
+	case OP_UNMAP:
+	case OP_PROTECT:
+	case OP_DECOMMIT:
+		return apply_space(op);
+	case OP_VMAR:
+	case OP_VMAR_DESTROY:
+		return apply_vmar(op);
+	case OP_RECREATE:
+		destroy_space(op->r[0] % SPACES);
+		make_space(op->r[0] % SPACES);
+		answered(op, VMEM_OK, VMEM_OK);
+		return true;
+	default:
+		return op->kind <= OP_SWITCH ? apply_access(op) : apply_object(op);
+	}
+}
+
 bool world_apply(const struct op *op)
 {
-	bool changed;
+	struct vmem_frame_stats stats;
 	machine_operation();
 	machine_cpu_set(op->r[7] % MACHINE_CPUS);
-	if (op->kind == OP_RECREATE) {
-		unsigned i = op->r[0] % SPACES;
-		destroy_space(i);
-		make_space(i);
-		answered(op, VMEM_OK, VMEM_OK);
-		changed = true;
-	} else if (op->kind <= OP_PROTECT || op->kind == OP_DECOMMIT) {
-		changed = apply_space(op);
-	} else if (op->kind <= OP_SWITCH) {
-		changed = apply_access(op);
-	} else {
-		changed = apply_object(op);
-	}
+	bool changed = apply(op);
 	machine_operation();
 	counters->operations++;
 	counters->changes += changed;
@@ -254,6 +261,8 @@ bool world_apply(const struct op *op)
 			counters->most_regions = world.space[i]->regions;
 		}
 	}
+	vmem_frame_stats(&stats);
+	counters->least_free = stats.free < counters->least_free ? stats.free : counters->least_free;
 	check(op);
 	return changed;
 }
@@ -271,6 +280,7 @@ void world_end(void)
 			vmem_object_release(world.object[i].real);
 		}
 	}
+	vmem_frame_free_run(world.host_start, OBJECT_PAGES);
 	vmem_check();
 	machine_check();
 	vmem_frame_stats(&stats);

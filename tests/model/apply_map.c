@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * apply_map.c - mapping: at fixed and found places, with strips, over what is there, in any VMAR.
+ */
+#include "model.h"
+
+#include "region.h"
+
+static const uint8_t permissions[] = {0, VMEM_READ, VMEM_READ | VMEM_WRITE, VMEM_READ | VMEM_WRITE,
+    VMEM_READ | VMEM_WRITE, VMEM_READ | VMEM_EXEC, VMEM_RWX};
+
+uint8_t permission_pick(uint32_t r)
+{
+	return permissions[r % sizeof(permissions)];
+}
+
+bool is_wx(unsigned space, unsigned permission)
+{
+	return space == 1 && (permission & VMEM_WRITE) && (permission & VMEM_EXEC);
+}
+
+bool near_limit(unsigned space, unsigned more)
+{
+	return world.space[space]->regions + more > MAX_REGIONS;
+}
+
+/* What to map. */
+struct wanted {
+	struct vmem_map map;
+	struct placement to;
+	struct object *object;
+	unsigned offset; /* pages */
+	uint32_t wrong;
+};
+
+static void want_object(const struct op *op, struct wanted *want)
+{
+	struct vmem_map *map = &want->map;
+	want->offset = (op->r[6] >> 12) % (want->object->pages + 4);
+	map->object = want->object->real;
+	map->offset = want->offset * PAGE;
+	map->flags |= op->r[6] >> 20 & 1 ? VMEM_MAP_SHARED : 0;
+	if (want->object->store != ANONYMOUS) {
+		map->flags |= (op->r[5] >> 16) % 16 ? VMEM_MAP_SHARED : 0;
+		want->wrong |= map->flags & VMEM_MAP_SHARED ? 0 : BIT(VMEM_ERR_INVALID);
+	}
+}
+
+static void want_content(const struct op *op, struct wanted *want)
+{
+	struct vmem_map *map = &want->map;
+	const struct where *at = &want->to.at;
+	unsigned rights = world.vmar[at->space][at->vmar].rights;
+	want->object = op->r[5] % 2 ? object_pick(op->r[5] >> 1) : NULL;
+	map->permission = permission_pick(op->r[6]);
+	map->maximum = (op->r[6] >> 8) % 4 ? VMEM_RWX : map->permission | VMEM_READ;
+	if ((op->r[9] >> 4) % 8) { /* what the VMAR grants */
+		map->permission &= rights;
+		map->maximum &= rights;
+	}
+	if (want->object) {
+		want_object(op, want);
+	} else if ((op->r[6] >> 12) % 16 == 0) {
+		map->flags |= VMEM_MAP_GUARD;
+		map->permission = map->maximum = 0;
+	}
+	map->flags |= (op->r[6] >> 21) % 4 == 0 ? VMEM_MAP_NO_MERGE : 0;
+	map->flags |= (op->r[6] >> 23) % 16 == 0 ? VMEM_MAP_POPULATE : 0;
+	map->cookie = (op->r[6] >> 27) % 8 == 0;
+	want->wrong |= is_wx(at->space, map->permission) ? BIT(VMEM_ERR_WX) : 0;
+	want->wrong |= map->maximum & ~rights ? BIT(VMEM_ERR_DENIED) : 0;
+}
+
+static void want_quota(struct wanted *want)
+{
+	const struct where *at = &want->to.at;
+	unsigned gone = want->map.place == VMEM_PLACE_REPLACE ? where_mapped(at) : 0;
+	if (at->space == 0 && world.mapped[0] - gone + at->pages > MAX_PAGES) {
+		counters->events[EVENT_BYTES_LIMIT] += want->wrong == 0;
+		want->wrong |= BIT(VMEM_ERR_LIMIT);
+	}
+}
+
+/* An argument that is wrong whatever the state is. */
+static uint32_t spoil_argument(unsigned how, struct vmem_map *map)
+{
+	bool fixed = map->place == VMEM_PLACE_FIXED || map->place == VMEM_PLACE_REPLACE;
+	switch (how) {
+	case 0:
+		map->length += 1;
+		return BIT(VMEM_ERR_INVALID);
+	case 1:
+		map->length = 0;
+		return BIT(VMEM_ERR_INVALID);
+	case 2:
+		map->permission = VMEM_RWX + 1;
+		return BIT(VMEM_ERR_INVALID);
+	case 3:
+		map->align = 3 * PAGE;
+		return BIT(VMEM_ERR_INVALID);
+	case 4:
+		map->pad_after = fixed ? 1 : map->pad_after;
+		return fixed ? BIT(VMEM_ERR_INVALID) : 0;
+	case 5:
+		map->flags |= 1u << 20;
+		return BIT(VMEM_ERR_INVALID);
+	case 6:
+		map->offset += 8;
+		return map->flags & VMEM_MAP_GUARD ? 0 : BIT(VMEM_ERR_INVALID);
+	case 7:
+		map->permission = map->maximum + 1;
+		return BIT(VMEM_ERR_INVALID);
+	default:
+		return 0;
+	}
+}
+
+/* One thing more wrong, now and then. */
+static void spoil(const struct op *op, struct wanted *want)
+{
+	const struct where *at = &want->to.at;
+	const struct vmar *v = &world.vmar[at->space][at->vmar];
+	unsigned how = op->r[7] >> 8 & 255;
+	if (how < 2 && want->map.place != VMEM_PLACE_REPLACE) { /* just outside of the VMAR */
+		want->map.place = VMEM_PLACE_FIXED;
+		want->map.address = how ? page_va(v->first + v->pages) : page_va(v->first) - PAGE;
+		want->map.align = 0;
+		want->map.pad_before = want->map.pad_after = 0;
+		want->wrong =
+		    BIT(VMEM_ERR_RANGE) |
+		    (want->wrong & (BIT(VMEM_ERR_WX) | BIT(VMEM_ERR_DENIED) | BIT(VMEM_ERR_INVALID)));
+	} else if (how >= 2) {
+		want->wrong |= spoil_argument(how - 2, &want->map);
+	}
+}
+
+/* Writable memory is faulted in by writes: private mappings of an object take their copies now. */
+static void populate(const struct where *at)
+{
+	for (unsigned p = at->first; p < at->first + at->pages; p++) {
+		struct page *page = &world.page[at->space][p];
+		if (page_expect(page, VMEM_WRITE) != VMEM_FAULT_RESOLVED) {
+			return;
+		}
+		page_store(page, page_value(page));
+	}
+}
+
+static void count_events(const struct wanted *want, unsigned regions_before)
+{
+	const struct where *at = &want->to.at;
+	counters->events[EVENT_IN_CHILD] += at->vmar != 0;
+	if (want->map.place == VMEM_PLACE_REPLACE) {
+		bool cut = world.page[at->space][at->first].strip ||
+			   world.page[at->space][at->first + at->pages - 1].strip;
+		counters->events[EVENT_STRIP_CUT] += cut;
+		counters->events[EVENT_SEVERAL_REPLACED] +=
+		    regions_before > world.space[at->space]->regions + 1;
+	}
+}
+
+/* It was mapped. */
+static void note(const struct wanted *want)
+{
+	const struct where *at = &want->to.at;
+	const struct vmem_map *map = &want->map;
+	where_unmap(at);
+	strips_insert(at, map->pad_before, map->pad_after);
+	for (unsigned i = 0; i < at->pages; i++) {
+		page_map(at->space, at->first + i,
+		    &(struct page){
+			.apart = map->pad_before || map->pad_after,
+			.flags =
+			    (uint8_t)(map->flags & (VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_NO_MERGE)),
+			.permission = (uint8_t)map->permission,
+			.maximum = (uint8_t)map->maximum,
+			.cookie = (uint8_t)map->cookie,
+			.object = want->object ? (int8_t)(want->object - world.object) : -1,
+			.offset = want->offset + i,
+		    });
+	}
+	if (map->flags & VMEM_MAP_POPULATE) {
+		populate(at);
+	}
+	object_drop_unused();
+}
+
+bool apply_map(const struct op *op)
+{
+	static const enum vmem_place places[] = {VMEM_PLACE_ANY, VMEM_PLACE_HINT, VMEM_PLACE_FIXED};
+	struct wanted want = {.wrong = 0};
+	struct where at = where_pick(op, op->r[3] >> 16 & 1 ? 3 : op->kind == OP_REPLACE ? 64 : 24);
+	vmem_vaddr_t start = 0;
+	want.map.place = places[op->r[4] % 3];
+	if (op->kind == OP_REPLACE) {
+		want.map.place = VMEM_PLACE_REPLACE;
+	} else if (op->kind == OP_MAP_STRIPS) {
+		want.map.place = places[op->r[4] % 2];
+		want.map.pad_before = (op->r[9] >> 8) % 4;
+		want.map.pad_after = (uint8_t)((op->r[9] >> 10) % 3 + (want.map.pad_before == 0));
+	}
+	want.to = placement_pick(op, at, &want.map);
+	want.wrong = want.to.wrong;
+	want_content(op, &want);
+	want_quota(&want);
+	spoil(op, &want);
+	uint64_t regions = world.space[at.space]->regions;
+	bool full = near_limit(at.space, 2);
+	vmem_status_t status = vmem_vmar_map(world.vmar[at.space][at.vmar].real, &want.map, &start);
+	judged(op, status, want.wrong, full ? BIT(VMEM_ERR_LIMIT) : 0);
+	if (status != VMEM_OK) {
+		return false;
+	}
+	want.to.at.first = placement_check(&want.to, start);
+	count_events(&want, (unsigned)regions);
+	note(&want);
+	return true;
+}
