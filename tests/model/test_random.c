@@ -10,9 +10,9 @@
  * violation or sanitizer report ends the child, and is a failure. The epoch is then shrunk: halves, quarters
  * and at last single operations are left out as long as what remains still fails.
  *
- * The whole library, all spaces in it, is checked against itself (vmem_check) after every step that touches a
- * space with fewer than 64 regions, and after every 64th step; steps on objects touch all spaces. All TLBs, and
- * all that can be looked at against the model, after every 64th step.
+ * The whole library, all spaces in it, is checked against itself (vmem_check) after every step that touches
+ * a space with fewer than 64 regions, and after every 64th step; steps on objects touch all spaces. All TLBs,
+ * and all that can be looked at against the model, after every 64th step.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "model.h"
