@@ -60,9 +60,17 @@ void core_start(const struct core_options *options)
 
 int core_setup(void **state)
 {
-	const struct core_options usual = {.asid_bits = -1};
+	const struct core_options usual = {.asid_bits = -1, .linear_level = 1};
 	(void)state;
 	core_start(&usual);
+	return 0;
+}
+
+int core_setup_pages(void **state)
+{
+	const struct core_options pages = {.asid_bits = -1};
+	(void)state;
+	core_start(&pages);
 	return 0;
 }
 

@@ -45,11 +45,13 @@ struct core_options {
 };
 enum machine_isa core_isa(void);
 void core_start(const struct core_options *options);
-/* cmocka's: the usual machine. */
+/* cmocka's: the usual machine, its linear map of 2 MiB leaves; and of pages, for RAM with an odd attribute. */
 int core_setup(void **state);
+int core_setup_pages(void **state);
 /* Fails if a space, an object or a frame is left over that was not there at the start. */
 int core_teardown(void **state);
 #define CORE(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
+#define CORE_PAGES(name) cmocka_unit_test_setup_teardown(name, core_setup_pages, core_teardown)
 
 /* Everything against everything, on all CPUs. Fails the test on the first disagreement. */
 void step(void);

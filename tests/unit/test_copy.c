@@ -256,7 +256,7 @@ int main(void)
 	    CORE(marks),
 	    CORE(hostile),
 	    CORE(holes_and_permissions),
-	    CORE(device_and_odd_memory),
+	    CORE_PAGES(device_and_odd_memory),
 	    CORE(strings),
 	    CORE(no_memory),
 	    CORE(code),

@@ -421,7 +421,7 @@ int main(void)
 	    CORE(resize),
 	    CORE(decommit_mapped),
 	    CORE(contiguous),
-	    CORE(odd_attributes),
+	    CORE_PAGES(odd_attributes),
 	    CORE(physical),
 	};
 	return cmocka_run_group_tests_name("object", tests, NULL, NULL);

@@ -207,7 +207,8 @@ static void ids_run_out(void **state)
 
 static void no_ids(void **state)
 {
-	const struct core_options options = {.asid_bits = core_isa() == MACHINE_AARCH64 ? 8 : 0};
+	const struct core_options options = {
+	    .asid_bits = core_isa() == MACHINE_AARCH64 ? 8 : 0, .linear_level = 1};
 	(void)state;
 	core_start(&options);
 	many_spaces(0, 7);
@@ -231,7 +232,7 @@ static void too_few_ids(void **state)
 	if (core_isa() != MACHINE_RISCV) {
 		return; /* elsewhere there are 8 bits at least */
 	}
-	const struct core_options options = {.asid_bits = 2};
+	const struct core_options options = {.asid_bits = 2, .linear_level = 1};
 	struct vmem_aspace *spaces[5];
 	core_start(&options);
 	for (unsigned i = 0; i < 5; i++) {
@@ -252,7 +253,7 @@ static void other_models(void **state)
 	    {.asid_bits = -1, .remove = MACHINE_HW_MARKS},
 	    {.asid_bits = -1, .add = MACHINE_SPECULATES},
 	    {.asid_bits = -1, .levels = 5, .add = MACHINE_LPA2},
-	    {.asid_bits = -1, .linear_level = 1, .add = MACHINE_LIVE_SPLIT},
+	    {.asid_bits = -1, .add = MACHINE_LIVE_SPLIT},
 	};
 	(void)state;
 	for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
@@ -260,9 +261,7 @@ static void other_models(void **state)
 		if (core_isa() == MACHINE_X86_64) {
 			options.remove = 0; /* its walker always sets them */
 		}
-		if (core_isa() == MACHINE_AARCH64) {
-			options.linear_level = 1; /* all CPUs fill with it, at every step */
-		}
+		options.linear_level = 1; /* all CPUs fill with it, at every step */
 		core_start(&options);
 		revoking(state);
 		copy_on_write(state);
