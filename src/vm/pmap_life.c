@@ -81,7 +81,7 @@ void vmem_pmap_fini(struct vmem_pmap *pmap)
 		vmem_pmap_unhook(pmap, kept, &batch);
 	}
 	vmem_batch_end(&batch);
-	vmem_pmap_forget(pmap);
+	vmem_pmap_retire(pmap);
 	VMEM_CHECK(pmap->tables == 1 && pmap->resident == 0, "internal: a pmap dies with tables or leaves");
 	vmem_frame_give(pa_to_page(pmap->root_pa));
 	pmap->root = NULL;

@@ -183,12 +183,9 @@ static void run_everywhere(struct vmem_pmap *pmap, struct flush_job *job)
 #endif
 }
 
-void vmem_pmap_forget(struct vmem_pmap *pmap)
+void vmem_pmap_retire(struct vmem_pmap *pmap)
 {
-	struct flush_job job = {
-	    .count = 1, .flush = {{.asid = hardware_id(pmap), .flags = FLUSH_SPACE | FLUSH_TABLES}}};
 	VMEM_CHECK(!vmem_pmap_is_active(pmap), "an address space is destroyed while a CPU runs on it");
-	run_everywhere(pmap, &job);
 	pmap->cpus = 0;
 	pmap->asid = 0;
 }

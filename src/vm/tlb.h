@@ -50,8 +50,9 @@ void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables);
 void vmem_pmap_activate(struct vmem_pmap *pmap);
 /* True if a CPU runs on it. */
 bool vmem_pmap_is_active(const struct vmem_pmap *pmap);
-/* Forgets every translation of a pmap that is about to die, and takes its id back. */
-void vmem_pmap_forget(struct vmem_pmap *pmap);
+/* Takes a dying pmap's id back. Nothing is flushed: its last batch has ended, and an id is given again only
+ * after the flush of a new generation (T5). */
+void vmem_pmap_retire(struct vmem_pmap *pmap);
 /* Makes [kva, +length) fetchable as instructions on all CPUs. */
 void vmem_icache_publish(const void *kva, size_t length);
 /* Starts the ids over; ids: how many there are, for tests (0: as many as the CPU has). */
