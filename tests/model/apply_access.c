@@ -72,6 +72,22 @@ static unsigned page_pick(const struct op *op, unsigned space)
 	return p;
 }
 
+/* The entry that the access left has the attribute of the memory, as far as the ISA has it. */
+static void check_attribute(unsigned cpu, unsigned p, const struct page *page)
+{
+	static const enum machine_type types[] = {[VMEM_WRITE_BACK] = MACHINE_WB,
+	    [VMEM_WRITE_THROUGH] = MACHINE_WT,
+	    [VMEM_WRITE_COMBINING] = MACHINE_WC,
+	    [VMEM_UNCACHED] = MACHINE_UC};
+	unsigned cache = page->object < 0 ? VMEM_WRITE_BACK : world.object[page->object].cache;
+	struct machine_translation t;
+	EXPECT(machine_translate(cpu, page_va(p), &t));
+	if (page->object >= 0 && world.object[page->object].store == DEVICE && cache == VMEM_WRITE_BACK) {
+		return; /* RISC-V leaves this to the platform */
+	}
+	EXPECT(cache == VMEM_WRITE_THROUGH ? t.type != MACHINE_WB : t.type == types[cache]);
+}
+
 static void count_events(const struct page *page)
 {
 	static const enum event used[] = {
@@ -116,6 +132,7 @@ static bool access_page(const struct op *op, unsigned space)
 	}
 	answered(op, (int)result, (int)expected);
 	if (result == VMEM_FAULT_RESOLVED) {
+		check_attribute(cpu, p, page);
 		count_events(page);
 	}
 	return result == VMEM_FAULT_RESOLVED && (faulted || op->kind == OP_WRITE);
