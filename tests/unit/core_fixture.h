@@ -45,7 +45,7 @@ struct core_options {
 };
 enum machine_isa core_isa(void);
 void core_start(const struct core_options *options);
-/* cmocka's: the usual machine, its linear map of 2 MiB leaves; and of pages, for RAM with an odd attribute. */
+/* cmocka's: the usual machine, its linear map of 2 MiB leaves; and of pages, where RAM gets odd attributes. */
 int core_setup(void **state);
 int core_setup_pages(void **state);
 /* Fails if a space, an object or a frame is left over that was not there at the start. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_region_merge.c - which neighbours become one region (region.h): those that agree in everything, made in
- * any order; and every single reason not to.
+ * test_region_merge.c - which neighbours become one region (region.h): those that agree in everything, made
+ * in any order; and every single reason not to.
  */
 #include "core_fixture.h"
 
