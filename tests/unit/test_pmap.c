@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_pmap.c - page tables (pmap.h, P2 to P4): entries of every level, tables that come and go, ranges, and
+ * the validator. What changes in an entry that is there is in test_pmap_change.c; RAM with an odd attribute,
+ * and splitting the direct map for it, in test_direct_map.c.
+ */
+#include "pmap_fixture.h"
+
+/* One leaf of each level: found, counted, shown by the hardware; removed with its tables. */
+static void each_level(void)
+{
+	begin(false);
+	for (unsigned level = 0; has_level(level); level++) {
+		uint64_t size = arch_level_size(level), va = VA & ~(size - 1), pa = memory_of(level);
+		assert_null(vmem_pmap_lookup(&p, va).slot);
+		enter(va, pa, level, USER_RW);
+		struct pmap_entry at = vmem_pmap_lookup(&p, va + size - 1);
+		assert_non_null(at.slot);
+		assert_int_equal(at.level, level);
+		assert_int_equal(arch_pte_pa(pte_load(at.slot), level), pa);
+		assert_int_equal(at.table->order, level);
+		assert_int_equal(at.table->refs, 1);
+		assert_ptr_equal(at.table->u.table.pmap, &p);
+		assert_int_equal(p.resident, size / PAGE);
+		assert_int_equal(p.tables, vmem_mmu.levels - level);
+		for (unsigned cpu = 0; cpu < 2; cpu++) {
+			shows(cpu, va + 0x123, pa + 0x123, level);
+			shows(cpu, va + size - 1, pa + size - 1, level);
+		}
+		assert_true(level == 2 || hardware(0, va + size - 8, MACHINE_WRITE, MACHINE_USER));
+		remove_range(va + size - PAGE, PAGE); /* a part takes the whole leaf */
+		assert_int_equal(p.resident, 0);
+		struct machine_translation m;
+		assert_false(machine_translate(1, va, &m));
+		/* the tables go, but for one empty leaf table and what leads to it */
+		assert_int_equal(p.tables, level == 0 ? vmem_mmu.levels : 1);
+		assert_int_equal(p.kept != NULL, level == 0);
+		if (level == 0) {
+			assert_ptr_equal(p.kept, at.table);
+			assert_non_null(vmem_pmap_lookup(&p, va).slot);
+			finish();
+			begin(false);
+		}
+	}
+	finish();
+}
+
+static void levels(void **state)
+{
+	(void)state;
+	each_level();
+}
+
+/* The same in the other paging modes of the ISA, and without leaves of 1 GiB. */
+static void paging_modes(void **state)
+{
+	static const struct core_options models[] = {
+	    {.asid_bits = -1, .levels = 3, .linear_level = 1},
+	    {.asid_bits = -1, .levels = 5, .linear_level = 1, .add = MACHINE_LPA2},
+	    {.asid_bits = -1, .linear_level = 1, .remove = MACHINE_LEAF_1G},
+	};
+	(void)state;
+	for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+		if (models[i].levels == 3 && core_isa() != MACHINE_RISCV) {
+			continue;
+		}
+		core_start(&models[i]);
+		each_level();
+		core_teardown(NULL);
+	}
+}
+
+/* A leaf in the way of a table, a table in the way of a leaf: EXISTS, and nothing has changed. */
+static void in_the_way(void **state)
+{
+	struct pmap_entry at;
+	(void)state;
+	begin(false);
+	for (unsigned level = 1; has_level(level); level++) {
+		uint64_t size = arch_level_size(level), va = VA & ~(size - 1);
+		enter(va, memory_of(level), level, USER_RW);
+		for (unsigned below = 0; below < level; below++) {
+			refused(VMEM_ERR_EXISTS, va, memory_of(below), below);
+			assert_int_equal(vmem_pmap_reserve(&p, va, below, &at), VMEM_ERR_EXISTS);
+		}
+		remove_range(va, size);
+		enter(va + size - PAGE, frame, 0, USER_RW);
+		refused(VMEM_ERR_EXISTS, va, memory_of(level), level);
+		assert_int_equal(vmem_pmap_reserve(&p, va, level, &at), VMEM_OK);
+		assert_int_equal(at.level, level);
+		shows(1, va + size - PAGE, frame, 0);
+		finish();
+		begin(false);
+	}
+	finish();
+}
+
+/* Each table that is wanting: NO_MEMORY, none of the others is left over. */
+static void no_memory(void **state)
+{
+	(void)state;
+	begin(false);
+	enter(0, frame, 0, USER_RW);
+	for (unsigned n = 1; n < vmem_mmu.levels; n++) {
+		machine_fail_at(n);
+		refused(VMEM_ERR_NO_MEMORY, arch_level_size(vmem_mmu.levels - 1u), frame, 0);
+		machine_fail_at(0);
+	}
+	enter(arch_level_size(vmem_mmu.levels - 1u), frame, 0, USER_RW);
+	machine_fail_at(1); /* a removal and a cut take nothing, and cannot fail */
+	cut(0, arch_level_size(vmem_mmu.levels - 1u) * 2, LEAF_READ);
+	remove_range(0, arch_level_size(vmem_mmu.levels - 1u) * 2);
+	machine_fail_at(0);
+	finish();
+	struct vmem_pmap fails;
+	machine_fail_at(1);
+	assert_int_equal(vmem_pmap_init(&fails, false), VMEM_ERR_NO_MEMORY);
+	machine_fail_at(0);
+	step();
+}
+
+/* Removal meets rows, holes, windows that do not exist and leaves of three sizes, and takes what it was told
+ * to. */
+static void ranges(void **state)
+{
+	const uint64_t low = 6 * GIGA;
+	(void)state;
+	begin(false);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 40; i++) {
+			enter(low + PAGES(500 + i), frame, 0, USER_RW); /* in two tables */
+		}
+		enter(low + 2 * LARGE, block, 1, USER_RW);
+		enter(low + 40 * LARGE, frame, 0, USER_RW);
+		enter(low + 2 * GIGA, frame, 0, USER_RW);
+		assert_int_equal(p.resident, 40 + 512 + 2);
+		uint64_t had = p.tables;
+		remove_range(low, PAGES(500)); /* nothing is there */
+		assert_int_equal(p.resident, 40 + 512 + 2);
+		assert_int_equal(p.tables, had);
+		remove_range(low + PAGES(505), PAGES(20));
+		assert_int_equal(p.resident, 20 + 512 + 2);
+		shows(1, low + PAGES(504), frame, 0);
+		shows(1, low + PAGES(525), frame, 0);
+		assert_null(round == 0 ? NULL : p.kept);
+		if (round == 0) {
+			remove_range(low, 3 * GIGA);
+		} else {
+			remove_range(0, vmem_aspace_user_size()); /* at no higher cost than what is there */
+		}
+		assert_int_equal(p.resident, 0);
+		assert_int_equal(p.tables, vmem_mmu.levels);
+	}
+	const uint64_t last = vmem_aspace_user_size() - PAGE; /* the very ends of the user half */
+	enter(0, frame, 0, USER_RW);
+	enter(last, frame, 0, USER_RW);
+	shows(0, 0, frame, 0);
+	shows(0, last, frame, 0);
+	remove_range(last, PAGE);
+	shows(0, 0, frame, 0);
+	remove_range(0, PAGE);
+	assert_int_equal(p.resident, 0);
+	finish();
+}
+
+/* One empty leaf table at most, the last one; used again it counts as any other. */
+static void kept_table(void **state)
+{
+	(void)state;
+	begin(false);
+	const unsigned all = vmem_mmu.levels;
+	enter(VA, frame, 0, USER_RW);
+	remove_range(VA, PAGE);
+	struct vmem_page *first = p.kept;
+	assert_non_null(first);
+	enter(VA + PAGE, frame, 0, USER_RW); /* the same window: no table is made */
+	assert_null(p.kept);
+	assert_int_equal(p.tables, all);
+	remove_range(VA + PAGE, PAGE);
+	assert_ptr_equal(p.kept, first);
+	enter(VA + LARGE, frame, 0, USER_RW);
+	assert_int_equal(p.tables, all + 1);
+	assert_ptr_equal(p.kept, first);
+	remove_range(VA + LARGE, PAGE); /* now that one is kept, the first goes */
+	assert_int_equal(p.tables, all);
+	assert_non_null(p.kept);
+	assert_ptr_not_equal(p.kept, first);
+	assert_null(vmem_pmap_lookup(&p, VA).slot);
+	assert_non_null(vmem_pmap_lookup(&p, VA + LARGE).slot);
+	enter(VA + 2 * GIGA, frame, 0, USER_RW);
+	remove_range(VA + 2 * GIGA, PAGE); /* with its parents, where nothing else is in them */
+	assert_int_equal(p.tables, all);
+	struct vmem_batch batch;
+	struct pmap_entry at;
+	assert_int_equal(vmem_pmap_reserve(&p, VA, 0, &at), VMEM_OK); /* made for an entry that never came */
+	assert_int_equal(at.table->refs, 0);
+	machine_operation();
+	vmem_batch_begin(&batch, &p);
+	vmem_pmap_unhook(&p, at.table, &batch);
+	vmem_batch_end(&batch);
+	assert_null(vmem_pmap_lookup(&p, VA).slot);
+	assert_int_equal(p.tables, all);
+	finish();
+}
+
+struct seen {
+	uint64_t va[16];
+	unsigned level[16], count;
+};
+
+static void note(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry)
+{
+	struct seen *seen = arg;
+	assert_true(seen->count < 16 && arch_pte_is_leaf(entry, level));
+	seen->va[seen->count] = va;
+	seen->level[seen->count++] = level;
+}
+
+/* Every leaf of a range once, in order, with what is large met by any part of it. */
+static void visiting(void **state)
+{
+	struct seen seen = {.count = 0};
+	(void)state;
+	begin(false);
+	enter(PAGES(3), frame, 0, LEAF_READ);
+	enter(LARGE - PAGE, frame, 0, LEAF_READ);
+	enter(4 * LARGE, block, 1, LEAF_READ);
+	enter(7 * GIGA, frame, 0, LEAF_READ);
+	vmem_pmap_visit(&p, 0, vmem_aspace_user_size(), note, &seen);
+	static const uint64_t where[] = {PAGES(3), LARGE - PAGE, 4 * LARGE, 7 * GIGA};
+	assert_int_equal(seen.count, 4);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(seen.va[i], where[i]);
+		assert_int_equal(seen.level[i], i == 2);
+	}
+	seen.count = 0;
+	vmem_pmap_visit(&p, PAGES(4), LARGE - PAGES(5), note, &seen);
+	assert_int_equal(seen.count, 0);
+	vmem_pmap_visit(&p, 4 * LARGE + PAGES(9), PAGE, note, &seen);
+	assert_int_equal(seen.count, 1);
+	seen.count = 0; /* up to the end of the address type */
+	vmem_pmap_visit(vmem_kernel_pmap(), ~VMEM_PAGE_MASK, PAGE, note, &seen);
+	assert_int_equal(seen.count, 0);
+	finish();
+}
+
+/* The validator finds what it is there to find. */
+static void validator(void **state)
+{
+	(void)state;
+	begin(false);
+	enter(VA, frame, 0, LEAF_READ);
+	struct vmem_page *table = vmem_pmap_lookup(&p, VA).table;
+	arch_pte_t *slot = vmem_pmap_lookup(&p, VA).slot;
+	table->refs++;
+	PANICS("count of entries", vmem_pmap_check(&p));
+	table->refs--;
+	table->u.table.base += LARGE;
+	PANICS("where it is", vmem_pmap_check(&p));
+	table->u.table.base -= LARGE;
+	p.resident++;
+	PANICS("leaves are miscounted", vmem_pmap_check(&p));
+	p.resident--;
+	p.tables++;
+	PANICS("tables are miscounted", vmem_pmap_check(&p));
+	p.tables--;
+	arch_pte_t was = pte_load(slot);
+	pte_store(slot, UINT64_C(1) << 60); /* not zero, not present */
+	PANICS("neither zero nor present", vmem_pmap_check(&p));
+	pte_store(slot, 0);
+	table->refs = 0;
+	p.resident = 0;
+	PANICS("neither freed nor the kept", vmem_pmap_check(&p));
+	p.resident = 1;
+	table->refs = 1;
+	pte_store(slot, was);
+	p.kept = table;
+	PANICS("kept table", vmem_pmap_check(&p));
+	p.kept = NULL;
+	finish();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CORE(levels),
+	    cmocka_unit_test(paging_modes),
+	    CORE(in_the_way),
+	    CORE(no_memory),
+	    CORE(ranges),
+	    CORE(kept_table),
+	    CORE(visiting),
+	    CORE(validator),
+	};
+	return cmocka_run_group_tests_name("pmap", tests, NULL, NULL);
+}
