@@ -208,6 +208,48 @@ static void foreign_keys(void **state)
 	end(as);
 }
 
+/* What a store of the same family sees at a key: the word at an offset of its page. */
+static uint64_t word(struct store *store, uint64_t key, unsigned offset)
+{
+	uint64_t value;
+	slot_t slot = vmem_index_find(&store->index, key, NULL);
+	assert_int_equal(slot_kind(slot), SLOT_PAGE);
+	memcpy(&value, (const char *)page_to_virt(slot_page(slot)) + offset, sizeof(value));
+	return value;
+}
+
+/* A snapshot of a space's own store: each write takes the page apart, until nobody shares it any more. */
+static void private_memory_shared(void **state)
+{
+	struct vmem_aspace *as = space();
+	struct store *copy;
+	(void)state;
+	run(0, as);
+	run(1, as);
+	machine_cpu_set(0);
+	uint64_t va = map(as, 4, RW);
+	fill(as, va, 4, 10);
+	SWEEP(0, vmem_store_snapshot(as->private_store, va / PAGE, va / PAGE + 3, &copy));
+	warm();
+	assert_false(hardware(1, va, MACHINE_WRITE, MACHINE_USER));
+	put(as, 0, va + 8, 99);
+	assert_int_equal(get(as, 1, va), 10); /* the rest came along */
+	assert_int_equal(word(copy, va / PAGE, 8), 0);
+	assert_int_equal(word(copy, va / PAGE, 0), 10);
+	assert_int_equal(get(as, 0, va + PAGES(3)), 13); /* shared for reading */
+	put(as, 1, va + PAGES(3), 98);			 /* and taken apart after a read */
+	assert_int_equal(get(as, 0, va + PAGES(3)), 98);
+	assert_int_equal(word(copy, va / PAGE + 3, 0), 13);
+	assert_int_equal(stats_of(as).faults_copied, 2);
+	step();
+	vmem_store_release(copy);
+	put(as, 0, va + PAGE, 97); /* nobody has it any more: written in place */
+	assert_int_equal(stats_of(as).faults_copied, 2);
+	expect(as, va + PAGES(2), 1, 12);
+	step();
+	end(as);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +258,7 @@ int main(void)
 	    CORE(every_order_of_deaths),
 	    CORE(chains_do_not_grow),
 	    CORE(foreign_keys),
+	    CORE(private_memory_shared),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
