@@ -116,10 +116,13 @@ static bool is_odd(vmem_paddr_t pa)
 	return false;
 }
 
-/* Puts what no object has out of it any more back into the direct map. */
+/* Puts what no object has out of it any more back into the direct map. Every CPU that cached the absence forgets
+ * it: a kernel access cannot take a spurious fault (contract 6.4). */
 static void show(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 {
 	const uint32_t leaf = LEAF_READ | LEAF_WRITE | LEAF_GLOBAL | LEAF_ACCESSED | LEAF_DIRTY;
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, vmem_kernel_pmap());
 	for (uint64_t i = 0; i < pages; i++) {
 		vmem_paddr_t pa = start + (i << VMEM_PAGE_SHIFT);
 		if (is_odd(pa)) {
@@ -128,9 +131,10 @@ static void show(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 		page[i].flags &= (uint8_t)~PAGE_F_ODD_CACHE;
 		(void)vmem_pmap_exchange(vmem_kernel_pmap(), direct_va(pa), arch_pte_make_leaf(pa, 0, leaf));
 		if (vmem_mmu.features & MMU_CACHES_INVALID) {
-			vmem_flush_granted(vmem_kernel_pmap(), direct_va(pa), false);
+			vmem_batch_leaves(&batch, direct_va(pa), direct_va(pa) + (VMEM_PAGE_SIZE - 1), 0);
 		}
 	}
+	vmem_batch_end(&batch);
 }
 
 vmem_status_t vmem_direct_map_set(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)

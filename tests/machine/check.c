@@ -139,7 +139,7 @@ static void check_target(const struct walk *w, uint64_t va)
 {
 	uint64_t size = UINT64_C(1) << level_shift(w->level);
 	bool user = (w->perm & PERM_USER) != 0;
-	bool linear = machine_now->linear != 0 && va - w->entry.pa == machine_now->linear;
+	bool linear = machine_now->linear != 0 && (va & ~(size - 1)) - w->entry.pa == machine_now->linear;
 	if (user && (va >> 63) != 0) {
 		machine_violation(
 		    MACHINE_USER_KERNEL, "user mode may use %#llx (entry %#llx)", (ull)va, (ull)w->raw);

@@ -25,6 +25,7 @@
 #endif
 #define ARENA_END UINT64_C(0x7f000000) /* below what sanitizers keep for themselves */
 #define ARENA_MAX UINT64_C(0x60000000)
+#define ARENA_ALIGN UINT64_C(0x40000000)
 #define GARBAGE_MAX (UINT64_C(256) << 20) /* more RAM than this stays zero: it is meant to be sparse */
 
 struct machine *machine_now;
@@ -90,14 +91,21 @@ static void *reserve(uint64_t size)
 		uint64_t hint = (ARENA_END - size) & ~(uint64_t)0x1fffff;
 		p = mmap((void *)(uintptr_t)hint, size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
 	}
-	if (p == MAP_FAILED) {
-		p = mmap(NULL, size, PROT_NONE, flags, -1, 0);
+	if (p == MAP_FAILED) { /* on a border of 1 GiB, so that the linear map can have such leaves */
+		p = mmap(NULL, size + ARENA_ALIGN, PROT_NONE, flags, -1, 0);
+	} else {
+		return p;
 	}
 	if (p == MAP_FAILED) {
 		perror("machine: no memory for RAM");
 		abort();
 	}
-	return p;
+	uint64_t lead = (0 - (uint64_t)(uintptr_t)p) & (ARENA_ALIGN - 1);
+	if (lead > 0) {
+		munmap(p, lead);
+	}
+	munmap((char *)p + lead + size, ARENA_ALIGN - lead);
+	return (char *)p + lead;
 }
 
 static void open_ram(void)

@@ -26,6 +26,10 @@ void core_start(const struct core_options *options)
 	config.levels = options->levels ? options->levels : config.levels;
 	config.asid_bits = options->asid_bits >= 0 ? (unsigned)options->asid_bits : config.asid_bits;
 	config.features = (config.features | options->add) & ~options->remove;
+	if (options->ram != 0) {
+		config.ram[0].length = options->ram;
+		config.ram_count = 1;
+	}
 	machine_create(&config);
 	machine_collect(true);
 	machine_cpu_set(0);

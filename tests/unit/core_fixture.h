@@ -41,11 +41,12 @@ struct core_options {
 	int asid_bits;	       /* -1: the usual number */
 	uint32_t add, remove;  /* MACHINE_* features */
 	unsigned linear_level; /* of the boot's linear map */
+	uint64_t ram;	       /* length of RAM, all in one range; 0: the usual */
 	bool no_kernel;	       /* no managed kernel range */
 };
 enum machine_isa core_isa(void);
 void core_start(const struct core_options *options);
-/* cmocka's: the usual machine, its linear map of 2 MiB leaves; and of pages, where RAM gets odd attributes. */
+/* cmocka's: the usual machine, its linear map of 2 MiB leaves; of pages, where RAM gets odd attributes. */
 int core_setup(void **state);
 int core_setup_pages(void **state);
 /* Fails if a space, an object or a frame is left over that was not there at the start. */

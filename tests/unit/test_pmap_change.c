@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pmap_change.c - entries that are cut down or replaced (pmap.h, P1, P5, P6): what stays granted, what is
- * harvested, what is owed to the TLB and to instruction fetch, and that nothing becomes writable and
+ * test_pmap_change.c - entries that are cut down or replaced (pmap.h, P1, P5, P6): what stays granted, what
+ * is harvested, what is owed to the TLB and to instruction fetch, and that nothing becomes writable and
  * executable.
  */
 #include "pmap_fixture.h"
