@@ -116,8 +116,8 @@ static bool is_odd(vmem_paddr_t pa)
 	return false;
 }
 
-/* Puts what no object has out of it any more back into the direct map. Every CPU that cached the absence forgets
- * it: a kernel access cannot take a spurious fault (contract 6.4). */
+/* Puts what no object has out of it any more back into the direct map. Every CPU that cached the absence
+ * forgets it: a kernel access cannot take a spurious fault (contract 6.4). */
 static void show(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 {
 	const uint32_t leaf = LEAF_READ | LEAF_WRITE | LEAF_GLOBAL | LEAF_ACCESSED | LEAF_DIRTY;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_direct_map.c - RAM with an odd cache attribute where the direct map is made of large leaves
- * (direct_map.c, D1 and D2): they are split where the CPU can do that, the frames leave, all else stays; where
- * it cannot the answer is UNSUPPORTED. With pages test_object.c does the same.
+ * (direct_map.c, D1 and D2): they are split where the CPU can do that, the frames leave, all else stays;
+ * where it cannot the answer is UNSUPPORTED. With pages test_object.c does the same.
  */
 #include "core_fixture.h"
 
@@ -12,8 +12,8 @@
 
 #define GIGA (UINT64_C(1) << 30)
 
-/* A machine that can split. The AArch64 backend claims that of no CPU (a conflict abort is permitted to most that
- * have FEAT_BBM level 2): the walker's and the direct map's part is shown with the claim made here. */
+/* A machine that can split. The AArch64 backend claims that of no CPU (a conflict abort is permitted to most
+ * that have FEAT_BBM level 2): the walker's and the direct map's part is shown with the claim made here. */
 static void start(unsigned level, uint64_t ram)
 {
 	const struct core_options options = {
