@@ -68,7 +68,7 @@ static struct vmem_object *odd(uint64_t pa, uint64_t pages)
 	return o;
 }
 
-/* AArch64 without the right to split: every way to an odd attribute is refused, and what needs none is not. */
+/* AArch64: every way to an odd attribute is refused, and what needs none is not. */
 static void cannot_split(void **state)
 {
 	const struct machine_range device =
@@ -149,7 +149,7 @@ static void split(void **state)
 	vmem_frame_free_run(at, 512);
 }
 
-/* Windows that are met in part, and one that is met whole, each cost a table; all of them before any change. */
+/* Windows met in part, and one met whole, each cost a table; all of them are taken before any change. */
 static void several_windows(void **state)
 {
 	struct vmem_object *o, *c;
