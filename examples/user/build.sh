@@ -59,7 +59,7 @@ compile() {
 	fi
 }
 
-for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit; do
+for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit randcalls; do
 	compile $name -static "$here/$name.c"
 done
 if [ $isa != riscv ]; then
