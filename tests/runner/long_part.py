@@ -1,19 +1,45 @@
 # SPDX-License-Identifier: MIT
-"""The long form: the model with many seeds and many operations, the mutants, coverage, and the twelve builds."""
+"""The long form: the model with many seeds and many operations, random system calls, the mutants, coverage, and the twelve builds."""
 
+import boot_part
+import build
 import coverage_part
 import hosted
 import matrix_part
 import mutants_part
+import report
 
-WHAT = "the model at length, the mutants, coverage, and the matrix"
+WHAT = "the model and random system calls at length, the mutants, coverage, and the matrix"
 NORMAL = False
 SEEDS, OPERATIONS = 8, 10000000
+CALL_SEEDS, CALLS = 8, 400000
+
+
+def random_calls(seed, options):
+    return lambda b: boot_part.ended(*b.run(b.program("randcalls"), str(seed), str(CALLS), options=options, timeout=600))
+
+
+def run_random_calls(rep, options):
+    """examples/user/randcalls.c at length, every second seed with the policy W^X."""
+    for isa in build.ISAS:
+        prefix = "long/" + isa
+        table = {"random calls, seed %d" % seed: random_calls(seed, ["--wx"] if seed % 2 else []) for seed in range(1, CALL_SEEDS + 1)}
+        table = {name: case for name, case in table.items() if rep.wanted("%s: %s" % (prefix, name))}
+        if not table:
+            continue
+        try:
+            bench = boot_part.make_bench(isa)
+        except build.BuildError as error:
+            rep.add(prefix + ": builds", report.FAILED, str(error))
+            continue
+        boot_part.run_cases(rep, prefix, bench, table, options.jobs)
 
 
 def run(rep, options):
+    run_random_calls(rep, options)
     for seed in range(1, SEEDS + 1):
         hosted.run(rep, "model", ["--seed", str(seed), "--ops", str(OPERATIONS)], options.jobs, factor=20.0, label="long/seed-%d" % seed)
     mutants_part.run(rep, options)
-    coverage_part.run(rep, options)
+    if rep.wanted("coverage"):
+        coverage_part.run(rep, options)
     matrix_part.run(rep, options)
