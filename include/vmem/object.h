@@ -85,14 +85,15 @@ vmem_status_t vmem_object_commit(struct vmem_object *object, uint64_t offset, ui
 vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, uint64_t length);
 
 /** Zeroes [offset, offset + length), any alignment; whole pages are decommitted where that can be done.
- * Errors: RANGE, NO_MEMORY, UNSUPPORTED (physical). */
+ * Errors: RANGE, NO_MEMORY, UNSUPPORTED (physical, or contiguous with another attribute than write-back). */
 vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint64_t length);
 
 /**
  * Copies between the object and kernel memory, any alignment; all or nothing up to the first page that needs
  * memory it cannot get:
  * @p out_done (may be NULL) says how many bytes were copied. Length 0 is OK inside the object. Errors: RANGE,
- * NO_MEMORY, UNSUPPORTED (physical).
+ * NO_MEMORY, UNSUPPORTED (physical, or contiguous with another attribute than write-back: the direct map does
+ * not have it).
  */
 vmem_status_t vmem_object_read(
     struct vmem_object *object, uint64_t offset, void *buffer, size_t length, size_t *out_done);

@@ -142,7 +142,9 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes,
 	    "internal: a quota is exceeded");
 	vmem_pmap_check(&aspace->pmap);
-	if (aspace->root.tree.length) {
+	if (!aspace->pmap.kernel) {
+		vmem_pmap_visit(&aspace->pmap, 0, vmem_aspace_user_size(), check_entry, aspace);
+	} else if (aspace->root.tree.length) {
 		vmem_pmap_visit(
 		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, aspace);
 	}

@@ -204,7 +204,7 @@ static void poison_verify(const struct vmem_page *page)
 /* The first eight bytes of a record as handed out: lock, order and flags 0, refs as the kind wants. */
 #define HEAD(kind, refs) [kind] = (uint64_t)(kind) << 8 | (uint64_t)(refs) << 32
 static const uint64_t head_of[PAGE_KINDS] = {
-    HEAD(PAGE_USED, 0), HEAD(PAGE_TABLE, 0), HEAD(PAGE_SLAB, 0), HEAD(PAGE_DATA, 1)};
+    HEAD(PAGE_USED, 0), HEAD(PAGE_TABLE, 0), HEAD(PAGE_SLAB, 0), HEAD(PAGE_DATA, 1), HEAD(PAGE_ZERO, 0)};
 _Static_assert(offsetof(struct vmem_page, kind) == 1 && offsetof(struct vmem_page, refs) == 4,
     "a record's head is one word");
 

@@ -70,7 +70,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 		return status;
 	}
 	vmem_slabs_init();
-	vmem_zero_page = vmem_frame_take(PAGE_USED);
+	vmem_zero_page = vmem_frame_take(PAGE_ZERO);
 	if (!vmem_zero_page) {
 		return VMEM_ERR_NO_MEMORY;
 	}

@@ -23,8 +23,9 @@ enum page_kind {
 	PAGE_TABLE,	   /* a page table: refs counts its entries that are not zero */
 	PAGE_SLAB,	   /* holds small objects of one type */
 	PAGE_DATA,	   /* content of an object: refs counts the index slots that hold it */
+	PAGE_ZERO,	   /* the frame of zeroes: allocated for good, nobody's to give back */
 };
-enum { PAGE_KINDS = PAGE_DATA + 1 };
+enum { PAGE_KINDS = PAGE_ZERO + 1 };
 
 struct lineage;
 struct vmem_pmap;

@@ -43,7 +43,7 @@ static uint64_t x86_leaf(uint64_t pa, unsigned level, unsigned flags, enum machi
 	e |= (flags & RAW_ACCESSED) != 0 ? BIT(5) : 0;
 	e |= (flags & RAW_DIRTY) != 0 ? BIT(6) : 0;
 	e |= (flags & RAW_GLOBAL) != 0 ? BIT(8) : 0;
-	return e | ((flags & RAW_X) != 0 ? 0 : BIT(63));
+	return e | ((flags & RAW_X) != 0 || (machine_now->config.features & MACHINE_NX) == 0 ? 0 : BIT(63));
 }
 
 static uint64_t arm_leaf(uint64_t pa, unsigned level, unsigned flags, enum machine_type type)

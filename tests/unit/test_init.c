@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* test_init.c - starting the library: what it refuses to start with, and that a refusal is no obstacle. */
+#include "core_fixture.h"
+
+#include <vmem/init.h>
+
+#include "region.h"
+
+static struct vmem_ram ram[MACHINE_RANGES];
+static struct vmem_config good;
+
+static int boot(void **state)
+{
+	struct machine_config config = machine_default(core_isa());
+	(void)state;
+	machine_create(&config);
+	machine_collect(true);
+	machine_cpu_set(0);
+	machine_boot(0);
+	for (unsigned i = 0; i < config.ram_count; i++) {
+		struct machine_range left = machine_ram_left(i);
+		ram[i] = (struct vmem_ram){left.start, left.length - (i + 1 == config.ram_count ? PAGES(8) : 0)};
+	}
+	good = (struct vmem_config){
+	    .ram = ram,
+	    .ram_count = config.ram_count,
+	    .direct_map = machine_direct_map(),
+	    .kernel_start = machine_kernel_area().start,
+	    .kernel_length = machine_kernel_area().length,
+	    .isa_features = machine_isa_features(),
+	};
+	return 0;
+}
+
+static int halt(void **state)
+{
+	(void)state;
+	machine_destroy();
+	return 0;
+}
+
+static void starts(const struct vmem_config *config)
+{
+	assert_int_equal(vmem_library_init(config), VMEM_OK);
+	vmem_check();
+}
+
+static void bad_numbers(void **state)
+{
+	struct vmem_config bad = good;
+	(void)state;
+#define REFUSES(field, value)                                                                                \
+	do {                                                                                                 \
+		bad.field = (value);                                                                         \
+		assert_int_equal(vmem_library_init(&bad), VMEM_ERR_INVALID);                                 \
+		bad.field = good.field;                                                                      \
+	} while (0)
+	REFUSES(ram_count, 0);
+	REFUSES(ram_count, 33);
+	REFUSES(direct_map, good.direct_map + 1);
+	REFUSES(kernel_start, good.kernel_start + 1);
+	REFUSES(kernel_length, good.kernel_length - 1);
+	REFUSES(kernel_length, (0 - good.kernel_start) & ~VMEM_PAGE_MASK); /* up to the last page there is */
+	REFUSES(kernel_length, UINT64_MAX & ~VMEM_PAGE_MASK);
+#undef REFUSES
+	starts(&bad);
+}
+
+static void bad_ranges(void **state)
+{
+	struct vmem_ram some[3] = {ram[0], ram[0], ram[0]};
+	struct vmem_config bad = good;
+	(void)state;
+	bad.ram = some;
+	bad.ram_count = 1;
+	some[0].start = UINT64_MAX - PAGE;
+	assert_int_equal(vmem_library_init(&bad), VMEM_ERR_INVALID);
+	bad.ram_count = 3;
+	some[0] = (struct vmem_ram){ram[0].start, PAGES(64)};
+	some[1] = (struct vmem_ram){ram[0].start + PAGES(128), PAGES(64)};
+	static const uint64_t overlaps[] = {0, 1, 63, 127, 128, 190};
+	for (unsigned i = 0; i < sizeof(overlaps) / sizeof(overlaps[0]); i++) {
+		some[2] = (struct vmem_ram){ram[0].start + PAGES(overlaps[i]), PAGES(2)};
+		assert_int_equal(vmem_library_init(&bad), VMEM_ERR_INVALID);
+	}
+	some[2] = (struct vmem_ram){ram[0].start + PAGES(64), PAGES(64)}; /* touches both */
+	starts(&bad);
+}
+
+static void no_memory(void **state)
+{
+	const struct vmem_ram page = {ram[0].start, PAGE};
+	struct vmem_config config = good;
+	(void)state;
+	config.ram = &page;
+	config.ram_count = 1;
+	assert_int_equal(vmem_library_init(&config), VMEM_ERR_NO_MEMORY); /* its own record takes it */
+	config = good;
+	for (uint64_t n = 1;; n++) { /* the zero frame, and the tables of the kernel's half */
+		machine_fail_at(n);
+		vmem_status_t status = vmem_library_init(&config);
+		machine_fail_at(0);
+		if (status == VMEM_OK) {
+			assert_true(n > 2);
+			break;
+		}
+		assert_int_equal(status, VMEM_ERR_NO_MEMORY);
+	}
+	vmem_check();
+}
+
+static void names(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < VMEM_STATUS_COUNT; i++) {
+		for (unsigned k = 0; k < i; k++) {
+			assert_string_not_equal(
+			    vmem_status_name((vmem_status_t)i), vmem_status_name((vmem_status_t)k));
+		}
+	}
+	assert_string_equal(vmem_status_name(VMEM_ERR_NO_SPACE), "NO_SPACE");
+	assert_string_equal(vmem_status_name(VMEM_STATUS_COUNT), "UNKNOWN");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(bad_numbers, boot, halt),
+	    cmocka_unit_test_setup_teardown(bad_ranges, boot, halt),
+	    cmocka_unit_test_setup_teardown(no_memory, boot, halt),
+	    cmocka_unit_test(names),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
