@@ -56,7 +56,7 @@ struct vmem_frame_stats {
 	uint64_t tables;	     /**< page tables */
 	uint64_t slabs;		     /**< small objects of the library */
 	uint64_t data;		     /**< content of objects */
-	uint64_t host;		     /**< held by the host through this interface; the zero frame is in none of these */
+	uint64_t host; /**< held by the host through this interface; the zero frame is in none of these */
 	uint64_t allocations, frees; /**< calls, since the start */
 };
 void vmem_frame_stats(struct vmem_frame_stats *out);

@@ -76,7 +76,7 @@ static bool expected_frame(struct region *region, vmem_vaddr_t va, vmem_paddr_t 
 	if (!region_shared(region)) {
 		slot = vmem_index_find(
 		    &region->aspace->private_store->index, region_private_key(region, va), &cursor);
-		if (slot == SLOT_EMPTY && !region->object) {
+		if (slot_kind(slot) == SLOT_ZERO || (slot == SLOT_EMPTY && !region->object)) {
 			*pa = vmem_zero_frame;
 			return true;
 		}

@@ -195,29 +195,17 @@ unsigned vmem_source_take_batch(struct vmem_page **out, unsigned count)
 	return taken;
 }
 
-/* Cuts [page, page + count) out of the free blocks that cover it, of which `block` is the first. */
-static void run_cut(struct vmem_page *block, struct vmem_page *page, uint64_t count)
+/* Cuts [page, page + count) out of the free blocks that cover it; the first begins at page. */
+static void run_cut(struct vmem_page *page, uint64_t count)
 {
 	struct vmem_page *const end = page + count;
-	struct vmem_page *tail = NULL;
-	uint64_t tail_count = 0;
-	uint64_t lead_count = 0;
-	struct vmem_page *const lead = block;
-	while (block < end) {
-		struct vmem_page *next = block + (UINT64_C(1) << block->order);
-		block_unlink(block);
-		vmem_source.free -= (uint64_t)(next - block);
-		if (block < page) {
-			lead_count = (uint64_t)(page - block);
-		}
-		if (next > end) {
-			tail = end;
-			tail_count = (uint64_t)(next - end);
-		}
-		block = next;
+	while (page < end) {
+		struct vmem_page *next = page + (UINT64_C(1) << page->order);
+		block_unlink(page);
+		vmem_source.free -= (uint64_t)(next - page);
+		page = next;
 	}
-	vmem_source_give_run(lead, lead_count);
-	vmem_source_give_run(tail, tail_count);
+	vmem_source_give_run(end, (uint64_t)(page - end));
 }
 
 /* A run that no single block holds: through the records of one range in address order. */
@@ -237,11 +225,9 @@ static struct vmem_page *run_search(
 			if (r->first_pfn + first + count > limit_pfn) {
 				return NULL;
 			}
-			/* Blocks before the one that holds `first` stay as they are. */
-			while (start + (UINT64_C(1) << r->pages[start].order) <= first) {
-				start += UINT64_C(1) << r->pages[start].order;
-			}
-			run_cut(r->pages + start, r->pages + first, count);
+			/* A block begins at `first`: one that had it inside would begin at a multiple of
+			 * align too (B1), at or after start. Blocks before it stay as they are. */
+			run_cut(r->pages + first, count);
 			return r->pages + first;
 		}
 	}

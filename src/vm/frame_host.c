@@ -111,7 +111,7 @@ static struct vmem_page *unhold(void)
 struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool promised)
 {
 	struct vmem_page *page = take_from_host(order, limit);
-	if (!page && promised && order == 0 && limit == UINT64_MAX && held != PAGE_NIL) {
+	if (!page && promised && held != PAGE_NIL) {
 		page = unhold();
 	}
 	return page;

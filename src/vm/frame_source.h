@@ -29,7 +29,7 @@ struct vmem_page *vmem_source_records(uint64_t first_pfn, uint64_t count, uint64
 void vmem_source_add(const struct page_range *r, uint64_t usable);
 
 /* 2^order frames that lie below limit (exclusive, bytes); NULL: none. Leaves the promised frames alone
- * unless `promised`. */
+ * unless `promised`, which is for single ones anywhere (order 0, limit UINT64_MAX). */
 struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool promised);
 /* `count` contiguous frames, the first aligned to `align` frames (a power of two). Never promised ones. */
 struct vmem_page *vmem_source_take_run(uint64_t count, uint64_t align, vmem_paddr_t limit);

@@ -35,15 +35,14 @@ const struct index_node vmem_index_void = {.size = 1, .refs = 1, .base = UINT64_
 
 /* Runs the statement for n = each bit of a set, upwards; cheap for sparse sets and for dense ones. */
 #define FOR_EACH_BIT(n, set)                                                                                 \
-	for (uint64_t bits_ = (set), n = 0; bits_ != 0 && ((bits_ & 1) != 0 || skip_zeroes(&bits_, &n));     \
-	     bits_ >>= 1, n++)
+	for (uint64_t bits_ = (set), n = 0;                                                                  \
+	     bits_ != 0 && ((bits_ & 1) != 0 || ((void)skip_zeroes(&bits_, &n), true)); bits_ >>= 1, n++)
 
-static inline bool skip_zeroes(uint64_t *bits, uint64_t *n)
+static inline void skip_zeroes(uint64_t *bits, uint64_t *n)
 {
 	unsigned zeroes = bits_ctz64(*bits);
 	*bits >>= zeroes;
 	*n += zeroes;
-	return true;
 }
 
 /* Puts a child into a node of ours, or a root into the index: what it points to is complete by then. */
@@ -504,8 +503,7 @@ bool vmem_index_next(
 		if (!leaf) {
 			return false;
 		}
-		slots = slots_from(leaf, *key);
-		slots >>= *key > leaf->base ? *key - leaf->base : 0;
+		slots = leaf->present; /* it lies above *key */
 	}
 	uint64_t at = (*key > leaf->base ? *key : leaf->base) + bits_ctz64(slots);
 	if (at > last) {
@@ -524,13 +522,6 @@ bool vmem_index_next(
 bool vmem_index_promise(const struct vmem_index *from)
 {
 	return !from->root || vmem_slab_promise(SLAB_INDEX_NODE, from->root->size);
-}
-
-void vmem_index_unpromise(const struct vmem_index *from)
-{
-	if (from->root) {
-		vmem_slab_release(SLAB_INDEX_NODE, from->root->size);
-	}
 }
 
 void vmem_index_snapshot(struct vmem_index *to, struct vmem_index *from)

@@ -180,10 +180,8 @@ bool vmem_index_next(
     const struct vmem_index *index, uint64_t *key, uint64_t last, slot_t *out_slot, bool *exclusive);
 
 /* A snapshot in two steps, both O(1). Promise: as many nodes as the two may have to copy; false: no
- * memory, nothing changed. It is for a snapshot of the index as it is, or is taken back by unpromise
- * before the index changes. */
+ * memory, nothing changed. It is for a snapshot of the index as it is. */
 bool vmem_index_promise(const struct vmem_index *from);
-void vmem_index_unpromise(const struct vmem_index *from);
 /* to (empty) becomes a snapshot of from, which has been promised. Cannot fail. Bumps from's sequence. */
 void vmem_index_snapshot(struct vmem_index *to, struct vmem_index *from);
 

@@ -25,6 +25,12 @@ const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
     [SLAB_ASPACE] = {sizeof(struct vmem_aspace), 16},
 };
 
+_Static_assert(sizeof(struct region) <= VMEM_PAGE_SIZE && sizeof(struct vmem_vmar) <= VMEM_PAGE_SIZE &&
+		   sizeof(struct index_node) <= VMEM_PAGE_SIZE && sizeof(struct store) <= VMEM_PAGE_SIZE &&
+		   sizeof(struct vmem_object) <= VMEM_PAGE_SIZE && sizeof(struct lineage) <= VMEM_PAGE_SIZE &&
+		   sizeof(struct vmem_aspace) <= VMEM_PAGE_SIZE,
+    "a small object fits into a frame");
+
 static vmem_status_t check_config(const struct vmem_config *config)
 {
 	if (config->ram_count == 0 || config->ram_count > PAGE_RANGES_MAX ||

@@ -201,7 +201,7 @@ static bool place_highest(const struct search *search, struct starts *out, struc
 			return true;
 		}
 		s = above ? above : search->tree->last;
-		if (s && s->gap < search->need) {
+		if (s->gap < search->need) { /* there is a span, or the tail had offered a start */
 			s = step(s, search->need, 1);
 		}
 	}
@@ -270,8 +270,10 @@ static bool place_random(
 	if (nth_start(search, index, &count, out_start, out_next)) {
 		return true;
 	}
-	return count != 0 &&
-	       nth_start(search, random_below(state, count), &count, out_start, out_next); /* P3 */
+	if (count == 0) {
+		return false;
+	}
+	return nth_start(search, random_below(state, count), &count, out_start, out_next); /* P3 */
 }
 
 bool vmem_span_place_before(const struct span_tree *tree, const struct place_request *request,

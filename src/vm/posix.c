@@ -52,7 +52,7 @@ static int check_fixed(const struct vmem_posix *posix, vmem_vaddr_t address, uin
 {
 	const struct vmem_vmar *root = &posix->aspace->root;
 	vmem_vaddr_t end = root->tree.base + root->tree.length;
-	if (length > end || address > end - length) {
+	if (address > end - length) { /* the length fits: the caller has looked */
 		return -VMEM_ENOMEM;
 	}
 	if (!vmem_page_aligned(address)) {

@@ -35,8 +35,6 @@ void vmem_slabs_init(void)
 	for (unsigned id = 0; id < SLAB_COUNT; id++) {
 		uint32_t align = vmem_slab_specs[id].align;
 		uint32_t size = (vmem_slab_specs[id].size + align - 1) & ~(align - 1);
-		VMEM_CHECK(align >= 8 && (align & (align - 1)) == 0 && size >= 8 && size <= VMEM_PAGE_SIZE,
-			"a type of small objects has a size or alignment that a frame cannot hold");
 		vmem_slab_types[id] = (struct slab_type){
 			.partial = PAGE_NIL,
 			.full = PAGE_NIL,

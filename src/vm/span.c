@@ -423,6 +423,7 @@ void vmem_span_check(const struct span_tree *tree)
 	const struct span *s = tree->root;
 	const struct span *prev = NULL;
 	uint64_t count = 0;
+	bool noted = !tree->near;
 	VMEM_CHECK(!s || !s->parent, "S2: the root has no parent");
 	while (s && s->child[0]) {
 		s = s->child[0];
@@ -433,11 +434,11 @@ void vmem_span_check(const struct span_tree *tree)
 		VMEM_CHECK(s->next == tree_next(s), "S2, S4: list and tree agree on the order");
 		VMEM_CHECK(!prev || prev->start < s->start, "S2: order by start");
 		check_node(tree, s);
+		noted = noted || s == tree->near;
 	}
 	VMEM_CHECK(prev == tree->last, "S4: last");
 	VMEM_CHECK(count == tree->count, "S2: count");
-	VMEM_CHECK(!tree->near || vmem_span_find(tree, tree->near->start) == tree->near,
-	    "the noted span is in the tree");
+	VMEM_CHECK(noted, "the noted span is in the tree");
 	uint64_t low = vmem_span_gap_low(tree, NULL), high = vmem_span_gap_high(tree, NULL);
 	VMEM_CHECK(low <= high && low >= tree->base && tree->tail_gap == high - low,
 	    "S4, S5: the room behind the last span");

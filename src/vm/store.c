@@ -240,9 +240,7 @@ vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t l
 	if (first > 0) {
 		vmem_store_forget(to, 0, first - 1);
 	}
-	if (last < INDEX_KEY_LAST) {
-		vmem_store_forget(to, last + 1, INDEX_KEY_LAST);
-	}
+	vmem_store_forget(to, last + 1, INDEX_KEY_LAST);
 	*out = to;
 	return VMEM_OK;
 }

@@ -76,12 +76,16 @@ def files(directory, suffix):
 
 
 def gather(directory):
-    """What gcov says of every object of the build, run or not."""
-    notes = files(directory, ".gcno")
-    output = subprocess.run(["gcov", "--json-format", "--branch-probabilities", "--stdout", *notes], cwd=directory, stdout=subprocess.PIPE,
-                            stderr=subprocess.DEVNULL, check=True, text=True).stdout
+    """What gcov says of every object of the build as it is now, run or not."""
+    with open(os.path.join(directory, "compile_commands.json")) as file:
+        notes = [os.path.splitext(os.path.join(entry["directory"], entry["output"]))[0] + ".gcno" for entry in json.load(file)
+                 if "--coverage" in entry["command"]]
+    done = subprocess.run(["gcov", "--json-format", "--branch-probabilities", "--stdout", *filter(os.path.exists, notes)], cwd=directory,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+    if done.returncode != 0:
+        raise build.BuildError("gcov failed: " + done.stderr[-500:])
     found = Coverage()
-    for document in output.splitlines():
+    for document in done.stdout.splitlines():
         if document.strip():
             found.add(json.loads(document))
     return found

@@ -26,7 +26,9 @@
 #include "trace.h"
 
 #define ARENA_PA UINT64_C(0x40000000) /* where the RAM of the tests lies: aligned to 1 GiB */
+#ifndef ARENA_FRAMES
 #define ARENA_FRAMES 16384u
+#endif
 
 static unsigned char *arena_memory;
 static unsigned char arena_owned[ARENA_FRAMES]; /* what the allocator has told of each frame */

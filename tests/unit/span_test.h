@@ -20,6 +20,7 @@
 
 static jmp_buf panic_landing;
 static bool panic_expected;
+static const char *panic_rule; /* what the last one said */
 
 _Noreturn void vmem_host_panic(const char *rule)
 {
@@ -28,6 +29,7 @@ _Noreturn void vmem_host_panic(const char *rule)
 		abort();
 	}
 	panic_expected = false;
+	panic_rule = rule;
 	longjmp(panic_landing, 1);
 }
 

@@ -249,6 +249,32 @@ static void code(void **state)
 	end(as);
 }
 
+/* Entries that no fault leaves behind: one that was not accessed yet, and one that user mode cannot use. */
+static void forged_entries(void **state)
+{
+	struct vmem_aspace *as = space();
+	struct vmem_translation t;
+	(void)state;
+	run(0, as);
+	uint64_t va = map(as, 1, RW);
+	put(as, 0, va, 7);
+	arch_pte_t *slot = vmem_pmap_lookup(&as->pmap, va).slot;
+	arch_pte_t entry = *slot;
+	machine_operation();
+	*slot = arch_pte_restrict(entry, 0, VMEM_RWX | LEAF_DIRTY);
+	assert_int_equal(vmem_copy_from_user(as, other, va, 8), 8);
+	assert_int_equal(other[0], 7);
+	assert_true(vmem_aspace_translate(as, va, &t));
+	assert_true(t.accessed);
+	step();
+	*slot = arch_pte_make_leaf(page_to_pa(pa_to_page(t.physical)), 0, RW | LEAF_ACCESSED | LEAF_DIRTY);
+	assert_int_equal(vmem_copy_from_user(as, other, va, 8), 0);
+	assert_int_equal(vmem_copy_to_user(as, va, other, 8), 0);
+	*slot = entry;
+	step();
+	end(as);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +286,7 @@ int main(void)
 	    CORE(strings),
 	    CORE(no_memory),
 	    CORE(code),
+	    CORE(forged_entries),
 	};
 	return cmocka_run_group_tests_name("copy", tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 /* Frames: ranges and records, single frames and caches, the promise, and what the allocator refuses. */
 #include "arena.h"
 
+#include "frame_source.h"
+
 #define FRAMES 4096u
 
 static struct vmem_frame_stats stats(void)
@@ -252,6 +254,7 @@ static void test_promise(void **state)
 	vmem_frame_check();
 	page = vmem_frame_take_reserved(PAGE_SLAB);
 	assert_true(PANICS(vmem_frame_check(), "promised than are free"));
+	assert_int_equal(alloc(0, 0), 0);
 	vmem_frame_unreserve(1);
 	assert_int_equal(page->kind, PAGE_SLAB);
 	assert_int_equal(stats().reserved, free - 2);
@@ -270,6 +273,12 @@ static void test_promise(void **state)
 	}
 	assert_int_equal(stats().reserved, 0);
 	assert_true(PANICS(vmem_frame_unreserve(1), "than were promised"));
+	while (vmem_frame_take_reserved(PAGE_DATA)) { /* without a promise: the last frame, and none */
+	}
+	assert_int_equal(stats().free, 0);
+	for (unsigned i = 0; i < 64; i++) {
+		vmem_frame_give(pa_to_page(ARENA_PA + i * VMEM_PAGE_SIZE));
+	}
 	/* Where there are others, a promised frame need not come from the kept ones. */
 	assert_int_equal(vmem_frame_reserve(5), VMEM_OK);
 	assert_non_null(vmem_frame_take(PAGE_DATA));
@@ -300,11 +309,23 @@ static void test_refusals(void **state)
 	    "not an allocated frame")); /* a frame of records */
 	assert_true(PANICS(vmem_frame_free(ARENA_PA, 13), "not the library's"));
 	assert_true(PANICS(vmem_frame_free_run(pa, 0), "no frame"));
+	assert_true(PANICS(vmem_frame_free_run(pa + 1, 1), "does not start at one"));
 	struct vmem_page *data = vmem_frame_take(PAGE_DATA);
 	assert_true(PANICS(vmem_frame_free(page_to_pa(data), 0), "not an allocated frame of the host's"));
 	vmem_frame_give(data);
 	vmem_frame_drain();
 	assert_true(PANICS(vmem_frame_give(data), "F3"));
+	vmem_frame_check();
+}
+
+/* A block that begins in one range and ends in another: both ends are RAM, what lies between is not. */
+static void test_block_across_ranges(void **state)
+{
+	(void)state;
+	const uint64_t page = VMEM_PAGE_SIZE;
+	const struct vmem_ram ram[] = {{ARENA_PA, 100 * page}, {ARENA_PA + 110 * page, 100 * page}};
+	assert_int_equal(arena_start_ranges(ram, 2), VMEM_OK);
+	assert_true(PANICS(vmem_frame_free(ARENA_PA, 7), "not the library's"));
 	vmem_frame_check();
 }
 
@@ -362,6 +383,48 @@ static void test_check_finds(void **state)
 	assert_true(PANICS(vmem_frame_check(), "back link"));
 	free->prev = PAGE_NIL;
 	vmem_frame_check();
+	free->kind = PAGE_FREE_TAIL;
+	assert_true(PANICS(vmem_frame_check(), "free list"));
+	free->kind = PAGE_FREE;
+	vmem_source.free--;
+	assert_true(PANICS(vmem_frame_check(), "than is counted"));
+	vmem_source.free++;
+	vmem_frame_check();
+}
+
+/* Blocks that lie wrong: the map of the lists, the end of the range, the alignment, two halves apart. */
+static void test_check_finds_blocks(void **state)
+{
+	(void)state;
+	arena_start(FRAMES);
+	while (alloc(0, 0)) {
+	}
+	struct vmem_page *single = pa_to_page(ARENA_PA + 7 * VMEM_PAGE_SIZE);
+	vmem_frame_give(single);
+	vmem_frame_drain();
+	vmem_frame_check();
+	assert_int_equal(single->kind, PAGE_FREE);
+	const struct page_range saved = vmem_page_ranges.range[0];
+	vmem_page_ranges.range[0].first_pfn++; /* every address is one frame off */
+	vmem_frame_check();
+	vmem_page_ranges.range[0] = saved;
+	for (unsigned i = 8; i < 10; i++) {
+		vmem_frame_give(single + i - 7);
+	}
+	vmem_frame_drain(); /* 7, and 8 with 9 */
+	vmem_frame_check();
+	vmem_page_ranges.range[0].first_pfn++;
+	assert_true(PANICS(vmem_frame_check(), "not aligned"));
+	vmem_page_ranges.range[0] = saved;
+	vmem_page_ranges.range[0].count = 9;
+	assert_true(PANICS(vmem_frame_check(), "passes the end"));
+	vmem_page_ranges.range[0] = saved;
+	vmem_frame_give(pa_to_page(ARENA_PA + 10 * VMEM_PAGE_SIZE));
+	vmem_frame_drain(); /* 10: the buddy of 11, while 8 and 9 are of another order */
+	vmem_frame_check();
+	struct vmem_page *pair = pa_to_page(ARENA_PA + 8 * VMEM_PAGE_SIZE);
+	pair[3] = pair[2]; /* a second head where 10 has its buddy */
+	assert_true(PANICS(vmem_frame_check(), "not joined"));
 }
 
 static void test_fail_on_request(void **state)
@@ -401,8 +464,10 @@ int main(void)
 	    cmocka_unit_test(test_drain_before_no_memory),
 	    cmocka_unit_test(test_promise),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_block_across_ranges),
 	    cmocka_unit_test(test_poison),
 	    cmocka_unit_test(test_check_finds),
+	    cmocka_unit_test(test_check_finds_blocks),
 	    cmocka_unit_test(test_fail_on_request),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,13 +22,13 @@ const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
 /* The host's allocator: first fit over a map. */
 static unsigned char host_used[HOST_FRAMES];
 static unsigned host_held;
-static bool host_lies; /* gives a frame outside the ranges */
+static vmem_paddr_t host_lie; /* what it gives whatever is asked for; 0: what is right */
 
 bool vmem_host_frame_alloc(unsigned order, vmem_paddr_t limit, vmem_paddr_t *out_frame)
 {
 	const unsigned size = 1u << order;
-	if (host_lies) {
-		*out_frame = ARENA_PA + (vmem_paddr_t)8192 * VMEM_PAGE_SIZE;
+	if (host_lie != 0) {
+		*out_frame = host_lie;
 		return true;
 	}
 	for (unsigned i = 0; i + size <= HOST_FRAMES; i += size) {
@@ -58,15 +58,20 @@ void vmem_host_frame_free(vmem_paddr_t frame, unsigned order)
 	}
 }
 
+static void host_start_with(const struct vmem_ram *ram)
+{
+	memset(host_used, 0, sizeof(host_used));
+	host_held = 0;
+	host_lie = 0;
+	assert_int_equal(arena_start_ranges(ram, 2), VMEM_OK);
+	vmem_slabs_init();
+}
+
 static void host_start(void)
 {
 	const struct vmem_ram ram[] = {
 	    {ARENA_PA, 700 * VMEM_PAGE_SIZE}, {ARENA_PA + 700 * VMEM_PAGE_SIZE, 324 * VMEM_PAGE_SIZE}};
-	memset(host_used, 0, sizeof(host_used));
-	host_held = 0;
-	host_lies = false;
-	assert_int_equal(arena_start_ranges(ram, 2), VMEM_OK);
-	vmem_slabs_init();
+	host_start_with(ram);
 }
 
 static struct vmem_frame_stats stats(void)
@@ -86,6 +91,9 @@ static void test_start(void **state)
 	/* Records that no block of the host can hold. */
 	const struct vmem_ram huge = {ARENA_PA, UINT64_C(1) << 38};
 	assert_int_equal(arena_start_ranges(&huge, 1), VMEM_ERR_NO_MEMORY);
+	memset(host_used, 1, sizeof(host_used)); /* and a host that has none */
+	const struct vmem_ram some = {ARENA_PA, UINT64_C(1) << 20};
+	assert_int_equal(arena_start_ranges(&some, 1), VMEM_ERR_NO_MEMORY);
 }
 
 static void test_frames(void **state)
@@ -144,6 +152,9 @@ static void test_promise(void **state)
 	vmem_frame_unreserve(4);
 	assert_int_equal(host_held, HOST_FRAMES - 4);
 	assert_true(PANICS(vmem_frame_unreserve(1), "than were promised"));
+	while (vmem_frame_take(PAGE_DATA)) {
+	}
+	assert_null(vmem_frame_take_reserved(PAGE_DATA)); /* nothing is held, and the host has no more */
 	vmem_frame_check();
 }
 
@@ -171,14 +182,49 @@ static void test_objects(void **state)
 static void test_bad_host(void **state)
 {
 	(void)state;
-	host_start();
-	host_lies = true;
-	assert_true(PANICS(vmem_frame_take(PAGE_DATA), "outside the ranges"));
-	host_start();
+	const vmem_paddr_t page = VMEM_PAGE_SIZE;
+	const struct vmem_ram apart[] = {{ARENA_PA, 100 * page}, {ARENA_PA + 110 * page, 500 * page}};
+	const struct vmem_frame_request block = {.order = 7};
 	vmem_paddr_t pa = 0;
+	host_start_with(apart);
+	host_lie = ARENA_PA + 8192 * page;
+	assert_true(PANICS(vmem_frame_take(PAGE_DATA), "outside the ranges"));
+	host_lie = ARENA_PA + page;
+	assert_true(PANICS(vmem_frame_alloc(&block, &pa), "not aligned"));
+	host_lie = ARENA_PA; /* begins in one range, ends in another */
+	assert_true(PANICS(vmem_frame_alloc(&block, &pa), "outside the ranges"));
+	host_lie = ARENA_PA + 512 * page; /* ends behind the last */
+	assert_true(PANICS(vmem_frame_alloc(&block, &pa), "outside the ranges"));
+	host_start();
+	pa = 0;
 	assert_int_equal(vmem_frame_alloc(&(struct vmem_frame_request){.order = 1}, &pa), VMEM_OK);
 	host_used[(pa - ARENA_PA) >> VMEM_PAGE_SHIFT] = 0; /* the host forgets that it gave this one */
 	assert_true(PANICS(while (vmem_frame_take(PAGE_DATA)){}, "has already"));
+}
+
+static void test_check_finds(void **state)
+{
+	(void)state;
+	host_start();
+	assert_int_equal(vmem_frame_reserve(3), VMEM_OK);
+	vmem_frame_check();
+	struct vmem_page *first = number_to_page(held);
+	first->kind = PAGE_RESERVED;
+	assert_true(PANICS(vmem_frame_check(), "held for the promise is not free"));
+	first->kind = PAGE_FREE;
+	first->order = 1;
+	assert_true(PANICS(vmem_frame_check(), "held for the promise is not free"));
+	first->order = 0;
+	vmem_source.free++;
+	assert_true(PANICS(vmem_frame_check(), "another number of frames is held"));
+	vmem_source.free--;
+	vmem_source.reserved++;
+	assert_true(PANICS(vmem_frame_check(), "another number of frames is held"));
+	vmem_source.reserved--;
+	cpus[1].count = CACHE_FRAMES + 1;
+	assert_true(PANICS(vmem_frame_check(), "overfull"));
+	cpus[1].count = 0;
+	vmem_frame_check();
 }
 
 int main(void)
@@ -189,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_promise),
 		cmocka_unit_test(test_objects),
 		cmocka_unit_test(test_bad_host),
+		cmocka_unit_test(test_check_finds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,9 +113,6 @@ static void test_snapshot(void **state)
 	assert_int_equal(vmem_index_nodes(a), 5);
 	uint64_t sequence = a->sequence;
 	assert_true(vmem_index_promise(a));
-	vmem_index_unpromise(a);
-	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].promised, 0);
-	assert_true(vmem_index_promise(a));
 	vmem_index_snapshot(b, a);
 	assert_int_not_equal(a->sequence, sequence);
 	check_counts();
@@ -284,6 +281,44 @@ static void test_refusals(void **state)
 	assert_true(PANICS(vmem_index_remove(&c, 0, INDEX_KEY_LAST, drop, &dropped), "than were promised"));
 }
 
+/* Nodes that are shared without a promise: a removal that has to copy one finds no memory for it. */
+static void test_broken_promise(void **state)
+{
+	(void)state;
+	struct vmem_index *a = &index_of[0], *b = &index_of[1];
+	start(64);
+	put(a, 0);
+	put(a, 1);
+	assert_true(vmem_slab_promise(SLAB_INDEX_NODE, 1)); /* somebody else's */
+	vmem_index_snapshot(b, a);
+	while (vmem_frame_take(PAGE_TABLE) || vmem_frame_take_reserved(PAGE_TABLE)) {
+	}
+	while (vmem_slab_types[SLAB_INDEX_NODE].free != 0) {
+		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
+	}
+	assert_true(vmem_index_reserve_remove(b, 0, 1)); /* all of the node: nothing to copy */
+	assert_false(vmem_index_reserve_remove(b, 0, 0));
+}
+
+/* Slots that hold no page are as much an index's own as their node is. */
+static void test_slots_without_page(void **state)
+{
+	(void)state;
+	struct vmem_index *a = &index_of[0], *b = &index_of[1];
+	struct index_cursor cursor;
+	start(64);
+	assert_true(vmem_index_reserve(1, false));
+	vmem_index_set(a, 5, SLOT_ZERO, NULL);
+	assert_true(index_exclusive(&cursor, vmem_index_find(a, 5, &cursor)));
+	assert_true(vmem_index_promise(a));
+	vmem_index_snapshot(b, a);
+	slot_t slot = vmem_index_find(a, 5, &cursor);
+	assert_false(index_exclusive(&cursor, slot));
+	take_out(b, 0, INDEX_KEY_LAST);
+	take_out(a, 0, INDEX_KEY_LAST);
+	check_counts();
+}
+
 #define DAMAGE(field, value, words)                                                                          \
 	do {                                                                                                 \
 		__typeof__(field) saved_ = (field);                                                          \
@@ -319,7 +354,21 @@ static void test_check_finds(void **state)
 	DAMAGE(leaf->shift, 6, "I3");
 	DAMAGE(leaf->refs, 0, "I5");
 	DAMAGE(root->refs, 0, "root");
+	struct index_node fake = *root;
+	DAMAGE(index->root, &fake, "root");
 	check_counts();
+	take_out(index, 0, INDEX_KEY_LAST);
+	put(index, 64);
+	DAMAGE(index->root->size, 2, "I6"); /* a leaf alone */
+	DAMAGE(index->root->base, UINT64_C(1) << INDEX_KEY_BITS, "I3");
+	put(index, 4096);
+	put(index, 8192 - 64);
+	take_out(index, 0, 64);
+	root = index->root; /* 4096 to 8191 */
+	leaf = (struct index_node *)(uintptr_t)root->slot[63];
+	DAMAGE(leaf->base, 0, "I3");
+	DAMAGE(leaf->base, 8192, "I3");
+	DAMAGE(leaf->base, 8192 - 128, "I3");
 	take_out(index, 0, INDEX_KEY_LAST);
 }
 
@@ -333,6 +382,8 @@ int main(void)
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_generations),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_broken_promise),
+		cmocka_unit_test(test_slots_without_page),
 		cmocka_unit_test(test_check_finds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

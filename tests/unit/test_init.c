@@ -17,10 +17,11 @@ static int boot(void **state)
 	machine_collect(true);
 	machine_cpu_set(0);
 	machine_boot(0);
-	for (unsigned i = 0; i < config.ram_count; i++) {
+	for (unsigned i = 0; i < config.ram_count; i++) { /* the last pages stay for the boot's own tables */
 		struct machine_range left = machine_ram_left(i);
-		ram[i] = (struct vmem_ram){left.start, left.length - (i + 1 == config.ram_count ? PAGES(8) : 0)};
+		ram[i] = (struct vmem_ram){left.start, left.length};
 	}
+	ram[config.ram_count - 1].length -= PAGES(8);
 	good = (struct vmem_config){
 	    .ram = ram,
 	    .ram_count = config.ram_count,

@@ -132,6 +132,30 @@ static void every_order_of_deaths(void **state)
 	assert_int_equal(vmem_slab_in_use(SLAB_LINEAGE), 0);
 }
 
+/* A dead node goes from the middle of its siblings, and its heir takes its place among them. */
+static void heir_among_siblings(void **state)
+{
+	struct vmem_object *a = anonymous(4, 0);
+	(void)state;
+	poke(a, 0, 1);
+	assert_true(vmem_index_reserve(1, false));
+	(void)vmem_index_set(&a->store->index, 3, SLOT_ZERO, NULL); /* no page: not handed over */
+	struct vmem_object *elder = snapshot(a, 0, 4), *middle = snapshot(a, 0, 4);
+	struct vmem_object *younger = snapshot(a, 0, 4);
+	poke(middle, 1, 2);
+	struct vmem_object *heir = snapshot(middle, 0, 4);
+	release(middle);
+	assert_ptr_equal(a->store->lineage->child->next, heir->store->lineage);
+	assert_ptr_equal(heir->store->lineage->next, elder->store->lineage);
+	assert_int_equal(peek(heir, 1), 2);
+	release(heir);
+	assert_ptr_equal(a->store->lineage->child->next, elder->store->lineage);
+	release(younger);
+	release(a);
+	release(elder);
+	assert_int_equal(vmem_slab_in_use(SLAB_LINEAGE), 0);
+}
+
 /* Snapshot and let the parent die, over and over: nothing grows. */
 static void chains_do_not_grow(void **state)
 {
@@ -256,6 +280,7 @@ int main(void)
 	    CORE(found_through_snapshots),
 	    CORE(found_in_private_memory),
 	    CORE(every_order_of_deaths),
+	    CORE(heir_among_siblings),
 	    CORE(chains_do_not_grow),
 	    CORE(foreign_keys),
 	    CORE(private_memory_shared),

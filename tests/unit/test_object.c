@@ -228,6 +228,22 @@ static void windows(void **state)
 	release(o);
 }
 
+/* Windows of windows, each at the far end: keys come to an end before offsets do. */
+static void far_windows(void **state)
+{
+	const uint64_t far = (UINT64_C(1) << 52) - 2;
+	struct vmem_object *chain[5] = {anonymous(1, 0)}, *child;
+	(void)state;
+	for (unsigned i = 1; i < 5; i++) {
+		chain[i] = snapshot(chain[i - 1], far, 1);
+	}
+	poke(chain[4], 0, 5);
+	REFUSED(VMEM_ERR_RANGE, vmem_object_snapshot(chain[4], PAGES(far), PAGE, &child));
+	for (unsigned i = 0; i < 5; i++) {
+		release(chain[i]);
+	}
+}
+
 /* With mappings: what is cut off is gone from the hardware at once, and from private copies too
  * (contract 2.3). */
 static void resize(void **state)
@@ -362,6 +378,11 @@ static void odd_attributes(void **state)
 	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_write(a, 0, &word, 8, NULL));
 	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_zero(a, 0, 8));
 	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_decommit(a, 0, PAGE));
+	OK(vmem_object_create_contiguous(PAGE, 0, 0, VMEM_UNCACHED, &o)); /* outside the direct map too */
+	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_read(o, 0, &word, 8, NULL));
+	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_write(o, 0, &word, 8, NULL));
+	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_zero(o, 0, 8));
+	release(o);
 	for (unsigned i = 0; i < 4; i++) {
 		assert_false(machine_translate(1, linear + PAGES(i), &t));
 	}
@@ -401,6 +422,9 @@ static void physical(void **state)
 	    vmem_object_create_physical(ram.start - PAGE, PAGES(2), VMEM_WRITE_COMBINING, &o));
 	REFUSED(
 	    VMEM_ERR_CONFLICT, vmem_object_create_physical(ram.start - PAGE, PAGES(2), VMEM_WRITE_BACK, &o));
+	const struct machine_range last = machine_ram_left(machine_config()->ram_count - 1);
+	REFUSED(VMEM_ERR_CONFLICT, /* begins in RAM of ours, and ends behind it */
+	    vmem_object_create_physical(last.start + last.length - PAGES(9), PAGES(2), VMEM_WRITE_BACK, &o));
 	SWEEP(0, vmem_object_create_physical(d.start, PAGES(3), VMEM_UNCACHED, &o));
 	assert_int_equal(info_of(o).cache, VMEM_UNCACHED);
 	assert_int_equal(info_of(o).resident, 3);
@@ -418,6 +442,7 @@ int main(void)
 	    CORE(commit),
 	    CORE(slices),
 	    CORE(windows),
+	    CORE(far_windows),
 	    CORE(resize),
 	    CORE(decommit_mapped),
 	    CORE(contiguous),

@@ -376,6 +376,25 @@ static void test_uniform_sees(void **state)
 }
 
 /* Same seed, same places; the published first values of the generator for seed 1234567. */
+/* A draw that falls into the incomplete last round is repeated: 0 of three starts, since 2^64 mod 3 is 1. */
+static void test_draws_again(void **state)
+{
+	const uint64_t gamma = UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t random = 0 - 2 * gamma, start; /* the second value that comes is 0 */
+	struct place_request r = {.length = PAGE,
+	    .align = PAGE,
+	    .limit = UINT64_MAX,
+	    .order = PLACE_RANDOM,
+	    .entropy_bits = 36,
+	    .random_state = &random};
+	struct span_tree tree;
+	(void)state;
+	vmem_span_tree_init(&tree, 0, 3 * PAGE);
+	assert_true(vmem_span_place(&tree, &r, &start));
+	assert_int_equal(random, gamma);
+	assert_true(start < 3 * PAGE);
+}
+
 static void test_generator(void **state)
 {
 	(void)state;
@@ -393,6 +412,7 @@ int main(void)
 	    cmocka_unit_test(test_narrow),
 	    cmocka_unit_test(test_uniform),
 	    cmocka_unit_test(test_uniform_sees),
+	    cmocka_unit_test(test_draws_again),
 	    cmocka_unit_test(test_generator),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -289,14 +289,74 @@ static void test_check_finds(void **state)
 	page->u.slab.type = NULL;
 	assert_true(PANICS(vmem_slab_check(), "not of its type"));
 	page->u.slab.type = &vmem_slab_types[SLAB_REGION];
+	page->kind = PAGE_DATA;
+	assert_true(PANICS(vmem_slab_check(), "not of its type"));
+	page->kind = PAGE_SLAB;
+	*(void **)o[4] = (char *)page_to_virt(page) + (size_t)20 * 200; /* behind the last */
+	assert_true(PANICS(vmem_slab_check(), "S3"));
+	*(void **)o[4] = o[3];
 	vmem_slab_types[SLAB_REGION].free++;
 	assert_true(PANICS(vmem_slab_check(), "S2"));
 	vmem_slab_types[SLAB_REGION].free--;
+	vmem_slab_types[SLAB_REGION].total += 20;
+	assert_true(PANICS(vmem_slab_check(), "S2"));
+	vmem_slab_types[SLAB_REGION].total -= 20;
 	vmem_slab_types[SLAB_REGION].promised = 100;
 	assert_true(PANICS(vmem_slab_check(), "S4"));
 	vmem_slab_types[SLAB_REGION].covered = 100;
 	assert_true(PANICS(vmem_slab_check(), "S4"));
 	vmem_slab_types[SLAB_REGION].promised = vmem_slab_types[SLAB_REGION].covered = 0;
+	check();
+}
+
+/* Frames on lists where they do not belong (S1). */
+static void test_check_finds_misplaced_frames(void **state)
+{
+	(void)state;
+	struct slab_type *type = &vmem_slab_types[SLAB_REGION];
+	void *o[45];
+	start(FRAMES);
+	for (unsigned i = 0; i < 45; i++) {
+		o[i] = vmem_slab_alloc(SLAB_REGION); /* two full frames, and the current one */
+	}
+	vmem_slab_free(SLAB_REGION, o[3]);
+	check();
+	const uint32_t partial = type->partial, full = type->full;
+	assert_true(partial != PAGE_NIL && full != PAGE_NIL);
+	type->partial = full;
+	assert_true(PANICS(vmem_slab_check(), "a full frame is on the list of those that are not"));
+	type->partial = PAGE_NIL;
+	type->full = partial;
+	assert_true(PANICS(vmem_slab_check(), "a frame with a free object is on the list of full ones"));
+	type->full = full;
+	type->spare = number_to_page(partial);
+	assert_true(PANICS(vmem_slab_check(), "the spare frame of a type is not empty"));
+	type->spare = NULL;
+	type->partial = partial;
+	check();
+}
+
+/* More than was promised: the promise's frames, then ordinary ones; and an empty current frame that a
+ * promise holds. */
+static void test_beyond_the_promise(void **state)
+{
+	(void)state;
+	struct slab_type *type = &vmem_slab_types[SLAB_INDEX_NODE];
+	start(FRAMES);
+	assert_true(vmem_slab_promise(SLAB_INDEX_NODE, 7));
+	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 15, true));
+	assert_int_equal(stats().reserved, 0);
+	assert_int_equal(stats().slabs, 3);
+	vmem_slab_release(SLAB_INDEX_NODE, 7);
+	vmem_slab_trim();
+	assert_int_equal(stats().slabs, 0);
+	vmem_slab_free(SLAB_INDEX_NODE, vmem_slab_alloc(SLAB_INDEX_NODE));
+	type->promised = type->free; /* as if just so many had been promised and reserved */
+	vmem_slab_trim();
+	assert_int_equal(stats().slabs, 1);
+	vmem_slab_release(SLAB_INDEX_NODE, type->promised);
+	vmem_slab_trim();
+	assert_int_equal(stats().slabs, 0);
 	check();
 }
 
@@ -377,6 +437,8 @@ int main(void)
 		cmocka_unit_test(test_promise_keeps_the_second_empty_frame),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_check_finds),
+		cmocka_unit_test(test_check_finds_misplaced_frames),
+		cmocka_unit_test(test_beyond_the_promise),
 		cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,6 +330,20 @@ static void test_many(void **state)
 	free(spans);
 }
 
+#define damage(place, change)                                                                                \
+	do {                                                                                                 \
+		__typeof__(place) before = (place);                                                          \
+		(place) = (change);                                                                          \
+		assert_panics(vmem_span_check(&tree));                                                       \
+		(place) = before;                                                                            \
+		vmem_span_check(&tree);                                                                      \
+	} while (0)
+#define damage_says(place, change, words)                                                                    \
+	do {                                                                                                 \
+		damage(place, change);                                                                       \
+		assert_non_null(strstr(panic_rule, words));                                                  \
+	} while (0)
+
 /* The validator sees each kind of damage. */
 static void test_check_sees(void **state)
 {
@@ -344,14 +358,6 @@ static void test_check_sees(void **state)
 	tree_judge(&tree);
 	struct span *s = &spans[3], saved;
 	assert_ptr_equal(tree.root, s);
-#define damage(place, change)                                                                                \
-	do {                                                                                                 \
-		__typeof__(place) before = (place);                                                          \
-		(place) = (change);                                                                          \
-		assert_panics(vmem_span_check(&tree));                                                       \
-		(place) = before;                                                                            \
-		vmem_span_check(&tree);                                                                      \
-	} while (0)
 	damage(s->start, s->start + PAGE);
 	damage(s->start, s->start + 1);
 	damage(s->length, 0);
@@ -378,12 +384,73 @@ static void test_check_sees(void **state)
 	damage(tree.tail_gap, tree.tail_gap - PAGE);
 	damage(tree.base, PAGE * 3);
 	damage(tree.root, &spans[1]);
+	damage_says(s->start, spans[2].start, "order by start");
+	damage_says(spans[0].pad_before, 9, "S1, S5");
+	damage_says(spans[2].height, 5, "balance");
+	saved = *s;
+	damage_says(tree.near, &saved, "the noted span");
+	damage_says(tree.length, PAGE, "the room behind");
 	saved = spans
 	    [0]; /* two that have changed places: the tree's shape and gaps are right, the order is not */
 	spans[0].start = spans[1].start;
 	spans[1].start = saved.start;
 	assert_panics(vmem_span_check(&tree));
+}
+
+/* A tree whose lower side is too high; strips that run over the end of the address space. */
+static void test_check_sees_shapes(void **state)
+{
+	(void)state;
+	struct span_tree tree;
+	struct span spans[3];
+	const uint64_t base = 0 - 101 * PAGE;
+	vmem_span_tree_init(&tree, base, 100 * PAGE);
+	for (unsigned i = 0; i < 3; i++) {
+		spans[i] = (struct span){.start = base + (i * 2 + 1) * PAGE, .length = PAGE};
+		vmem_span_insert(&tree, &spans[i]);
+	}
+	tree_judge(&tree);
+	damage_says(spans[0].pad_after, 255, "S1, S5");
+	damage_says(spans[2].pad_after, 255, "the room behind");
+	assert_ptr_equal(tree.root, &spans[1]);
+	tree.root = &spans[2];
+	spans[2].parent = NULL;
+	spans[2].child[0] = &spans[1];
+	spans[1].parent = &spans[2];
+	spans[1].child[1] = NULL;
+	spans[2].height = 3;
+	assert_panics(vmem_span_check(&tree));
+	assert_non_null(strstr(panic_rule, "balance"));
+}
 #undef damage
+
+/* What a caller owes: whole pages, not empty, not over the end, and between its neighbours. */
+static void test_breaches(void **state)
+{
+	(void)state;
+	struct span_tree tree;
+	struct span low = {.start = 4 * PAGE, .length = 2 * PAGE}, high = {.start = 8 * PAGE, .length = PAGE};
+	struct span bad;
+	static const struct {
+		uint64_t start, length;
+		const char *words;
+	} breach[] = {
+	    {6 * PAGE, 0, "length != 0"},
+	    {6 * PAGE + 1, PAGE, "page_aligned"},
+	    {6 * PAGE, PAGE - 1, "page_aligned"},
+	    {6 * PAGE, 0 - 6 * PAGE, "end > s->start"},
+	    {5 * PAGE, PAGE, "floor <= s->start"},
+	    {7 * PAGE, 2 * PAGE, "end <= ceiling"},
+	};
+	vmem_span_tree_init(&tree, 0, 100 * PAGE);
+	vmem_span_insert(&tree, &low);
+	vmem_span_insert(&tree, &high);
+	for (unsigned i = 0; i < sizeof(breach) / sizeof(breach[0]); i++) {
+		bad = (struct span){.start = breach[i].start, .length = breach[i].length};
+		assert_panics(vmem_span_insert_before(&tree, &bad, &high));
+		assert_non_null(strstr(panic_rule, breach[i].words));
+		tree_judge(&tree);
+	}
 }
 
 int main(void)
@@ -395,6 +462,8 @@ int main(void)
 	    cmocka_unit_test(test_strips),
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_check_sees),
+	    cmocka_unit_test(test_check_sees_shapes),
+	    cmocka_unit_test(test_breaches),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
