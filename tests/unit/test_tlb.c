@@ -76,6 +76,28 @@ static void nothing_owed(void **state)
 	end(as);
 }
 
+/* The empty table that was kept goes in a batch that removes no leaf under it: every CPU forgets the way to it
+ * all the same, by one address. */
+static void kept_table(void **state)
+{
+	(void)state;
+	as = space();
+	run_all(as);
+	va = map_at(as, UINT64_C(1) << 30, 16 * 512, RW);
+	for (uint64_t window = 0; window < 6; window++) {
+		put(as, 0, va + window * 2 * LARGE, window);
+	}
+	warm();
+	for (uint64_t window = 0; window < 5; window++) {
+		uint64_t tables = stats_of(as).tables;
+		OK(vmem_vmar_decommit(vmem_aspace_root(as), va + window * 2 * LARGE, PAGE));
+		assert_int_equal(stats_of(as).tables, tables - (window > 0)); /* the one kept before went */
+		warm();
+	}
+	assert_int_equal(get(as, 3, va + 10 * LARGE), 5);
+	end(as);
+}
+
 /* Granting: no flush but, where invalid entries may be cached, one per fault (and one more for a new table).
  */
 static void granting(void **state)
@@ -276,6 +298,7 @@ int main(void)
 	    cmocka_unit_test(other_models),
 	    CORE(revoking),
 	    CORE(nothing_owed),
+	    CORE(kept_table),
 	    CORE(granting),
 	    CORE(copy_on_write),
 	    CORE(switched_away),
