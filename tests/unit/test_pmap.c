@@ -203,6 +203,60 @@ static void kept_table(void **state)
 	finish();
 }
 
+/*
+ * Six pmaps, three ids, two CPUs, the same address in all: each access finds its own pmap's frame, whoever had
+ * the id before. A pmap that runs while the ids start over keeps its own.
+ */
+static void ids_start_over(void **state)
+{
+	struct vmem_pmap many[6];
+	vmem_paddr_t of[6];
+	(void)state;
+	vmem_asid_init(3);
+	for (unsigned i = 0; i < 6; i++) {
+		const struct vmem_frame_request one = {.zeroed = true};
+		OK(vmem_frame_alloc(&one, &of[i]));
+		*(uint64_t *)machine_ram(of[i]) = 100 + i;
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(vmem_pmap_init(&many[i], false), VMEM_OK);
+		assert_int_equal(vmem_pmap_enter(&many[i], VA, of[i], 0, DIRTY_RW), VMEM_OK);
+	}
+	machine_cpu_set(1);
+	vmem_pmap_activate(&many[0]);
+	for (unsigned turn = 0; turn < 24; turn++) {
+		unsigned i = 1 + turn * 2 % 5;
+		uint64_t value = 0, before = vmem_asid_rollovers();
+		machine_cpu_set(0);
+		machine_operation();
+		vmem_pmap_activate(&many[i]);
+		assert_true(machine_asid(0) >= 1 && machine_asid(0) <= 3);
+		assert_int_equal(many[i].asid & 0xffff, machine_asid(0));
+		assert_int_not_equal(machine_asid(0), machine_asid(1));
+		assert_int_equal(many[0].asid & 0xffff, machine_asid(1));
+		assert_true(vmem_asid_rollovers() <= before + 1);
+		assert_int_equal(many[i].asid >> 16, many[0].asid >> 16);
+		for (unsigned cpu = 0; cpu < 2; cpu++) {
+			assert_true(machine_access(cpu, VA, MACHINE_READ, MACHINE_USER, &value, 8).ok);
+			assert_int_equal(value, cpu ? 100 : 100 + i);
+		}
+		warm();
+		step_machine();
+	}
+	assert_true(vmem_asid_rollovers() >= 5);
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		machine_cpu_set(cpu);
+		vmem_pmap_activate(NULL);
+	}
+	machine_cpu_set(0);
+	for (unsigned i = 0; i < 6; i++) {
+		machine_operation();
+		vmem_pmap_fini(&many[i]);
+		vmem_frame_free(of[i], 0);
+	}
+	step();
+}
+
 struct seen {
 	uint64_t va[16];
 	unsigned level[16], count;
@@ -289,6 +343,7 @@ int main(void)
 	    CORE(no_memory),
 	    CORE(ranges),
 	    CORE(kept_table),
+	    CORE(ids_start_over),
 	    CORE(visiting),
 	    CORE(validator),
 	};
