@@ -10,7 +10,8 @@
 static void each_level(void)
 {
 	begin(false);
-	for (unsigned level = 0; has_level(level); level++) {
+	for (unsigned level = 0; vmem_mmu.leaf_levels >> level & 1;
+	     level++) { /* the root's too, with 3 levels */
 		uint64_t size = arch_level_size(level), va = VA & ~(size - 1), pa = memory_of(level);
 		assert_null(vmem_pmap_lookup(&p, va).slot);
 		enter(va, pa, level, USER_RW);
@@ -204,8 +205,8 @@ static void kept_table(void **state)
 }
 
 /*
- * Six pmaps, three ids, two CPUs, the same address in all: each access finds its own pmap's frame, whoever had
- * the id before. A pmap that runs while the ids start over keeps its own.
+ * Six pmaps, three ids, two CPUs, the same address in all: each access finds its own pmap's frame, whoever
+ * had the id before. A pmap that runs while the ids start over keeps its own.
  */
 static void ids_start_over(void **state)
 {
@@ -312,6 +313,15 @@ static void validator(void **state)
 	table->u.table.base += LARGE;
 	PANICS("where it is", vmem_pmap_check(&p));
 	table->u.table.base -= LARGE;
+	table->u.table.pmap = NULL;
+	PANICS("where it is", vmem_pmap_check(&p));
+	table->u.table.pmap = &p;
+	table->order = 1;
+	PANICS("where it is", vmem_pmap_check(&p));
+	table->order = 0;
+	table->kind = PAGE_USED;
+	PANICS("no record", vmem_pmap_check(&p));
+	table->kind = PAGE_TABLE;
 	p.resident++;
 	PANICS("leaves are miscounted", vmem_pmap_check(&p));
 	p.resident--;
@@ -321,6 +331,11 @@ static void validator(void **state)
 	arch_pte_t was = pte_load(slot);
 	pte_store(slot, UINT64_C(1) << 60); /* not zero, not present */
 	PANICS("neither zero nor present", vmem_pmap_check(&p));
+	pte_store(slot, arch_pte_make_table(frame, true));
+	if (!arch_pte_is_leaf(
+		pte_load(slot), 0)) { /* RISC-V: an entry that points on where nothing can follow */
+		PANICS("table entry at level 0", vmem_pmap_check(&p));
+	}
 	pte_store(slot, 0);
 	table->refs = 0;
 	p.resident = 0;
@@ -331,6 +346,32 @@ static void validator(void **state)
 	p.kept = table;
 	PANICS("kept table", vmem_pmap_check(&p));
 	p.kept = NULL;
+	uint64_t base = BIG;
+	machine_operation();
+	PANICS("(pa & ", (void)vmem_pmap_enter(&p, base, block + PAGE, 1, USER_RW));
+	PANICS("(pa & ", (void)vmem_pmap_enter(&p, base, block + PAGE, 1, USER_RW));
+	enter(base, block, 1, USER_RW); /* in the place that was made for it */
+	remove_range(base, LARGE);
+	PANICS("while a CPU runs on it", vmem_pmap_retire(&p));
+	finish();
+}
+
+/* A pmap whose counts say that it is not empty does not die. */
+static void dies_empty(void **state)
+{
+	(void)state;
+	begin(false);
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		machine_cpu_set(cpu);
+		vmem_pmap_activate(NULL);
+	}
+	machine_cpu_set(0);
+	p.resident++;
+	PANICS("dies with tables or leaves", vmem_pmap_fini(&p));
+	p.resident--;
+	p.tables++;
+	PANICS("dies with tables or leaves", vmem_pmap_fini(&p));
+	p.tables--;
 	finish();
 }
 
@@ -346,6 +387,7 @@ int main(void)
 	    CORE(ids_start_over),
 	    CORE(visiting),
 	    CORE(validator),
+	    CORE(dies_empty),
 	};
 	return cmocka_run_group_tests_name("pmap", tests, NULL, NULL);
 }

@@ -76,8 +76,8 @@ static void nothing_owed(void **state)
 	end(as);
 }
 
-/* The empty table that was kept goes in a batch that removes no leaf under it: every CPU forgets the way to it
- * all the same, by one address. */
+/* The empty table that was kept goes in a batch that removes no leaf under it: every CPU forgets the way to
+ * it all the same, by one address. */
 static void kept_table(void **state)
 {
 	(void)state;
