@@ -166,7 +166,7 @@ static vmem_status_t alloc(uint64_t length, uint8_t pad_before, void **out)
 				   ? VMEM_ERR_INVALID
 				   : vmem_object_create_anonymous(length, 0, &object);
 	if (status != VMEM_OK) {
-		return status == VMEM_ERR_RANGE ? VMEM_ERR_NO_SPACE : status;
+		return status;
 	}
 	if (vmem_object_size(object) > kernel_aspace.root.tree.length) {
 		vmem_object_release(object);

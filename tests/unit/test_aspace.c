@@ -184,6 +184,10 @@ static void map_object_refusals(void **state)
 	REFUSED(VMEM_ERR_INVALID, try_map(as, map));
 	map.object = device;
 	REFUSED(VMEM_ERR_INVALID, try_map(as, map));
+	map.object = NULL;
+	map.offset = PAGE; /* of nothing */
+	REFUSED(VMEM_ERR_INVALID, try_map(as, map));
+	map.offset = 0;
 	assert_int_equal(info_of(o).references, 1);
 	map.object = o; /* an offset past the end, however far: accesses fault */
 	for (unsigned i = 0; i < 3; i++) {
@@ -207,6 +211,37 @@ static void map_object_refusals(void **state)
 	assert_int_equal(get(as, 0, BASE), 0);
 	end(as);
 	assert_int_equal(vmem_slab_in_use(SLAB_OBJECT), 0);
+}
+
+/* Windows of windows of windows lie so high in the keys of their family that an offset can pass the last. */
+static void keys_end(void **state)
+{
+	struct vmem_aspace *as = space();
+	struct vmem_object *o = anonymous(1, 0);
+	struct vmem_map map = at(VMEM_PLACE_ANY, 0, PAGES(16));
+	(void)state;
+	run(0, as);
+	for (unsigned i = 0; i < 4; i++) {
+		map.object = o;
+		map.offset = TOP - PAGE;
+		map.flags = VMEM_MAP_SHARED;
+		if (i == 3) {
+			break;
+		}
+		OK(try_map(as, map));
+		struct vmem_object *window = snapshot(o, (TOP >> VMEM_PAGE_SHIFT) - 1, 1);
+		release(o);
+		o = window;
+	}
+	map.offset = TOP;
+	REFUSED(VMEM_ERR_RANGE, try_map(as, map));
+	map.flags = 0;
+	REFUSED(VMEM_ERR_RANGE, try_map(as, map));
+	map.offset = 0;
+	map.flags = VMEM_MAP_SHARED;
+	OK(try_map(as, map));
+	release(o);
+	end(as);
 }
 
 static void protect_refusals(void **state)
@@ -464,6 +499,7 @@ int main(void)
 	    CORE(map_refusals),
 	    CORE(ranges),
 	    CORE(map_object_refusals),
+	    CORE(keys_end),
 	    CORE(protect_refusals),
 	    CORE(quotas),
 	    CORE(replace),

@@ -112,6 +112,9 @@ static void split(void **state)
 	uint64_t at = run_of_frames(512, LARGE), frame = at + PAGES(100), tables = frames_now().tables;
 	uint64_t value = 0x1234567, got = 0;
 	assert_int_equal(linear_level(frame), 1);
+	/* no entry for a page there, and none is made */
+	assert_int_equal(vmem_pmap_exchange(vmem_kernel_pmap(), frame + machine_direct_map(), 0), 0);
+	assert_int_equal(linear_level(frame), 1);
 	memcpy(machine_ram(frame), &value, 8);
 	uint64_t cleaned = machine_counters.cleaned_lines;
 	struct vmem_object *o = odd(frame, 2);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fault_cases.c - the rarer rows of the fault table (fault.c): markers in an index, private memory that a
- * snapshot shares, large leaves by a region's own wish, windows that fixed frames fill in part, tables that
+ * test_fault_cases.c - the rarer rows of the fault table (fault.c): markers in an index, private memory that
+ * a snapshot shares, large leaves by a region's own wish, windows that fixed frames fill in part, tables that
  * a refused fault leaves as they were, and software that keeps accessed and dirty.
  */
 #include "core_fixture.h"

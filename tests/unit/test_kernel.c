@@ -110,6 +110,7 @@ static void refusals(void **state)
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_map(d.start, 0, RW, VMEM_UNCACHED, &at));
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_map(d.start, 1, 0, VMEM_UNCACHED, &at));
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_map(d.start, 1, 8, VMEM_UNCACHED, &at));
+	REFUSED(VMEM_ERR_INVALID, vmem_kernel_map(d.start, 1, VMEM_READ | 8, VMEM_UNCACHED, &at));
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_map(d.start, 1, VMEM_WRITE, VMEM_UNCACHED, &at));
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_map(d.start, 1, VMEM_EXEC, VMEM_UNCACHED, &at));
 	REFUSED(VMEM_ERR_INVALID, vmem_kernel_map(d.start, 1, RW, VMEM_CACHE_COUNT, &at));
@@ -208,6 +209,33 @@ static void large_leaves(void **state)
 	give(b);
 	give(huge);
 	assert_false(vmem_aspace_translate(vmem_kernel_aspace(), (uintptr_t)huge, &t));
+}
+
+/* Leaves only of the sizes that there are: 5 levels have none above 1 GiB, some CPUs none above 2 MiB. */
+static void sizes_of_leaves(void **state)
+{
+	static const struct core_options models[] = {
+	    {.asid_bits = -1, .linear_level = 1, .levels = 5, .add = MACHINE_LPA2},
+	    {.asid_bits = -1, .linear_level = 1, .remove = MACHINE_LEAF_1G},
+	};
+	const uint64_t giga = UINT64_C(1) << 30;
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct vmem_translation t;
+		core_start(&models[i]);
+		warm();
+		char *a = device(UINT64_C(1) << 34, 3 * giga, RW, VMEM_UNCACHED);
+		/* as far as the addresses agree: the next border of 1 GiB in both, if there is one */
+		bool agrees = ((uintptr_t)a & (giga - 1)) == 0;
+		for (uint64_t done = 0; done < 3 * giga; done += giga / 2) {
+			assert_true(vmem_aspace_translate(vmem_kernel_aspace(), (uintptr_t)a + done, &t));
+			assert_int_equal(t.physical, (UINT64_C(1) << 34) + done);
+			assert_int_equal(t.level, agrees && (vmem_mmu.leaf_levels & 4u) ? 2 : 1);
+		}
+		warm();
+		give(a);
+		core_teardown(NULL);
+	}
 }
 
 /* Raising counts as much as lowering: no CPU may fault on what the kernel has been given. */
@@ -372,6 +400,7 @@ int main(void)
 	    CORE(refusals),
 	    CORE(device_maps),
 	    CORE(large_leaves),
+	    cmocka_unit_test(sizes_of_leaves),
 	    CORE(protection),
 	    CORE(kernel_code),
 	    CORE(shared_by_all_spaces),

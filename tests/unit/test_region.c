@@ -6,6 +6,7 @@
  */
 #include "core_fixture.h"
 
+#include "frame.h"
 #include "region.h"
 #include "slab.h"
 
@@ -318,6 +319,54 @@ static void write_or_execute(void **state)
 	end(as);
 }
 
+/*
+ * No memory for a record: whether none, one or two are left in the frame of small objects, each call that
+ * needs one or two has taken both or neither.
+ */
+static void no_records(void **state)
+{
+	struct vmem_map over = fixed(2, 4);
+	unsigned refused[4] = {0};
+	vmem_vaddr_t start;
+	(void)state;
+	begin();
+	over.place = VMEM_PLACE_REPLACE;
+	over.cookie = 1;
+	for (unsigned i = 0; i < 60; i++) {
+		must(fixed(0, 8));
+		for (unsigned what = 0; what < 4; what++) {
+			uint64_t before = core_state();
+			vmem_status_t status;
+			vmem_frame_drain();
+			machine_operation();
+			machine_fail_at(1);
+			status = what == 0   ? vmem_vmar_map(root, &over, &start)
+				 : what == 1 ? vmem_vmar_protect(root, BASE + PAGES(1), PAGES(2), VMEM_READ)
+				 : what == 2
+				     ? vmem_vmar_unmap(root, BASE + PAGES(3), PAGE)
+				     : vmem_vmar_map(root, &(struct vmem_map){.length = PAGE}, &start);
+			machine_fail_at(0);
+			if (status == VMEM_OK) {
+				unmap(as, BASE, 8);
+				if (what == 3) {
+					unmap(as, start, 1);
+				}
+				must(fixed(0, 8));
+			} else {
+				assert_int_equal(status, VMEM_ERR_NO_MEMORY);
+				assert_int_equal(core_state(), before);
+				refused[what]++;
+			}
+		}
+		step();
+		unmap(as, BASE, 8);
+		must(fixed(20 + 2 * i, 1)); /* one record less that is free */
+	}
+	assert_true(refused[0] > refused[3] && refused[1] > refused[2]); /* those that need two, more often */
+	assert_true(refused[2] > 0 && refused[3] > 0);
+	end(as);
+}
+
 /* R4: a record's generation changes with what a fault concludes from it, and is never had again. */
 static void generations(void **state)
 {
@@ -409,6 +458,7 @@ int main(void)
 	    CORE(guards),
 	    CORE(no_permission),
 	    CORE(write_or_execute),
+	    CORE(no_records),
 	    CORE(generations),
 	    CORE(mapping_list),
 	};

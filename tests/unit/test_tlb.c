@@ -227,6 +227,16 @@ static void ids_run_out(void **state)
 	assert_true(vmem_asid_rollovers() > 5);
 }
 
+/* There are as many as the CPU has, whatever is asked for; and none is for the kernel's own half. */
+static void ids_of_the_cpu(void **state)
+{
+	(void)state;
+	vmem_asid_init(UINT32_MAX);
+	many_spaces(0, 7);
+	assert_int_equal(vmem_asid_rollovers(), 0);
+	PANICS("kernel", vmem_aspace_activate(vmem_kernel_aspace()));
+}
+
 static void no_ids(void **state)
 {
 	const struct core_options options = {
@@ -303,6 +313,7 @@ int main(void)
 	    CORE(copy_on_write),
 	    CORE(switched_away),
 	    CORE(ids_run_out),
+	    CORE(ids_of_the_cpu),
 	    cmocka_unit_test(no_ids),
 	    cmocka_unit_test(too_few_ids),
 	};

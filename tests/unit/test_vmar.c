@@ -344,6 +344,11 @@ static void placement(void **state)
 	assert_int_equal(must(root, map), BASE + LARGE);
 	map.length = LARGE - PAGE; /* no large leaf fits: no alignment */
 	assert_int_equal(must(root, map), BASE + 2 * LARGE + PAGE);
+	map = (struct vmem_map){.length = LARGE, .flags = VMEM_MAP_LARGE, .align = 4 * LARGE};
+	assert_int_equal(must(root, map) & (4 * LARGE - 1), 0); /* the larger of the two */
+	map = at(VMEM_PLACE_FIXED, 64 * LARGE, 1);
+	map.align = LARGE; /* said, and kept */
+	assert_int_equal(must(root, map), 64 * LARGE);
 	map = private_pages(4); /* a window that is too small, one that is full, one that is none */
 	map.minimum = BASE;
 	map.limit = BASE + PAGES(3);
@@ -354,6 +359,12 @@ static void placement(void **state)
 	REFUSE_MAP(VMEM_ERR_NO_SPACE, root, map);
 	map.flags = VMEM_MAP_FROM_TOP;
 	REFUSE_MAP(VMEM_ERR_NO_SPACE, root, map);
+	map.minimum = BASE + LARGE / 2 + 1; /* bounds may be any bytes */
+	map.limit = map.minimum + PAGES(5);
+	map.flags = VMEM_MAP_NO_MERGE;
+	assert_int_equal(must(root, map), BASE + LARGE / 2 + PAGE);
+	REFUSE_MAP(VMEM_ERR_NO_SPACE, root, map);
+	map.flags = VMEM_MAP_FROM_TOP;
 	map.minimum = low + length;
 	map.limit = 0;
 	REFUSE_MAP(VMEM_ERR_NO_SPACE, root, map);
@@ -378,6 +389,8 @@ static void hints(void **state)
 	struct vmem_map map = at(VMEM_PLACE_HINT, BASE + PAGES(20), 1);
 	map.limit = BASE + PAGES(20); /* free, but not in the bounds of the search */
 	assert_int_equal(must(root, map), low + PAGES(8));
+	map.limit = PAGE / 2; /* not even room for one */
+	REFUSE_MAP(VMEM_ERR_NO_SPACE, root, map);
 	map.limit = 0;
 	map.minimum = BASE + PAGES(21);
 	assert_int_equal(must(root, map), BASE + PAGES(21));
