@@ -119,11 +119,18 @@ static void check_page(struct vmem_aspace *aspace, vmem_vaddr_t va, vmem_paddr_t
 	    "internal: P6, a leaf writable and executable");
 }
 
+struct entries {
+	struct vmem_aspace *aspace;
+	uint64_t pages; /* that were met */
+};
+
 static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry)
 {
 	uint32_t leaf = arch_pte_leaf(entry, level);
 	vmem_paddr_t pa = arch_pte_pa(entry, level);
-	struct vmem_aspace *aspace = arg;
+	struct entries *entries = arg;
+	struct vmem_aspace *aspace = entries->aspace;
+	entries->pages += arch_level_size(level) >> VMEM_PAGE_SHIFT;
 	VMEM_CHECK(((leaf & LEAF_USER) != 0) == !aspace->pmap.kernel,
 	    "internal: a user entry in the kernel half, or the reverse");
 	for (uint64_t offset = 0; offset < arch_level_size(level); offset += VMEM_PAGE_SIZE) {
@@ -142,11 +149,13 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes,
 	    "internal: a quota is exceeded");
 	vmem_pmap_check(&aspace->pmap);
-	if (!aspace->pmap.kernel) {
-		vmem_pmap_visit(&aspace->pmap, 0, vmem_aspace_user_size(), check_entry, aspace);
-	} else if (aspace->root.tree.length) {
+	if (aspace->root.tree.length) {
+		struct entries entries = {.aspace = aspace};
 		vmem_pmap_visit(
-		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, aspace);
+		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, &entries);
+		/* vmem_pmap_check() has counted the leaves of the whole user half. */
+		VMEM_CHECK(aspace->pmap.kernel || entries.pages == aspace->pmap.resident,
+		    "internal: R5, an entry outside every region, beyond the space");
 	}
 	if (aspace->private_store) {
 		vmem_index_check(&aspace->private_store->index);
