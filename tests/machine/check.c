@@ -275,19 +275,56 @@ static const uint64_t *still_there(uint64_t at, uint32_t generation)
 	return frame != NULL && frame->generation == generation ? machine_entry(at) : NULL;
 }
 
+static void check_break_of(const struct tlb_entry *cached, uint64_t at, uint64_t raw)
+{
+	const struct mmu *mmu = machine_now->mmu;
+	const uint64_t *now = still_there(at, cached->at_generation);
+	if (now != NULL && mmu->decode(*now, cached->level, entry_index(at)).kind != MMU_INVALID &&
+	    mmu->break_owed(raw, *now, cached->level)) {
+		machine_violation(MACHINE_BREAK_MISSING,
+		    "the entry for %#llx went from %#llx to %#llx while CPU %u had it", (ull)cached->va,
+		    (ull)raw, (ull)*now, cached->cpu);
+	}
+}
+
+/* A run that is cached as one was broken in part, if memory still has a member of it and not all. */
+static void check_whole(const struct tlb_entry *cached, uint64_t first)
+{
+	const struct mmu *mmu = machine_now->mmu;
+	unsigned members = 0;
+	for (unsigned i = 0; i < tlb_members(cached); i++) {
+		const uint64_t *now = still_there(first + 8 * i, cached->at_generation);
+		struct mmu_entry e = {.kind = MMU_INVALID};
+		if (now != NULL) {
+			e = mmu->decode(*now, cached->level, entry_index(first) + i);
+		}
+		members += e.kind == MMU_LEAF && e.run_shift != 0;
+	}
+	if (members != 0 && members != tlb_members(cached)) {
+		machine_violation(MACHINE_BREAK_MISSING,
+		    "CPU %u has the run at %#llx as one, and memory has %u of its members", cached->cpu,
+		    (ull)cached->va, members);
+	}
+}
+
 void check_break(const struct tlb_entry *cached)
 {
 	const struct mmu *mmu = machine_now->mmu;
-	const uint64_t *now = still_there(cached->at, cached->at_generation);
-	if (mmu->break_owed == NULL || cached->kind == MMU_INVALID || now == NULL) {
+	unsigned members = tlb_members(cached);
+	int place = (int)(cached->at >> 3 & (members - 1));
+	if (mmu->break_owed == NULL || cached->kind == MMU_INVALID) {
 		return;
 	}
-	if (mmu->decode(*now, cached->level, entry_index(cached->at)).kind != MMU_INVALID &&
-	    mmu->break_owed(cached->raw, *now, cached->level)) {
-		machine_violation(MACHINE_BREAK_MISSING,
-		    "the entry for %#llx went from %#llx to %#llx while CPU %u had it", (ull)cached->va,
-		    (ull)cached->raw, (ull)*now, cached->cpu);
+	if (members == 1) {
+		check_break_of(cached, cached->at, cached->raw);
+		return;
 	}
+	uint64_t first = cached->at - (uint64_t)place * 8;
+	for (int i = 0; i < (int)members; i++) {
+		check_break_of(cached, first + (uint64_t)i * 8,
+		    mmu->member(cached->raw, cached->level, i - place));
+	}
+	check_whole(cached, first);
 }
 
 void check_break_at(uint64_t at)
@@ -301,7 +338,7 @@ void check_broken(const struct tlb_entry *gone)
 {
 	struct machine *m = machine_now;
 	const uint64_t *now = still_there(gone->at, gone->at_generation);
-	if (m->mmu->break_owed == NULL || gone->kind == MMU_INVALID || now == NULL ||
+	if (!m->mmu->conflicts || gone->kind == MMU_INVALID || now == NULL ||
 	    m->mmu->decode(*now, gone->level, entry_index(gone->at)).kind != MMU_INVALID ||
 	    m->broken_count == BROKEN_MAX) {
 		return;

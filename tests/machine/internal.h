@@ -52,6 +52,9 @@ struct mmu {
 	bool (*canonical)(uint64_t va);
 	void (*fault)(const struct mmu_fault *fault, struct machine_result *out);
 	bool (*break_owed)(uint64_t from, uint64_t to, unsigned level); /* both valid; NULL: never */
+	bool conflicts; /* two translations of one address are an error, and so is a break that is not owed */
+	/* A leaf of a run as the member `distance` places behind it has it. */
+	uint64_t (*member)(uint64_t raw, unsigned level, int distance);
 	const char *(*plausible)(uint64_t raw,
 	    unsigned level); /* of a non-present entry: what is wrong with it; NULL: nothing ever */
 };
@@ -75,6 +78,12 @@ struct tlb_entry {
 	uint8_t type, cpu;
 	bool global, accessed, dirty;
 };
+
+/* How many members of a run a cached leaf stands for. */
+static inline unsigned tlb_members(const struct tlb_entry *e)
+{
+	return e->kind == MMU_LEAF ? 1u << (e->shift - (12 + 9 * e->level)) : 1;
+}
 
 #define TLB_BUCKETS 4096u
 #define TLB_IDS 512u

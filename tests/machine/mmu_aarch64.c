@@ -15,7 +15,8 @@
  * "TLB maintenance": an entry that faults for translation or Access flag is not cached. "Using
  *     break-before-make when updating translation table entries": see break_owed(). A TLBI by address and
  *     ASID reaches global leaves, and table entries of the ASID.
- * "The Contiguous bit": 16 entries may be cached as one; accessed and dirty may appear in any of them.
+ * "The Contiguous bit": 16 entries may be cached as one, or in pieces; accessed and dirty may appear in any
+ *     of them. All must say the same of adjacent memory: "Misprogramming of the Contiguous bit".
  */
 #include "internal.h"
 
@@ -233,6 +234,11 @@ static bool break_owed(uint64_t from, uint64_t to, unsigned level)
 					 UINT64_C(1) << level_shift(level)));
 }
 
+static uint64_t member(uint64_t raw, unsigned level, int distance)
+{
+	return raw + ((uint64_t)(int64_t)distance << level_shift(level));
+}
+
 const struct mmu mmu_aarch64 = {
     .name = "AArch64",
     .split_roots = true,
@@ -242,6 +248,8 @@ const struct mmu mmu_aarch64 = {
     .canonical = canonical,
     .fault = fault,
     .break_owed = break_owed,
+    .conflicts = true,
+    .member = member,
 };
 
 /* "TLB maintenance instructions". */

@@ -12,7 +12,10 @@
  * "Supervisor memory-management fence instruction": SFENCE.VMA with an address orders leaf entries only,
  *     with an id no global mapping; a non-leaf change wants rs1=x0. Entries with V clear may be cached, so
  *     an upper one of these goes only with rs1=x0 too.
- * "Svnapot": 64 KiB runs, ppn[3:0] = 1000; the page's place comes from the address.
+ * "Svnapot": 64 KiB runs, ppn[3:0] = 1000; the page's place comes from the address. A run may be cached whole
+ *     or in pieces, so a fence must cover all 16 pages; accessed and dirty may appear in any entry. An update
+ *     first marks all of them invalid and fences, unless what is inconsistent meanwhile is benign: see
+ *     break_owed().
  */
 #include "internal.h"
 
@@ -148,6 +151,26 @@ static void fault(const struct mmu_fault *f, struct machine_result *out)
 	out->detail = f->user ? 0 : BIT(8); /* sstatus.SPP */
 }
 
+/*
+ * Svnapot: a run that comes to lead elsewhere, or to be of another memory type, is invalid in between.
+ * Rights, accessed and dirty are benign: the old or the new ones hold until the fence. What is no run, before
+ * or after, may change as it likes.
+ */
+static bool break_owed(uint64_t from, uint64_t to, unsigned level)
+{
+	if (level != 0 || ((from | to) & N) == 0) {
+		return false;
+	}
+	return address_of(from) >> 16 != address_of(to) >> 16 || ((from ^ to) & UINT64_C(3) << 61) != 0;
+}
+
+static uint64_t member(uint64_t raw, unsigned level, int distance)
+{
+	(void)level;
+	(void)distance;
+	return raw; /* all are the same word */
+}
+
 const struct mmu mmu_riscv = {
     .name = "RISC-V",
     .decode = decode,
@@ -155,6 +178,8 @@ const struct mmu mmu_riscv = {
     .mark = mark,
     .canonical = canonical,
     .fault = fault,
+    .break_owed = break_owed,
+    .member = member,
 };
 
 static bool is_riscv(const char *what)

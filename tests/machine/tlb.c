@@ -8,6 +8,8 @@
  * T1  What is cached stays until a flush that the manual says must drop it; nothing else goes with it.
  * T2  Two entries of one CPU for the same address, size and id do not coexist: the older one stays (it may
  *     be stale).
+ * T3  A contiguous run is cached as one entry. A flush of one of its pages leaves the others: another CPU of
+ *     the same architecture might have cached it in pieces.
  */
 #include "internal.h"
 
@@ -182,6 +184,24 @@ static void drop(struct tlb_flush *flush, struct tlb_entry *entry)
 	tlb_remove(entry);
 }
 
+/* (T3) */
+static void keep_members(const struct tlb_entry *run, uint64_t flushed)
+{
+	unsigned shift = level_shift(run->level);
+	int place = (int)(run->at >> 3 & (tlb_members(run) - 1));
+	for (int i = 0; i < (int)tlb_members(run); i++) {
+		struct tlb_entry one = *run;
+		one.va = run->va + ((uint64_t)i << shift);
+		one.pa = run->pa + ((uint64_t)i << shift);
+		one.at = run->at + (uint64_t)(int64_t)(i - place) * 8;
+		one.raw = machine_now->mmu->member(run->raw, run->level, i - place);
+		one.shift = one.pa_shift = (uint8_t)shift;
+		if (one.va != (flushed & ~low_mask(shift))) {
+			tlb_insert(run->cpu, &one);
+		}
+	}
+}
+
 void tlb_drop_address(
     struct tlb_flush *flush, unsigned cpu, uint64_t va, tlb_filter *filter, const void *argument)
 {
@@ -193,7 +213,11 @@ void tlb_drop_address(
 		for (struct tlb_entry *e = *va_bucket(cpu, va, shift), *next; e != NULL; e = next) {
 			next = e->va_next;
 			if (e->va == base && e->shift == shift && filter(e, argument)) {
+				struct tlb_entry gone = *e;
 				drop(flush, e);
+				if (tlb_members(&gone) > 1) {
+					keep_members(&gone, va);
+				}
 			}
 		}
 	}

@@ -177,9 +177,26 @@ static struct tlb_entry cached_form(unsigned cpu, uint64_t va, const struct walk
 	return e;
 }
 
+/* Whether a CPU has a single member of the run around va: then it caches the others as such too. */
+static bool caches_members(unsigned cpu, uint64_t va, const struct walk *w)
+{
+	unsigned shift = level_shift(w->level);
+	uint64_t base = va & ~low_mask(shift + w->entry.run_shift);
+	for (uint64_t i = 0; i < UINT64_C(1) << w->entry.run_shift; i++) {
+		if (tlb_find(cpu, base + (i << shift), shift, NULL) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void insert(unsigned cpu, uint64_t va, const struct walk *w)
 {
-	struct tlb_entry form = cached_form(cpu, va, w);
+	struct walk alone = *w;
+	if (w->kind == MMU_LEAF && w->entry.run_shift != 0 && caches_members(cpu, va, w)) {
+		alone.entry.run_shift = 0;
+	}
+	struct tlb_entry form = cached_form(cpu, va, &alone);
 	struct tlb_entry *e = tlb_insert(cpu, &form);
 	if (e != NULL && w->kind == MMU_LEAF) {
 		check_types(e);
@@ -312,7 +329,7 @@ static struct tlb_entry *pick(unsigned cpu, uint64_t va, const struct walk *fres
 			}
 		}
 	}
-	if (leaves > 1 && machine_now->mmu->break_owed != NULL &&
+	if (leaves > 1 && machine_now->mmu->conflicts &&
 	    (machine_now->config.features & MACHINE_LIVE_SPLIT) == 0) {
 		machine_violation(MACHINE_BREAK_MISSING, "CPU %u has %u translations for %#llx at once", cpu,
 		    leaves, (unsigned long long)va);

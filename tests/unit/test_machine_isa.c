@@ -260,13 +260,88 @@ static void test_run_is_one_translation(void **state)
 	assert_true((*raw_slot(root, va, 0) & dirty) != (*raw_slot(root, va + 5 * 4096, 0) & dirty));
 	machine_check();
 	assert_clean();
-	raw_flush_page(0, va + 9 * 4096); /* any address of it drops it whole */
-	walks = (unsigned)machine_counters.walks;
-	assert_true(load(0, va, &value).ok);
-	assert_true(machine_counters.walks != walks);
 	*raw_slot(root, va + 3 * 4096, 0) = 0; /* one member goes, and the run is still cached */
 	machine_check();
 	assert_true(machine_violations(MACHINE_STALE_USED) >= 1);
+	assert_true(machine_violations(MACHINE_BREAK_MISSING) >= 1);
+}
+
+/* Whoever flushes one page of a run must not count on the others being gone. */
+static void test_run_flushed_in_part(void **state)
+{
+	uint64_t va = map_run(UINT64_C(2) << 30, UINT64_C(0x80100000)), value;
+	(void)state;
+	assert_true(store(0, va + 5 * 4096, VALUE).ok);
+	raw_flush_page(0, va + 9 * 4096);
+	unsigned walks = (unsigned)machine_counters.walks;
+	assert_true(load(0, va + 5 * 4096, &value).ok && value == VALUE);
+	assert_true(machine_counters.walks == walks);
+	assert_true(load(0, va + 9 * 4096, &value).ok); /* walks, and is cached as a page alone */
+	assert_true(machine_counters.walks == walks + 1);
+	assert_true(load(0, va + 10 * 4096, &value).ok);
+	assert_true(store(0, va + 11 * 4096, VALUE).ok);
+	machine_check();
+	assert_clean();
+	for (unsigned i = 0; i < 16; i++) {
+		*raw_slot(root, va + i * 4096, 0) = 0;
+	}
+	raw_flush_page(0, va); /* the others are still there */
+	machine_check();
+	assert_only(MACHINE_STALE_USED);
+	machine_violations_clear();
+	for (unsigned i = 0; i < 16; i++) {
+		raw_flush_page(0, va + i * 4096);
+	}
+	machine_check();
+	assert_clean();
+}
+
+/* All members are invalid before the flush, or it was no break. */
+static void test_run_broken_in_part(void **state)
+{
+	uint64_t va = map_run(UINT64_C(2) << 30, UINT64_C(0x80100000)), value;
+	(void)state;
+	assert_true(load(0, va + 4096, &value).ok);
+	machine_relax(1);
+	for (unsigned i = 1; i < 16; i++) {
+		*raw_slot(root, va + i * 4096, 0) = 0;
+	}
+	raw_flush_page(0, va + 4096);
+	assert_only(MACHINE_BREAK_MISSING);
+	machine_relax(-1);
+}
+
+/* Another memory under a live run: for every member, not only the one that was walked. */
+static void test_run_moved(void **state)
+{
+	uint64_t va = map_run(UINT64_C(2) << 30, UINT64_C(0x80100000)), value;
+	(void)state;
+	assert_true(load(0, va + 2 * 4096, &value).ok);
+	machine_relax(1);
+	map_run(va, UINT64_C(0x80200000));
+	raw_flush_page(0, va);
+	assert_only(MACHINE_BREAK_MISSING);
+	machine_relax(-1);
+}
+
+/* Rights of the whole run may fall in place: no break is owed, a flush is. */
+static void test_run_restricted(void **state)
+{
+	uint64_t va = map_run(UINT64_C(2) << 30, UINT64_C(0x80100000)), value;
+	unsigned flags = RAW_R | RAW_USER | RAW_ACCESSED | RAW_RUN;
+	(void)state;
+	assert_true(load(0, va + 2 * 4096, &value).ok);
+	machine_relax(1);
+	for (unsigned i = 0; i < 16; i++) {
+		raw_map(root, va + i * 4096, UINT64_C(0x80100000) + i * 4096, 0, flags);
+	}
+	for (unsigned i = 0; i < 16; i++) {
+		raw_flush_page(0, va + i * 4096);
+	}
+	machine_relax(-1);
+	machine_check();
+	assert_false(store(0, va + 2 * 4096, VALUE).ok);
+	assert_clean();
 }
 
 static void test_run_must_be_uniform(void **state)
@@ -337,11 +412,19 @@ int main(void)
 	    CASE(test_arm_two_sizes_at_once),
 	    CASE(test_arm_hierarchical_rights),
 	    CASE(test_run_is_one_translation),
+	    CASE(test_run_flushed_in_part),
 	    CASE(test_run_must_be_uniform),
+	    CASE(test_run_broken_in_part),
+	    CASE(test_run_moved),
+	    CASE(test_run_restricted),
 	    CASE(test_run_and_break),
 	};
 	const struct CMUnitTest riscv[] = {
 	    CASE(test_run_is_one_translation),
+	    CASE(test_run_flushed_in_part),
+	    CASE(test_run_broken_in_part),
+	    CASE(test_run_moved),
+	    CASE(test_run_restricted),
 	    CASE(test_run_must_be_uniform),
 	    CASE(test_riscv_malformed),
 	};
