@@ -38,7 +38,7 @@ vmem_status_t vmem_kernel_stack_alloc(uint64_t length, void **out_base);
 /**
  * Changes the permission of all or part (page aligned) of a mapping; of a part, vmem_region_next() goes on
  * telling what the whole was made with, vmem_aspace_translate() tells what holds. Errors: INVALID, WX,
- * NOT_FOUND, UNSUPPORTED (part of a large leaf).
+ * NOT_FOUND, UNSUPPORTED (part of a large leaf, or of a contiguous run of 64 KiB where the CPU has these).
  */
 vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permission);
 

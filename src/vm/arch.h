@@ -94,6 +94,10 @@ enum {
  *	0, not present, for a leaf without permissions
  *   vmem_paddr_t arch_pte_pa(arch_pte_t e, unsigned level)
  *	of a leaf or a table entry (LEAF_CONTIG: see arch_pte_pa_at)
+ *   bool arch_pte_contig(arch_pte_t e)
+ *	of a leaf: LEAF_CONTIG; false, always, on an ISA without such a bit
+ *   arch_pte_t arch_pte_unfold(arch_pte_t e, unsigned level, vmem_vaddr_t va)
+ *	a LEAF_CONTIG leaf as a leaf of its own, the same page at `va` with the same attributes
  *   uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)
  *	LEAF_* of a leaf: what make_leaf was given, accessed and dirty as now
  *   uint32_t arch_pte_marks(arch_pte_t e)
@@ -103,6 +107,8 @@ enum {
  *	dirty is never lost by it unless LEAF_DIRTY is absent from keep (the caller has harvested it),
  *	or no permission is left: then the result is 0
  *   enum arch_duty arch_pte_duty(arch_pte_t from, arch_pte_t to, unsigned level)
+ *   bool arch_leaf_contig(void)
+ *	this CPU can have LEAF_CONTIG in level 0
  *   vmem_cache_t arch_leaf_cache(vmem_cache_t wanted)
  *	what this CPU really gives for an attribute (never weaker ordered)
  *   bool arch_leaf_grants(uint32_t leaf, unsigned access)
@@ -165,7 +171,7 @@ static inline vmem_paddr_t arch_pte_pa_at(arch_pte_t e, unsigned level, vmem_vad
 	uint64_t run = arch_level_size(level) * ARCH_CONTIG_PAGES - 1;
 	uint64_t page = arch_level_size(level) - 1;
 
-	return (arch_pte_leaf(e, level) & LEAF_CONTIG) != 0 ? (pa & ~run) | (va & run & ~page) : pa;
+	return arch_pte_contig(e) ? (pa & ~run) | (va & run & ~page) : pa;
 }
 
 #endif

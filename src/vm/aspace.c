@@ -251,9 +251,10 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 	if (!arch_pte_present(entry)) {
 		return false;
 	}
-	uint32_t leaf = arch_pte_leaf(entry, at.level);
+	uint32_t leaf = pmap_leaf(at, entry);
 	*out = (struct vmem_translation){
-	    .physical = arch_pte_pa(entry, at.level) + (address & (arch_level_size(at.level) - 1)),
+	    .physical =
+		arch_pte_pa_at(entry, at.level, address) + (address & (arch_level_size(at.level) - 1)),
 	    .permission = leaf & VMEM_RWX,
 	    .cache = (vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT),
 	    .level = at.level,

@@ -119,18 +119,43 @@ static void check_page(struct vmem_aspace *aspace, vmem_vaddr_t va, vmem_paddr_t
 	    "internal: P6, a leaf writable and executable");
 }
 
+/* Entries are met in the order of addresses: the run that has begun, and how many members are to come. */
 struct entries {
 	struct vmem_aspace *aspace;
-	uint64_t pages; /* that were met */
+	vmem_vaddr_t next_va;
+	vmem_paddr_t next_pa;
+	uint32_t leaf;
+	unsigned left;
 };
+
+/* (P8) */
+static void check_contig(struct entries *e, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+{
+	leaf &= ~(uint32_t)(LEAF_ACCESSED | LEAF_DIRTY);
+	if (e->left == 0) {
+		if (!(leaf & LEAF_CONTIG)) {
+			return;
+		}
+		VMEM_CHECK(((va | pa) & (CONTIG_SIZE - 1)) == 0, "internal: P8, a run that is not aligned");
+		e->left = ARCH_CONTIG_PAGES;
+		e->leaf = leaf;
+	} else {
+		VMEM_CHECK(va == e->next_va && pa == e->next_pa && leaf == e->leaf,
+		    "internal: P8, the members of a run disagree");
+	}
+	e->left--;
+	e->next_va = va + VMEM_PAGE_SIZE;
+	e->next_pa = pa + VMEM_PAGE_SIZE;
+}
 
 static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry)
 {
 	uint32_t leaf = arch_pte_leaf(entry, level);
-	vmem_paddr_t pa = arch_pte_pa(entry, level);
+	vmem_paddr_t pa = arch_pte_pa_at(entry, level, va);
 	struct entries *entries = arg;
 	struct vmem_aspace *aspace = entries->aspace;
-	entries->pages += arch_level_size(level) >> VMEM_PAGE_SHIFT;
+	VMEM_CHECK(level == 0 || !(leaf & LEAF_CONTIG), "internal: P8, a run of large leaves");
+	check_contig(entries, va, pa, leaf);
 	VMEM_CHECK(((leaf & LEAF_USER) != 0) == !aspace->pmap.kernel,
 	    "internal: a user entry in the kernel half, or the reverse");
 	for (uint64_t offset = 0; offset < arch_level_size(level); offset += VMEM_PAGE_SIZE) {
@@ -149,14 +174,14 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes,
 	    "internal: a quota is exceeded");
 	vmem_pmap_check(&aspace->pmap);
-	if (aspace->root.tree.length) {
-		struct entries entries = {.aspace = aspace};
+	struct entries entries = {.aspace = aspace};
+	if (!aspace->pmap.kernel) {
+		vmem_pmap_visit(&aspace->pmap, 0, vmem_aspace_user_size(), check_entry, &entries);
+	} else if (aspace->root.tree.length) {
 		vmem_pmap_visit(
 		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, &entries);
-		/* vmem_pmap_check() has counted the leaves of the whole user half. */
-		VMEM_CHECK(aspace->pmap.kernel || entries.pages == aspace->pmap.resident,
-		    "internal: R5, an entry outside every region, beyond the space");
 	}
+	VMEM_CHECK(entries.left == 0, "internal: P8, the members of a run disagree");
 	if (aspace->private_store) {
 		vmem_index_check(&aspace->private_store->index);
 		VMEM_CHECK(aspace->private_store->owner == aspace,

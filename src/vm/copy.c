@@ -24,11 +24,11 @@ static uint8_t *user_bytes(struct vmem_aspace *aspace, vmem_vaddr_t va, unsigned
 	for (unsigned tries = 0; tries < 4; tries++) {
 		struct pmap_entry at = vmem_pmap_lookup(&aspace->pmap, va);
 		arch_pte_t entry = at.slot ? pte_load(at.slot) : 0;
-		uint32_t leaf = at.slot && arch_pte_present(entry) ? arch_pte_leaf(entry, at.level) : 0;
+		uint32_t leaf = at.slot && arch_pte_present(entry) ? pmap_leaf(at, entry) : 0;
 		bool noted = (leaf & LEAF_ACCESSED) && (access != VMEM_WRITE || (leaf & LEAF_DIRTY));
 		if (noted && (leaf & LEAF_USER) && arch_leaf_grants(leaf, access)) {
-			vmem_paddr_t pa =
-			    arch_pte_pa(entry, at.level) + (va & (arch_level_size(at.level) - 1));
+			vmem_paddr_t pa = arch_pte_pa_at(entry, at.level, va) +
+					  (va & (arch_level_size(at.level) - 1));
 			struct vmem_page *page = pa_to_page(pa);
 			if (!page || (page->flags & PAGE_F_ODD_CACHE)) {
 				return NULL; /* device memory, or RAM outside the direct map */
@@ -42,6 +42,11 @@ static uint8_t *user_bytes(struct vmem_aspace *aspace, vmem_vaddr_t va, unsigned
 		    arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access)) { /* (C2) */
 			vmem_vaddr_t base = va & ~(arch_level_size(at.level) - 1);
 			leaf |= LEAF_ACCESSED | (access == VMEM_WRITE ? (uint32_t)LEAF_DIRTY : 0);
+			if (at.level == 0 && arch_pte_contig(entry)) {
+				vmem_pmap_note_contig(
+				    &aspace->pmap, at, va, leaf & (LEAF_ACCESSED | LEAF_DIRTY));
+				continue;
+			}
 			vmem_pmap_set(&aspace->pmap, at, base, arch_pte_pa(entry, at.level), leaf);
 			continue;
 		}

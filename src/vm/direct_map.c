@@ -5,10 +5,11 @@
  *
  * D1 A frame has one live attribute: while it has an odd one (PAGE_F_ODD_CACHE) the direct map has no entry
  * for it. D2 Tables that splitting large leaves of the direct map needs are taken before the first entry
- * changes; they stay.
+ * changes; they stay. D3 A contiguous run that the host made there becomes leaves of their own before one of
+ * them changes. The library makes none there.
  *
  * Where the CPU cannot split a live leaf (AArch64 without that feature) and the direct map is made of large
- * ones, the answer is UNSUPPORTED: a host that wants odd attributes there maps its RAM by pages.
+ * ones or of runs, the answer is UNSUPPORTED: a host that wants odd attributes there maps its RAM by pages.
  *
  * Locks: the caller serialises all calls.
  */
@@ -21,8 +22,8 @@ static vmem_vaddr_t direct_va(vmem_paddr_t pa)
 	return pa + vmem_direct_map;
 }
 
-/* How many tables it takes to have nothing but pages in [start, +pages). */
-static uint64_t tables_wanted(vmem_paddr_t start, uint64_t pages)
+/* How many tables it takes to have nothing but pages in [start, +pages); runs: some must be unfolded. */
+static uint64_t tables_wanted(vmem_paddr_t start, uint64_t pages, bool *runs)
 {
 	vmem_vaddr_t va = direct_va(start), end = va + (pages << VMEM_PAGE_SHIFT);
 	uint64_t count = 0;
@@ -30,6 +31,7 @@ static uint64_t tables_wanted(vmem_paddr_t start, uint64_t pages)
 		struct pmap_entry at = vmem_pmap_lookup(vmem_kernel_pmap(), va);
 		vmem_vaddr_t next = (va | (arch_level_size(at.level) - 1)) + 1;
 		next = next < end ? next : end;
+		*runs |= at.slot && arch_pte_contig(pte_load(at.slot));
 		for (unsigned level = at.slot ? at.level : 0; level > 0; level--) {
 			unsigned shift = arch_level_shift(level);
 			count += ((next - 1) >> shift) - (va >> shift) + 1;
@@ -59,21 +61,26 @@ static bool take_tables(uint64_t count, struct vmem_page **chain)
 	return true;
 }
 
-/* Splits every large leaf that has a part of [start, +pages) in it (D2). */
+/* Splits every large leaf, and unfolds every run, that has a part of [start, +pages) in it (D2). */
 static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 {
 	struct vmem_pmap *pmap = vmem_kernel_pmap();
 	struct vmem_page *chain;
-	uint64_t wanted = tables_wanted(start, pages);
-	if (wanted > 0 && !(vmem_mmu.features & MMU_LIVE_SPLIT)) {
+	bool runs = false;
+	uint64_t wanted = tables_wanted(start, pages, &runs);
+	if ((wanted > 0 || runs) && !(vmem_mmu.features & MMU_LIVE_SPLIT)) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
 	if (!take_tables(wanted, &chain)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	for (uint64_t i = 0; chain && i < pages;) {
+	for (uint64_t i = 0; (chain || runs) && i < pages;) {
 		vmem_vaddr_t va = direct_va(start + (i << VMEM_PAGE_SHIFT));
 		struct pmap_entry at = vmem_pmap_lookup(pmap, va);
+		if (at.slot && arch_pte_contig(pte_load(at.slot))) { /* (D3) */
+			(void)vmem_pmap_unfold(pmap, va);
+			continue;
+		}
 		if (!at.slot || at.level == 0) {
 			i++;
 			continue;

@@ -276,14 +276,18 @@ static enum vmem_fault_result private_fault(struct fault *f)
 	return VMEM_FAULT_RESOLVED;
 }
 
+/* The length of the region's part that lies inside its object of fixed frames. */
+static uint64_t fixed_shown(const struct region *region)
+{
+	uint64_t end = region->object->pages - region->offset;
+	return end < region->span.length >> VMEM_PAGE_SHIFT ? end << VMEM_PAGE_SHIFT : region->span.length;
+}
+
 /* The largest level at which the fixed frames around the fault can be one leaf of the region. */
 static unsigned fixed_level(const struct fault *f, vmem_paddr_t pa)
 {
 	const struct region *region = f->region;
-	uint64_t end =
-	    region->object->pages - region->offset; /* pages of the region that lie inside the object */
-	uint64_t shown =
-	    end < region->span.length >> VMEM_PAGE_SHIFT ? end << VMEM_PAGE_SHIFT : region->span.length;
+	uint64_t shown = fixed_shown(region);
 	for (unsigned level = f->at.slot ? 0 : f->at.level; level > 0; level--) {
 		uint64_t size = arch_level_size(level);
 		vmem_vaddr_t base = f->va & ~(size - 1);
@@ -296,6 +300,15 @@ static unsigned fixed_level(const struct fault *f, vmem_paddr_t pa)
 	return 0;
 }
 
+/* Whether the contiguous run around the fault lies in the region and its frames. */
+static bool fits_contig(const struct fault *f, vmem_paddr_t pa)
+{
+	vmem_vaddr_t base = f->va & ~(CONTIG_SIZE - 1);
+	const struct region *region = f->region;
+	return arch_leaf_contig() && ((f->va ^ pa) & (CONTIG_SIZE - 1)) == 0 && base >= region->span.start &&
+	       fixed_shown(region) >= base - region->span.start + CONTIG_SIZE;
+}
+
 static enum vmem_fault_result fixed_fault(struct fault *f)
 {
 	const struct store *store = f->region->object->store;
@@ -305,11 +318,17 @@ static enum vmem_fault_result fixed_fault(struct fault *f)
 	uint32_t leaf = f->region->permission | (uint32_t)arch_leaf_cache((vmem_cache_t)store->cache)
 						    << LEAF_CACHE_SHIFT;
 	leaf |= f->access == VMEM_WRITE ? LEAF_DIRTY : 0;
+	f->aspace->faults.object++;
+	if (level == 0 && fits_contig(f, pa)) { /* 16 pages by one fault, if none of them is mapped */
+		vmem_status_t status = vmem_pmap_enter_contig(&f->aspace->pmap, f->va, pa, leaf);
+		if (status != VMEM_ERR_EXISTS) {
+			return status == VMEM_OK ? VMEM_FAULT_RESOLVED : VMEM_FAULT_NO_MEMORY;
+		}
+	}
 	f->va &= ~mask;
 	if (vmem_pmap_reserve(&f->aspace->pmap, f->va, level, &f->at) != VMEM_OK) {
 		return VMEM_FAULT_NO_MEMORY;
 	}
-	f->aspace->faults.object++;
 	vmem_pmap_set(&f->aspace->pmap, f->at, f->va, pa & ~mask, leaf);
 	return VMEM_FAULT_RESOLVED;
 }
@@ -370,17 +389,21 @@ static bool settle_present(struct fault *f, arch_pte_t entry)
 		if (!arch_leaf_grants(noted, f->access)) {
 			return false;
 		}
-		vmem_vaddr_t base = f->va & ~(arch_level_size(f->at.level) - 1);
-		vmem_pmap_set(pmap, f->at, base, arch_pte_pa(entry, f->at.level),
-		    noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
+		if (f->at.level == 0 && arch_pte_contig(entry)) {
+			vmem_pmap_note_contig(pmap, f->at, f->va, noted & (LEAF_ACCESSED | LEAF_DIRTY));
+		} else {
+			vmem_vaddr_t base = f->va & ~(arch_level_size(f->at.level) - 1);
+			vmem_pmap_set(pmap, f->at, base, arch_pte_pa(entry, f->at.level),
+			    noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
+		}
 	}
 	f->aspace->faults.spurious++;
 	vmem_flush_granted(pmap, f->va, (vmem_mmu.features & MMU_CACHES_INVALID) != 0);
 	return true;
 }
 
-/* The permission was raised, or a page became ours: what is there goes first when it is a large leaf that
- * small ones replace. */
+/* The permission was raised, or a page became ours: what is there goes first when it is a large leaf or
+ * a run that small ones may replace. */
 static void drop_large(struct fault *f)
 {
 	struct vmem_batch batch;
@@ -410,11 +433,13 @@ enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t addre
 	f.at = vmem_pmap_lookup(&aspace->pmap, f.va);
 	if (f.at.slot) {
 		arch_pte_t entry = pte_load(f.at.slot);
-		if (arch_pte_present(entry) && settle_present(&f, entry)) {
-			return VMEM_FAULT_RESOLVED;
-		}
-		if (f.at.level > 0) {
-			drop_large(&f);
+		if (arch_pte_present(entry)) {
+			if (settle_present(&f, entry)) {
+				return VMEM_FAULT_RESOLVED;
+			}
+			if (f.at.level > 0 || arch_pte_contig(entry)) {
+				drop_large(&f);
+			}
 		}
 	}
 	enum vmem_fault_result result = region_shared(region) ? shared_fault(&f) : private_fault(&f);

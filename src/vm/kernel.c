@@ -5,7 +5,8 @@
  *
  * K1 Every page of a kernel region has its entry before the call that made it returns, and keeps it until the
  * region goes. K2 The space has W^X. K3 Top-level entries of the managed range exist from the start and never
- * change; lower tables come and go with a global flush.
+ * change; lower tables come and go with a global flush. K4 A large leaf or a contiguous run is changed as a
+ * whole or not at all: a split would need a moment without it.
  *
  * Locks: the caller serialises all calls.
  */
@@ -51,6 +52,19 @@ static unsigned fitting_level(vmem_vaddr_t va, vmem_paddr_t pa, uint64_t left)
 	return level;
 }
 
+/* Maps the beginning of [va, +left) by the largest leaf, or a run, that fits; says how much that was. */
+static vmem_status_t enter_largest(
+    vmem_vaddr_t va, vmem_paddr_t pa, uint64_t left, uint32_t leaf, uint64_t *size)
+{
+	unsigned level = fitting_level(va, pa, left);
+	if (level == 0 && arch_leaf_contig() && ((va | pa) & (CONTIG_SIZE - 1)) == 0 && left >= CONTIG_SIZE) {
+		*size = CONTIG_SIZE;
+		return vmem_pmap_enter_contig(&kernel_aspace.pmap, va, pa, leaf);
+	}
+	*size = arch_level_size(level);
+	return vmem_pmap_enter(&kernel_aspace.pmap, va, pa, level, leaf);
+}
+
 /* Makes every entry of a region (K1). On NO_MEMORY what was made is still there: the caller unmaps the
  * region. */
 static vmem_status_t enter_all(struct region *region)
@@ -61,20 +75,17 @@ static vmem_status_t enter_all(struct region *region)
 			LEAF_DIRTY;
 	uint64_t size;
 	for (uint64_t done = 0; done < region->span.length; done += size) {
-		vmem_vaddr_t va = region->span.start + done;
 		vmem_paddr_t pa;
-		unsigned level = 0;
 		vmem_status_t status =
 		    vmem_object_frame(region->object, (region->offset << VMEM_PAGE_SHIFT) + done, &pa);
-		if (status == VMEM_OK && store->kind != STORE_ANONYMOUS) {
-			level = fitting_level(va, pa, region->span.length - done);
+		size = VMEM_PAGE_SIZE;
+		if (status == VMEM_OK) {
+			uint64_t left = store->kind == STORE_ANONYMOUS ? size : region->span.length - done;
+			status = enter_largest(region->span.start + done, pa, left, leaf, &size);
 		}
-		status =
-		    status == VMEM_OK ? vmem_pmap_enter(&kernel_aspace.pmap, va, pa, level, leaf) : status;
 		if (status != VMEM_OK) {
 			return status;
 		}
-		size = arch_level_size(level);
 	}
 	if (vmem_mmu.features &
 	    MMU_CACHES_INVALID) { /* a kernel access cannot take a spurious fault (contract 6.4) */
@@ -151,6 +162,9 @@ vmem_status_t vmem_kernel_map(
 	}
 	if (size >= arch_level_size(1) && ((physical - lead) & (arch_level_size(1) - 1)) == 0) {
 		align = arch_level_size(1);
+	} else if (arch_leaf_contig() && size >= CONTIG_SIZE &&
+		   ((physical - lead) & (CONTIG_SIZE - 1)) == 0) {
+		align = CONTIG_SIZE;
 	}
 	status = map_object(object, permission, 0, align, &base);
 	if (status == VMEM_OK) {
@@ -190,13 +204,19 @@ vmem_status_t vmem_kernel_stack_alloc(uint64_t length, void **out_base)
 	return alloc(length, 1, out_base);
 }
 
-/* True if a large leaf reaches across either end of the range. */
+/* How much the leaf at `at` maps, with all the leaves that change with it (K4). */
+static uint64_t leaf_size(struct pmap_entry at)
+{
+	return at.level == 0 && arch_pte_contig(pte_load(at.slot)) ? CONTIG_SIZE : arch_level_size(at.level);
+}
+
+/* True if a large leaf or a run reaches across either end of the range. */
 static bool cuts_large(vmem_vaddr_t start, uint64_t length)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		vmem_vaddr_t va = i == 0 ? start : start + (length - VMEM_PAGE_SIZE);
 		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, va);
-		uint64_t size = arch_level_size(at.level);
+		uint64_t size = at.slot ? leaf_size(at) : VMEM_PAGE_SIZE;
 		vmem_vaddr_t base = va & ~(size - 1);
 		if (at.slot && (base < start || length - (base - start) < size)) {
 			return true;
@@ -234,13 +254,18 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, start + done);
 		arch_pte_t entry = pte_load(at.slot);
 		uint32_t old = arch_pte_leaf(entry, at.level);
+		uint64_t size = leaf_size(at);
 		if (permission & ~old) {
 			uint32_t leaf = (old & ~(uint32_t)(VMEM_RWX | LEAF_GLOBAL)) | permission | LEAF_DIRTY;
-			vmem_pmap_set(
-			    &kernel_aspace.pmap, at, start + done, arch_pte_pa(entry, at.level), leaf);
+			if (at.level == 0 && size == CONTIG_SIZE) {
+				vmem_pmap_raise_contig(&kernel_aspace.pmap, at, start + done, leaf);
+			} else {
+				vmem_pmap_set(&kernel_aspace.pmap, at, start + done,
+				    arch_pte_pa(entry, at.level), leaf);
+			}
 			raised = true;
 		}
-		done += arch_level_size(at.level);
+		done += size;
 	}
 	if (raised) { /* no CPU may meet the stricter translation: a kernel access cannot take a spurious
 			 fault (contract 6.4) */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pmap.c - page tables: making, reading and changing entries. Idea and invariants P1 to P7 are in pmap.h.
+ * pmap.c - page tables: making, reading and changing entries. Idea and invariants P1 to P8 are in pmap.h.
  *
- * Every operation on a range goes through next_run(), which walks down from the root to the next piece that
+ * Every operation on a range goes through next_piece(), which walks down from the root to the next piece that
  * exists: a row of slots of one leaf table, or one large leaf. Absent windows are stepped over at the size of
  * the level where they are absent, so the cost of an empty range does not depend on its length.
+ *
+ * Contiguous runs (P8) are made and changed in pmap_contig.c; here they are only met: a user range that takes
+ * one leaf of a run takes all of it.
  *
  * Locks: the caller serialises all calls for one pmap.
  */
@@ -131,25 +134,36 @@ vmem_status_t vmem_pmap_reserve(
 	return VMEM_OK;
 }
 
+/* pa_to_page() that tries the range of the look-up before first. */
+static inline struct vmem_page *page_near(vmem_paddr_t pa, const struct page_range **near)
+{
+	uint64_t index = (pa >> VMEM_PAGE_SHIFT) - (*near)->first_pfn;
+	if (__builtin_expect(index < (*near)->count, 1)) {
+		return (*near)->pages + index;
+	}
+	struct vmem_page *page = vmem_page_search(pa);
+	if (page) {
+		*near = vmem_page_range_of(page);
+	}
+	return page;
+}
+
 /* Keeps what the hardware recorded before an entry goes (P1). */
-static inline void harvest(arch_pte_t entry, unsigned level)
+static inline __attribute__((always_inline)) void harvest(
+    arch_pte_t entry, unsigned level, const struct page_range **near)
 {
 	_Static_assert(PAGE_F_DIRTY == LEAF_DIRTY >> PAGE_F_MARKS_SHIFT &&
 			   PAGE_F_ACCESSED == LEAF_ACCESSED >> PAGE_F_MARKS_SHIFT,
 	    "marks of a page are those of a leaf, shifted");
-	_Static_assert(PAGE_F_DIRTY == PAGE_F_ACCESSED << 1, "of the two marks dirty is the upper one");
 	uint8_t marks = (uint8_t)(arch_pte_marks(entry) >> PAGE_F_MARKS_SHIFT);
-	struct vmem_page *page = marks ? pa_to_page(arch_pte_pa(entry, level)) : NULL;
+	struct vmem_page *page = marks ? page_near(arch_pte_pa(entry, level), near) : NULL;
 	if (!page) {
 		return;
 	}
-	/* what was stored is not in step with instruction fetch */
-	uint8_t keep = (uint8_t)~(marks / PAGE_F_DIRTY * PAGE_F_EXEC_SYNCED);
-	page->flags = (uint8_t)((page->flags & keep) | marks);
+	pmap_keep_marks(page, marks);
 	if (__builtin_expect(level > 0, 0)) {
 		for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
-			page++;
-			page->flags = (uint8_t)((page->flags & keep) | marks);
+			pmap_keep_marks(++page, marks);
 		}
 	}
 }
@@ -187,8 +201,10 @@ static void __attribute__((noinline))
 replace_entry(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, arch_pte_t fresh)
 {
 	arch_pte_t old = pte_load(at.slot);
+	VMEM_ASSERT(at.level > 0 || !arch_pte_contig(old)); /* a run changes as a whole (P8) */
 	enum arch_duty duty = arch_pte_duty(old, fresh, at.level);
-	harvest(pte_swap(at.slot, duty == ARCH_DUTY_BREAK ? 0 : fresh), at.level);
+	const struct page_range *near = &vmem_page_ranges.range[0];
+	harvest(pte_swap(at.slot, duty == ARCH_DUTY_BREAK ? 0 : fresh), at.level, &near);
 	if (duty != ARCH_DUTY_NONE) {
 		struct vmem_batch batch;
 		vmem_vaddr_t first = va & ~(arch_level_size(at.level) - 1);
@@ -289,7 +305,7 @@ static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct
 
 /* A piece of what is mapped in a range: `count` slots of one table from `slot` on, the first of which maps
  * `va`. */
-struct run {
+struct piece {
 	arch_pte_t *slot;
 	unsigned count;
 	unsigned level;
@@ -298,20 +314,20 @@ struct run {
 
 /* Finds the first piece at or after *va and at or before last, and moves *va behind it; false: nothing more
  * (or the end of the address type). */
-static bool next_run(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vaddr_t last, struct run *run)
+static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vaddr_t last, struct piece *piece)
 {
 	while (*va <= last) {
 		struct walk w = walk_down(pmap, *va, 0);
 		uint64_t size = arch_level_size(w.level == 0 ? 1 : w.level);
 		vmem_vaddr_t base = *va & ~(size - 1);
 		bool found = w.level == 0 || arch_pte_present(w.entry);
-		run->slot = w.slot;
-		run->level = w.level;
-		run->va = w.level == 0 ? *va : base;
-		run->count = 1;
+		piece->slot = w.slot;
+		piece->level = w.level;
+		piece->va = w.level == 0 ? *va : base;
+		piece->count = 1;
 		if (w.level == 0) {
 			vmem_vaddr_t end = base + (size - 1) < last ? base + (size - 1) : last;
-			run->count = (unsigned)((end - *va) >> VMEM_PAGE_SHIFT) + 1;
+			piece->count = (unsigned)((end - *va) >> VMEM_PAGE_SHIFT) + 1;
 		}
 		*va = base + size;
 		bool wrapped = *va == 0;
@@ -328,30 +344,58 @@ static bool next_run(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vaddr_
 	return false;
 }
 
-static void remove_run(struct vmem_pmap *pmap, const struct run *run, struct vmem_batch *batch)
+/* What was taken out of a piece: how many leaves, and where the outermost of them were, counted from its
+ * first slot. */
+struct taken {
+	unsigned leaves;
+	int first, last;
+};
+
+/* Clears the slots of a piece and keeps what the hardware recorded in them. Of a run that the piece has a
+ * part of, all goes, also what lies outside of the piece (P8). */
+static inline __attribute__((always_inline)) struct taken take_leaves(
+    const struct piece *piece, const unsigned level)
 {
-	unsigned removed = 0, first = 0, last = 0;
-	struct vmem_page *table = table_of(run->slot);
-	arch_pte_t *slot = run->slot; /* locals: stores to entries could alias the run's fields */
-	const unsigned count = run->count, level = run->level;
-	for (unsigned i = 0; i < count; i++) {
+	struct taken taken = {0};
+	arch_pte_t *slot = piece->slot; /* locals: stores to entries could alias the piece's fields */
+	const struct page_range *near = &vmem_page_ranges.range[0];
+	const int count = (int)piece->count;
+	for (int i = 0; i < count; i++) {
 		arch_pte_t entry = pte_load(&slot[i]);
-		if (entry != 0) {
-			entry = pte_swap(&slot[i], 0);
-			harvest(entry, level);
-			first = removed == 0 ? i : first;
-			last = i;
-			removed++;
+		if (entry == 0) {
+			continue;
 		}
+		if (level == 0 && __builtin_expect(arch_pte_contig(entry), 0)) {
+			int first = i - (int)contig_place(&slot[i]);
+			vmem_pmap_clear_contig(&slot[first]);
+			taken.first = taken.leaves == 0 ? first : taken.first;
+			taken.leaves += ARCH_CONTIG_PAGES;
+			taken.last = i = first + (int)ARCH_CONTIG_PAGES - 1;
+			continue;
+		}
+		entry = pte_swap(&slot[i], 0);
+		harvest(entry, level, &near);
+		taken.first = taken.leaves == 0 ? i : taken.first;
+		taken.last = i;
+		taken.leaves++;
 	}
-	if (removed == 0) {
+	return taken;
+}
+
+static void remove_piece(struct vmem_pmap *pmap, const struct piece *piece, struct vmem_batch *batch)
+{
+	struct vmem_page *table = table_of(piece->slot);
+	const unsigned level = piece->level;
+	struct taken taken = level == 0 ? take_leaves(piece, 0) : take_leaves(piece, level);
+	if (taken.leaves == 0) {
 		return;
 	}
-	pmap->resident -= (uint64_t)removed * leaf_pages(run->level);
-	vmem_batch_leaves(batch, run->va + first * arch_level_size(run->level),
-	    run->va + last * arch_level_size(run->level) + (arch_level_size(run->level) - 1), run->level);
+	vmem_vaddr_t size = arch_level_size(level);
+	pmap->resident -= (uint64_t)taken.leaves * leaf_pages(level);
+	vmem_batch_leaves(batch, piece->va + (vmem_vaddr_t)taken.first * size,
+	    piece->va + (vmem_vaddr_t)taken.last * size + (size - 1), level);
 	if (table) {
-		table->refs -= removed;
+		table->refs -= taken.leaves;
 		if (table->refs == 0 && table->order == 0) {
 			retire_table(pmap, table, batch);
 		} else if (table->refs == 0 && table->order < last_level(pmap)) {
@@ -362,66 +406,72 @@ static void remove_run(struct vmem_pmap *pmap, const struct run *run, struct vme
 
 void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, struct vmem_batch *batch)
 {
-	struct run run;
+	struct piece piece;
 	vmem_vaddr_t last = va + (length - 1);
-	while (next_run(pmap, &va, last, &run)) {
-		remove_run(pmap, &run, batch);
+	while (next_piece(pmap, &va, last, &piece)) {
+		remove_piece(pmap, &piece, batch);
 	}
 }
 
-static void restrict_run(
-    struct vmem_pmap *pmap, const struct run *run, uint32_t keep, struct vmem_batch *batch)
+static void restrict_piece(
+    struct vmem_pmap *pmap, const struct piece *piece, uint32_t keep, struct vmem_batch *batch)
 {
 	unsigned changed = 0, first = 0, last = 0;
-	for (unsigned i = 0; i < run->count; i++) {
-		arch_pte_t old = pte_load(&run->slot[i]);
+	for (unsigned i = 0; i < piece->count; i++) {
+		arch_pte_t old = pte_load(&piece->slot[i]);
 		if (!arch_pte_present(old)) {
 			continue;
 		}
-		arch_pte_t fresh = arch_pte_restrict(old, run->level, keep | LEAF_ACCESSED | LEAF_DIRTY);
+		arch_pte_t fresh = arch_pte_restrict(old, piece->level, keep | LEAF_ACCESSED | LEAF_DIRTY);
 		if (fresh == old) {
 			continue;
 		}
+		if (piece->level == 0 && arch_pte_contig(old) && !pmap->kernel) { /* (P8) */
+			const struct piece one = {
+			    &piece->slot[i], 1, 0, piece->va + ((uint64_t)i << VMEM_PAGE_SHIFT)};
+			remove_piece(pmap, &one, batch);
+			continue;
+		}
 		if (fresh == 0) { /* nothing is left of it (read-only made write-only): faults rebuild what
-				     the run still grants */
-			remove_run(pmap, run, batch);
+				     the region still grants */
+			remove_piece(pmap, piece, batch);
 			return;
 		}
-		arch_pte_t was = pte_swap(&run->slot[i], fresh);
+		arch_pte_t was = pte_swap(&piece->slot[i], fresh);
 		if (was !=
 		    old) { /* the hardware set a bit in between: keep it, the entry is still ours to write */
-			pte_store(&run->slot[i],
-			    arch_pte_restrict(was, run->level, keep | LEAF_ACCESSED | LEAF_DIRTY));
+			pte_store(&piece->slot[i],
+			    arch_pte_restrict(was, piece->level, keep | LEAF_ACCESSED | LEAF_DIRTY));
 		}
-		if (arch_pte_duty(old, fresh, run->level) != ARCH_DUTY_NONE) {
+		if (arch_pte_duty(old, fresh, piece->level) != ARCH_DUTY_NONE) {
 			first = changed == 0 ? i : first;
 			last = i;
 			changed++;
 		}
 	}
 	if (changed > 0) {
-		uint64_t size = arch_level_size(run->level);
+		uint64_t size = arch_level_size(piece->level);
 		vmem_batch_leaves(
-		    batch, run->va + first * size, run->va + last * size + (size - 1), run->level);
+		    batch, piece->va + first * size, piece->va + last * size + (size - 1), piece->level);
 	}
 }
 
 void vmem_pmap_restrict(
     struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch)
 {
-	struct run run;
+	struct piece piece;
 	vmem_vaddr_t start = va, last = va + (length - 1);
 	if ((keep & VMEM_RWX) == 0) {
 		vmem_pmap_remove(pmap, va, length, batch);
 		return;
 	}
-	while (next_run(pmap, &va, last, &run)) {
-		bool partial =
-		    run.level > 0 && (run.va < start || run.va + (arch_level_size(run.level) - 1) > last);
-		if (partial) {
-			remove_run(pmap, &run, batch); /* dropped whole; faults rebuild it (contract 5.1 c) */
+	while (next_piece(pmap, &va, last, &piece)) {
+		vmem_vaddr_t end = piece.va + (arch_level_size(piece.level) - 1);
+		if (piece.level > 0 && (piece.va < start || end > last)) {
+			/* dropped whole; faults rebuild it (contract 5.1 c) */
+			remove_piece(pmap, &piece, batch);
 		} else {
-			restrict_run(pmap, &run, keep, batch);
+			restrict_piece(pmap, &piece, keep, batch);
 		}
 	}
 }
@@ -429,13 +479,13 @@ void vmem_pmap_restrict(
 void vmem_pmap_visit(
     struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg)
 {
-	struct run run;
+	struct piece piece;
 	vmem_vaddr_t last = va + (length - 1);
-	while (next_run(pmap, &va, last, &run)) {
-		for (unsigned i = 0; i < run.count; i++) {
-			arch_pte_t entry = pte_load(&run.slot[i]);
+	while (next_piece(pmap, &va, last, &piece)) {
+		for (unsigned i = 0; i < piece.count; i++) {
+			arch_pte_t entry = pte_load(&piece.slot[i]);
 			if (entry != 0) {
-				visit(arg, run.va + i * arch_level_size(run.level), run.level, entry);
+				visit(arg, piece.va + i * arch_level_size(piece.level), piece.level, entry);
 			}
 		}
 	}

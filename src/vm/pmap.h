@@ -10,13 +10,21 @@
  * enter may answer NO_MEMORY, and then no translation has changed. P5 enter stores a new entry only as
  * arch_pte_duty() allows: break, flush, complete, store. P6 In a pmap with W^X no leaf is writable and
  * executable: enter panics rather than store one. P7 Tables of the kernel half that the host booted with have
- * no record; they are never freed, and entries in them are not counted.
+ * no record; they are never freed, and entries in them are not counted. P8 A contiguous run is 16 level-0
+ * leaves with LEAF_CONTIG, aligned at both ends, that say the same of adjacent pages but for accessed and
+ * dirty, which the hardware may record in any one of them. It is made in one step of empty slots, read as one
+ * (accessed and dirty are those of all members together), and goes as a whole: in user space whatever touches
+ * one page of it drops it, and faults rebuild what is left; in the kernel half a part is never changed, and
+ * the permission of the whole is changed in place.
  */
 #ifndef VMEM_PMAP_H
 #define VMEM_PMAP_H
 
 #include "panic.h"
 #include "tlb.h"
+
+/* What a contiguous run maps. */
+#define CONTIG_SIZE ((uint64_t)ARCH_CONTIG_PAGES << VMEM_PAGE_SHIFT)
 
 struct vmem_pmap {
 	arch_pte_t *root; /* through the direct map */
@@ -79,6 +87,24 @@ vmem_status_t vmem_pmap_enter(
 /* Stores a leaf where vmem_pmap_lookup() or _reserve() found `at`. */
 void vmem_pmap_set(
     struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+/* Makes the contiguous run (P8) around va that maps pa there; va and pa have the same place in it. Only where
+ * arch_leaf_contig(). Errors: NO_MEMORY; EXISTS: something is mapped in it, and nothing has changed. */
+vmem_status_t vmem_pmap_enter_contig(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+/* Stores another leaf in every member of the run that `at` belongs to, without a break: permissions rise, and
+ * the caller flushes. In the kernel half only. */
+void vmem_pmap_raise_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, uint32_t leaf);
+/* Notes LEAF_ACCESSED or LEAF_DIRTY in a run of a user pmap, as the hardware would. */
+void vmem_pmap_note_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, uint32_t marks);
+/* Clears the members of a run, the first of which is in `slot`, and gives all pages the marks of all. For
+ * vmem_pmap_remove(). */
+void vmem_pmap_clear_contig(arch_pte_t *slot);
+/* LEAF_ACCESSED and LEAF_DIRTY of the run that a slot belongs to. */
+uint32_t vmem_pmap_contig_marks(const arch_pte_t *slot);
+/* Makes a live run of a table of the host's, of any level, into leaves of their own with the same
+ * translations. UNSUPPORTED where the CPU would need a break. */
+vmem_status_t vmem_pmap_unfold(struct vmem_pmap *pmap, vmem_vaddr_t va);
+
 /* Removes every leaf that overlaps [va, va + length); user: large leaves go whole. */
 void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, struct vmem_batch *batch);
 /* Cuts leaves of the range down to the permissions in keep (LEAF_READ..EXEC); those left without any are
@@ -143,6 +169,28 @@ static inline arch_pte_t pte_swap(arch_pte_t *slot, arch_pte_t entry)
 	pte_store(slot, entry);
 	return old;
 #endif
+}
+
+/* Which member of its run a slot is. */
+static inline unsigned contig_place(const arch_pte_t *slot)
+{
+	return (unsigned)((uintptr_t)slot / sizeof(*slot)) % ARCH_CONTIG_PAGES;
+}
+
+/* arch_pte_leaf(), of a member of a run with the marks of all. */
+static inline uint32_t pmap_leaf(struct pmap_entry at, arch_pte_t entry)
+{
+	uint32_t leaf = arch_pte_leaf(entry, at.level);
+	return at.level == 0 && arch_pte_contig(entry) ? leaf | vmem_pmap_contig_marks(at.slot) : leaf;
+}
+
+/* The record of a page gets what an entry said of it: LEAF_ACCESSED and LEAF_DIRTY, shifted. */
+static inline void pmap_keep_marks(struct vmem_page *page, uint8_t marks)
+{
+	_Static_assert(PAGE_F_DIRTY == PAGE_F_ACCESSED << 1, "of the two marks dirty is the upper one");
+	/* what was stored is not in step with instruction fetch */
+	uint8_t keep = (uint8_t)~(marks / PAGE_F_DIRTY * PAGE_F_EXEC_SYNCED);
+	page->flags = (uint8_t)((page->flags & keep) | marks);
 }
 
 /* vmem_pmap_set() of a page that nobody can have executed, into an empty level-0 slot: the first touch of

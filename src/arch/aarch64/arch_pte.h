@@ -128,6 +128,23 @@ static inline vmem_paddr_t arch_pte_pa(arch_pte_t e, unsigned level)
 	return pa >> shift << shift;
 }
 
+static inline bool arch_leaf_contig(void)
+{
+	return true;
+}
+
+static inline bool arch_pte_contig(arch_pte_t e)
+{
+	return (e & PTE_CONTIG) != 0;
+}
+
+static inline arch_pte_t arch_pte_unfold(arch_pte_t e, unsigned level, vmem_vaddr_t va)
+{
+	(void)level;
+	(void)va;
+	return e & ~PTE_CONTIG;
+}
+
 static inline uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)
 {
 	unsigned decode = vmem_mmu.features >> ARCH_HOST_ATTR_SHIFT | ATTR_DECODE;

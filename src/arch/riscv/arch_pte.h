@@ -109,12 +109,27 @@ static inline arch_pte_t arch_pte_make_leaf(vmem_paddr_t pa, unsigned level, uin
 	return e;
 }
 
+/* Of a run: of a page inside it (C5). */
 static inline vmem_paddr_t arch_pte_pa(arch_pte_t e, unsigned level)
 {
-	arch_pte_t ppn = e & PTE_PPN;
-
 	(void)level;
-	return ((e & PTE_N) != 0 ? ppn & ~PTE_NAPOT_PAGES : ppn) << 2;
+	return (e & PTE_PPN) << 2;
+}
+
+static inline bool arch_leaf_contig(void)
+{
+	return (vmem_mmu.features & ARCH_FEATURE_SVNAPOT) != 0;
+}
+
+static inline bool arch_pte_contig(arch_pte_t e)
+{
+	return (e & PTE_N) != 0;
+}
+
+static inline arch_pte_t arch_pte_unfold(arch_pte_t e, unsigned level, vmem_vaddr_t va)
+{
+	(void)level;
+	return (e & ~(PTE_N | PTE_NAPOT_PAGES)) | (va >> 2 & PTE_NAPOT_PAGES);
 }
 
 static inline uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)

@@ -115,8 +115,26 @@ static inline vmem_paddr_t arch_pte_pa(arch_pte_t e, unsigned level)
 	return arch_pte_is_leaf(e, level) ? pa >> (12 + 9 * level) << (12 + 9 * level) : pa;
 }
 
-/* LEAF_CONTIG has no bit here and is dropped: CPUs that join neighbouring entries do so by looking at them.
- */
+/* LEAF_CONTIG has no bit here and is dropped: CPUs that join neighbouring entries do so by looking at
+ * them. */
+static inline bool arch_leaf_contig(void)
+{
+	return false;
+}
+
+static inline bool arch_pte_contig(arch_pte_t e)
+{
+	(void)e;
+	return false;
+}
+
+static inline arch_pte_t arch_pte_unfold(arch_pte_t e, unsigned level, vmem_vaddr_t va)
+{
+	(void)level;
+	(void)va;
+	return e;
+}
+
 static inline uint32_t arch_pte_leaf(arch_pte_t e, unsigned level)
 {
 	unsigned index = (unsigned)((e & PTE_CACHE_INDEX) >> 3);
