@@ -122,6 +122,7 @@ static void check_page(struct vmem_aspace *aspace, vmem_vaddr_t va, vmem_paddr_t
 /* Entries are met in the order of addresses: the run that has begun, and how many members are to come. */
 struct entries {
 	struct vmem_aspace *aspace;
+	uint64_t pages; /* that were met */
 	vmem_vaddr_t next_va;
 	vmem_paddr_t next_pa;
 	uint32_t leaf;
@@ -154,6 +155,7 @@ static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t e
 	vmem_paddr_t pa = arch_pte_pa_at(entry, level, va);
 	struct entries *entries = arg;
 	struct vmem_aspace *aspace = entries->aspace;
+	entries->pages += arch_level_size(level) >> VMEM_PAGE_SHIFT;
 	VMEM_CHECK(level == 0 || !(leaf & LEAF_CONTIG), "internal: P8, a run of large leaves");
 	check_contig(entries, va, pa, leaf);
 	VMEM_CHECK(((leaf & LEAF_USER) != 0) == !aspace->pmap.kernel,
@@ -174,14 +176,15 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes,
 	    "internal: a quota is exceeded");
 	vmem_pmap_check(&aspace->pmap);
-	struct entries entries = {.aspace = aspace};
-	if (!aspace->pmap.kernel) {
-		vmem_pmap_visit(&aspace->pmap, 0, vmem_aspace_user_size(), check_entry, &entries);
-	} else if (aspace->root.tree.length) {
+	if (aspace->root.tree.length) {
+		struct entries entries = {.aspace = aspace};
 		vmem_pmap_visit(
 		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, &entries);
+		/* vmem_pmap_check() has counted the leaves of the whole user half. */
+		VMEM_CHECK(aspace->pmap.kernel || entries.pages == aspace->pmap.resident,
+		    "internal: R5, an entry outside every region, beyond the space");
+		VMEM_CHECK(entries.left == 0, "internal: P8, the members of a run disagree");
 	}
-	VMEM_CHECK(entries.left == 0, "internal: P8, the members of a run disagree");
 	if (aspace->private_store) {
 		vmem_index_check(&aspace->private_store->index);
 		VMEM_CHECK(aspace->private_store->owner == aspace,

@@ -30,13 +30,36 @@ struct wanted {
 	struct placement to;
 	struct object *object;
 	unsigned offset; /* pages */
+	bool run;	 /* see want_run() */
 	uint32_t wrong;
 };
+
+/* Where hardware may join the entries of a run of fixed frames, so that it is cut up again later: three of
+ * four of these are mapped so. */
+static bool want_run(const struct op *op, struct wanted *want, struct where *at)
+{
+	vmem_paddr_t frame;
+	if (!want->object || want->object->store == ANONYMOUS || (op->r[5] >> 20) % 4 == 0) {
+		return false;
+	}
+	EXPECT(vmem_object_frame(want->object->real, 0, &frame) == VMEM_OK);
+	want->offset = (RUN - (unsigned)(frame / PAGE % RUN)) % RUN;
+	if (want->offset + RUN > want->object->pages) {
+		return false;
+	}
+	at->first -= at->first % RUN;
+	at->pages = RUN * (1 + (op->r[5] >> 24) % 3);
+	at->pages = at->first + at->pages > PAGES ? PAGES - at->first : at->pages;
+	want->map.align = RUN * PAGE;
+	return true;
+}
 
 static void want_object(const struct op *op, struct wanted *want)
 {
 	struct vmem_map *map = &want->map;
-	want->offset = (op->r[6] >> 12) % (want->object->pages + 4);
+	if (!want->run) {
+		want->offset = (op->r[6] >> 12) % (want->object->pages + 4);
+	}
 	map->object = want->object->real;
 	map->offset = want->offset * PAGE;
 	map->flags |= op->r[6] >> 20 & 1 ? VMEM_MAP_SHARED : 0;
@@ -51,7 +74,6 @@ static void want_content(const struct op *op, struct wanted *want)
 	struct vmem_map *map = &want->map;
 	const struct where *at = &want->to.at;
 	unsigned rights = world.vmar[at->space][at->vmar].rights;
-	want->object = op->r[5] % 2 ? object_pick(op->r[5] >> 1) : NULL;
 	map->permission = permission_pick(op->r[6]);
 	map->maximum = (op->r[6] >> 8) % 4 ? VMEM_RWX : map->permission | VMEM_READ;
 	if ((op->r[9] >> 4) % 8) { /* what the VMAR grants */
@@ -150,6 +172,7 @@ static void count_events(const struct wanted *want, unsigned regions_before)
 {
 	const struct where *at = &want->to.at;
 	counters->events[EVENT_IN_CHILD] += at->vmar != 0;
+	counters->events[EVENT_RUN_MAPPED] += want->run;
 	if (want->map.place == VMEM_PLACE_REPLACE) {
 		bool cut = world.page[at->space][at->first].strip ||
 			   world.page[at->space][at->first + at->pages - 1].strip;
@@ -199,6 +222,8 @@ bool apply_map(const struct op *op)
 		want.map.pad_before = (op->r[9] >> 8) % 4;
 		want.map.pad_after = (uint8_t)((op->r[9] >> 10) % 3 + (want.map.pad_before == 0));
 	}
+	want.object = op->r[5] % 2 ? object_pick(op->r[5] >> 1) : NULL;
+	want.run = want_run(op, &want, &at);
 	want.to = placement_pick(op, at, &want.map);
 	want.wrong = want.to.wrong;
 	want_content(op, &want);

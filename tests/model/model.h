@@ -35,6 +35,7 @@
 #define VMARS 8u       /* of a space; number 0 is the root */
 #define OBJECTS 20u
 #define OBJECT_PAGES 64u
+#define RUN 16u	    /* pages that AArch64 and Svnapot join */
 #define EPOCH 4000u /* operations on one machine */
 
 /* Why an unmapped page is not free: the strip behind a span, or the strip before one. */
@@ -144,6 +145,7 @@ enum event {
 	EVENT_DEVICE_USED,
 	EVENT_ODD_CACHE_USED, /* RAM by another attribute than write-back */
 	EVENT_COPY_STOPPED,   /* the kernel's copy met memory that it has no address for */
+	EVENT_RUN_MAPPED,     /* aligned frames at an aligned place: hardware may join their entries */
 	EVENT_SLICE_SHOWN,    /* a store is seen through another view of the object */
 	EVENTS
 };
@@ -208,7 +210,7 @@ struct placement {
 	bool anywhere;
 	uint32_t wrong;
 };
-/* Fills the placement fields of map; the kind of place and the strips are set. */
+/* Fills the placement fields of map; the kind of place and the strips are set, the alignment may be. */
 struct placement placement_pick(const struct op *op, struct where at, struct vmem_map *map);
 /* The library has put it at start: right? The first page. */
 unsigned placement_check(const struct placement *placement, vmem_vaddr_t start);

@@ -52,6 +52,7 @@ const char *const event_names[EVENTS] = {
     [EVENT_DEVICE_USED] = "device accessed",
     [EVENT_ODD_CACHE_USED] = "RAM accessed with an odd attribute",
     [EVENT_COPY_STOPPED] = "copy stopped by memory without an address",
+    [EVENT_RUN_MAPPED] = "aligned run of frames mapped",
     [EVENT_SLICE_SHOWN] = "page shared through another view",
 };
 

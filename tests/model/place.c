@@ -57,8 +57,10 @@ struct placement placement_pick(const struct op *op, struct where at, struct vme
 	static const uint8_t aligns[16] = {
 	    [9] = 1, [10] = 2, [11] = 4, [12] = 8, [13] = 16, [14] = 16, [15] = 64};
 	struct placement to = {.at = at};
-	unsigned align = map->place == VMEM_PLACE_REPLACE ? 0 : aligns[op->r[9] % 16];
-	if (map->place == VMEM_PLACE_FIXED && align && at.first % align && (op->r[9] >> 12) % 8) {
+	unsigned align = map->align ? (unsigned)(map->align / PAGE) : aligns[op->r[9] % 16];
+	if (map->place == VMEM_PLACE_REPLACE) {
+		align = 0;
+	} else if (map->place == VMEM_PLACE_FIXED && align && at.first % align && (op->r[9] >> 12) % 8) {
 		align = 0;
 	}
 	map->length = at.pages * PAGE;

@@ -8,6 +8,7 @@
 #include "core_fixture.h"
 
 #include "region.h"
+#include "slab.h"
 
 static struct vmem_frame_stats at_start;
 static char panic_copy[256];
@@ -60,6 +61,11 @@ void core_start(const struct core_options *options)
 	vmem_frame_stats(&at_start);
 	machine_counters = (struct machine_counters){0};
 	step();
+}
+
+void core_trim(void)
+{
+	vmem_slab_trim();
 }
 
 int core_setup(void **state)

@@ -77,14 +77,18 @@ uint64_t core_state(void);
 		assert_int_equal((call), VMEM_OK);                                                           \
 		step();                                                                                      \
 	} while (0)
+/* Gives frames without small objects back. */
+void core_trim(void);
 /*
  * Lets the first, second, ... allocation of the call fail until it succeeds: each failure is NO_MEMORY and
- * changes nothing. At least `least` must fail.
+ * changes nothing. At least `least` must fail. What a failed call keeps for the next one goes in between, or
+ * the next one would ask for less and its last questions never be answered by no.
  */
 #define SWEEP(least, call)                                                                                   \
 	do {                                                                                                 \
 		uint64_t n_ = 1;                                                                             \
 		for (;; n_++) {                                                                              \
+			core_trim();                                                                         \
 			uint64_t before_ = core_state();                                                     \
 			machine_fail_at(n_);                                                                 \
 			machine_operation();                                                                 \

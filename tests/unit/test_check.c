@@ -115,6 +115,26 @@ static void of_entries(void **state)
 	end(as);
 }
 
+/* A space that does not have all of the user half: an entry beyond it is in no range that regions have. */
+static void of_entries_beyond_the_space(void **state)
+{
+	const struct vmem_aspace_config narrow = {.start = LARGE, .length = LARGE};
+	struct vmem_aspace *as = space_with(&narrow);
+	(void)state;
+	run(0, as);
+	uint64_t va = map(as, 1, RW), beyond = 16 * LARGE;
+	fill(as, va, 1, 1);
+	struct vmem_page *page = page_behind(as, va);
+	assert_int_equal(vmem_pmap_enter(&as->pmap, beyond, page_to_pa(page), 0, VMEM_READ), VMEM_OK);
+	finds("R5, an entry outside every region, beyond the space");
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, &as->pmap);
+	vmem_pmap_remove(&as->pmap, beyond, PAGE, &batch);
+	vmem_batch_end(&batch);
+	step();
+	end(as);
+}
+
 /* And of objects: anonymous, and fixed frames. */
 static void of_entries_of_objects(void **state)
 {
@@ -242,6 +262,7 @@ int main(void)
 	    CORE(of_regions),
 	    CORE(of_vmars),
 	    CORE(of_entries),
+	    CORE(of_entries_beyond_the_space),
 	    CORE(of_entries_of_objects),
 	    cmocka_unit_test_teardown(of_write_and_execute, core_teardown),
 	    CORE(of_counts),

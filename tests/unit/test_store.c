@@ -87,13 +87,13 @@ static void two_pages(void **state)
 	struct vmem_object *object = anonymous(200, 0);
 	struct store *store = object->store;
 	(void)state;
-	SWEEP(1, vmem_store_own_two(store, 0, 130)); /* empty: both are filled */
+	SWEEP(3, vmem_store_own_two(store, 0, 130)); /* empty: both are filled */
 	assert_int_equal(peek(object, 0) | peek(object, 130), 0);
 	OK(vmem_store_own_two(store, 0, 130)); /* nothing is left to do */
 	OK(vmem_store_own_two(store, 0, 0));
-	SWEEP(1, vmem_store_own_two(store, 0, 70)); /* one is there */
-	SWEEP(1, vmem_store_own_two(store, 71, 70));
-	SWEEP(1, vmem_store_own_two(store, 150, 150));
+	SWEEP(2, vmem_store_own_two(store, 0, 70)); /* one is there */
+	SWEEP(2, vmem_store_own_two(store, 71, 70));
+	SWEEP(2, vmem_store_own_two(store, 150, 150));
 	poke(object, 70, 5);
 	struct vmem_object *child = snapshot(object, 0, 200);
 	poke(object, 0, 7);
