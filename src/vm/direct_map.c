@@ -31,8 +31,9 @@ static uint64_t tables_wanted(vmem_paddr_t start, uint64_t pages, bool *runs)
 		struct pmap_entry at = vmem_pmap_lookup(vmem_kernel_pmap(), va);
 		vmem_vaddr_t next = (va | (arch_level_size(at.level) - 1)) + 1;
 		next = next < end ? next : end;
-		*runs |= at.slot && arch_pte_contig(pte_load(at.slot));
-		for (unsigned level = at.slot ? at.level : 0; level > 0; level--) {
+		VMEM_CHECK(at.slot, "RAM is not in the direct map");
+		*runs |= arch_pte_contig(pte_load(at.slot));
+		for (unsigned level = at.level; level > 0; level--) {
 			unsigned shift = arch_level_shift(level);
 			count += ((next - 1) >> shift) - (va >> shift) + 1;
 		}
@@ -68,20 +69,23 @@ static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 	struct vmem_page *chain;
 	bool runs = false;
 	uint64_t wanted = tables_wanted(start, pages, &runs);
-	if ((wanted > 0 || runs) && !(vmem_mmu.features & MMU_LIVE_SPLIT)) {
+	if (wanted == 0 && !runs) {
+		return VMEM_OK;
+	}
+	if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
 	if (!take_tables(wanted, &chain)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	for (uint64_t i = 0; (chain || runs) && i < pages;) {
+	for (uint64_t i = 0; i < pages;) {
 		vmem_vaddr_t va = direct_va(start + (i << VMEM_PAGE_SHIFT));
 		struct pmap_entry at = vmem_pmap_lookup(pmap, va);
-		if (at.slot && arch_pte_contig(pte_load(at.slot))) { /* (D3) */
+		if (arch_pte_contig(pte_load(at.slot))) { /* (D3) */
 			(void)vmem_pmap_unfold(pmap, va);
 			continue;
 		}
-		if (!at.slot || at.level == 0) {
+		if (at.level == 0) {
 			i++;
 			continue;
 		}
@@ -89,7 +93,6 @@ static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 		chain = (struct vmem_page *)(void *)table->u.table.pmap;
 		(void)vmem_pmap_split(pmap, va, at.level, table);
 	}
-	VMEM_ASSERT(chain == NULL);
 	return VMEM_OK;
 }
 
@@ -105,9 +108,8 @@ static void hide(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 		}
 		vmem_arch_dcache_clean((const void *)(uintptr_t)va, VMEM_PAGE_SIZE);
 		page[i].flags |= PAGE_F_ODD_CACHE;
-		if (vmem_pmap_exchange(vmem_kernel_pmap(), va, 0) != 0) {
-			vmem_batch_leaves(&batch, va, va + (VMEM_PAGE_SIZE - 1), 0);
-		}
+		(void)vmem_pmap_exchange(vmem_kernel_pmap(), va, 0);
+		vmem_batch_leaves(&batch, va, va + (VMEM_PAGE_SIZE - 1), 0);
 	}
 	vmem_batch_end(&batch);
 }

@@ -292,8 +292,7 @@ static unsigned fixed_level(const struct fault *f, vmem_paddr_t pa)
 		uint64_t size = arch_level_size(level);
 		vmem_vaddr_t base = f->va & ~(size - 1);
 		if ((vmem_mmu.leaf_levels & 1u << level) && ((f->va ^ pa) & (size - 1)) == 0 &&
-		    base >= region->span.start && base - region->span.start <= shown &&
-		    shown - (base - region->span.start) >= size) {
+		    base >= region->span.start && shown - (base - region->span.start) >= size) {
 			return level;
 		}
 	}
@@ -460,5 +459,5 @@ const char *vmem_fault_name(enum vmem_fault_result result)
 	    [VMEM_FAULT_BEYOND_END] = "beyond the end of the object",
 	    [VMEM_FAULT_NO_MEMORY] = "no memory",
 	};
-	return (unsigned)result < VMEM_FAULT_RESULT_COUNT && names[result] ? names[result] : "unknown";
+	return (unsigned)result < VMEM_FAULT_RESULT_COUNT ? names[result] : "unknown";
 }

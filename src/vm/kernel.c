@@ -75,14 +75,10 @@ static vmem_status_t enter_all(struct region *region)
 			LEAF_DIRTY;
 	uint64_t size;
 	for (uint64_t done = 0; done < region->span.length; done += size) {
-		vmem_paddr_t pa;
-		vmem_status_t status =
-		    vmem_object_frame(region->object, (region->offset << VMEM_PAGE_SHIFT) + done, &pa);
-		size = VMEM_PAGE_SIZE;
-		if (status == VMEM_OK) {
-			uint64_t left = store->kind == STORE_ANONYMOUS ? size : region->span.length - done;
-			status = enter_largest(region->span.start + done, pa, left, leaf, &size);
-		}
+		uint64_t left = store->kind == STORE_ANONYMOUS ? VMEM_PAGE_SIZE : region->span.length - done;
+		vmem_paddr_t pa = 0; /* what is committed or fixed has a frame */
+		(void)vmem_object_frame(region->object, (region->offset << VMEM_PAGE_SHIFT) + done, &pa);
+		vmem_status_t status = enter_largest(region->span.start + done, pa, left, leaf, &size);
 		if (status != VMEM_OK) {
 			return status;
 		}
@@ -216,9 +212,9 @@ static bool cuts_large(vmem_vaddr_t start, uint64_t length)
 	for (unsigned i = 0; i < 2; i++) {
 		vmem_vaddr_t va = i == 0 ? start : start + (length - VMEM_PAGE_SIZE);
 		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, va);
-		uint64_t size = at.slot ? leaf_size(at) : VMEM_PAGE_SIZE;
+		uint64_t size = leaf_size(at); /* every page has its entry (K1) */
 		vmem_vaddr_t base = va & ~(size - 1);
-		if (at.slot && (base < start || length - (base - start) < size)) {
+		if (base < start || length - (base - start) < size) {
 			return true;
 		}
 	}

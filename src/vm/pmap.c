@@ -279,7 +279,7 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 		pte_store(w.slot, 0);
 		pmap->tables--;
 		vmem_batch_table(batch, table);
-		if (!parent || --parent->refs > 0 || parent->order >= last_level(pmap)) {
+		if (--parent->refs > 0 || parent->order >= last_level(pmap)) {
 			return;
 		}
 		table = parent;
@@ -289,11 +289,8 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 /* A leaf table has lost its last entry: it stays as the kept one, and the one kept until now goes. */
 static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
 {
-	struct vmem_page *old = pmap->kept;
-	if (old == table) {
-		return;
-	}
-	if (pmap->kernel) { /* no faults there for which a table would be worth keeping */
+	struct vmem_page *old = pmap->kept; /* another one: the kept one has no entry to lose */
+	if (pmap->kernel) {		    /* no faults there for which a table would be worth keeping */
 		vmem_pmap_unhook(pmap, table, batch);
 		return;
 	}

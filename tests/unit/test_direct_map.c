@@ -31,6 +31,14 @@ static int setup_large(void **state)
 	return 0;
 }
 
+/* The library has panicked in the middle: it is not to be used any more. */
+static int teardown_broken(void **state)
+{
+	(void)state;
+	machine_destroy();
+	return 0;
+}
+
 static int setup_huge(void **state)
 {
 	(void)state;
@@ -218,6 +226,25 @@ static void gigabyte(void **state)
 	vmem_frame_free_run(at, 2 * 512);
 }
 
+/* A host that has not mapped all of its RAM, as it must, is told so before anything is hidden. */
+static void not_mapped(void **state)
+{
+	struct vmem_batch batch;
+	struct vmem_object *o;
+	(void)state;
+	uint64_t at = run_of_frames(512, LARGE);
+	machine_operation();
+	vmem_batch_begin(&batch, vmem_kernel_pmap());
+	vmem_pmap_remove(
+	    vmem_kernel_pmap(), at + machine_direct_map(), LARGE, &batch); /* a table of the host's */
+	vmem_batch_end(&batch);
+	assert_int_equal(linear_level(at), -1);
+	vmem_kernel_pmap()->resident += 512; /* it was not counted, P7 */
+	PANICS("not in the direct map",
+	    (void)vmem_object_create_physical(at + PAGE, PAGE, VMEM_WRITE_COMBINING, &o));
+	assert_int_equal(pa_to_page(at + PAGE)->flags & PAGE_F_ODD_CACHE, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +252,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(split, setup_large, core_teardown),
 	    cmocka_unit_test_setup_teardown(several_windows, setup_large, core_teardown),
 	    cmocka_unit_test_setup_teardown(gigabyte, setup_huge, core_teardown),
+	    cmocka_unit_test_setup_teardown(not_mapped, setup_large, teardown_broken),
 	};
 	return cmocka_run_group_tests_name("direct_map", tests, NULL, NULL);
 }

@@ -69,13 +69,16 @@ static void markers(void **state)
 	OK(vmem_vmar_decommit(vmem_aspace_root(as), va, PAGES(4)));
 	assert_int_equal(get(as, 0, va + PAGE), 11); /* forgotten, both of them */
 	assert_int_equal(get(as, 0, va + PAGES(2)), 12);
-	set_slot(o->store, o->key + 9, SLOT_ZERO); /* in an object it is no frame either */
 	unmap(as, va, 4);
+	OK(vmem_object_decommit(o, PAGES(2), PAGE));
+	set_slot(o->store, o->key + 2, SLOT_ZERO); /* in an object it is no frame either */
 	va = map_object(as, o, 0, 4, RW, VMEM_MAP_SHARED);
 	info = region_at(as, va);
 	vmem_region_residence(as, &info, &resident, &shared);
-	assert_int_equal(resident, 4);
-	vmem_store_forget(o->store, o->key + 9, o->key + 9);
+	assert_int_equal(resident, 3);
+	assert_int_equal(get(as, 0, va + PAGES(2)), 0);
+	put(as, 1, va + PAGES(2), 5);
+	assert_int_equal(peek(o, 2), 5);
 	release(o);
 	end(as);
 }

@@ -356,6 +356,90 @@ static void validator(void **state)
 	finish();
 }
 
+/* A table that lies where the library has no records is found by the validator. */
+static void foreign_table(void **state)
+{
+	(void)state;
+	begin(false);
+	enter(VA, frame, 0, LEAF_READ);
+	struct pmap_entry above = vmem_pmap_lookup(&p, VA + arch_level_size(1));
+	assert_null(above.slot);
+	enter(BIG, block, 1, LEAF_READ);
+	above = vmem_pmap_lookup(&p, BIG);
+	arch_pte_t was = pte_load(above.slot);
+	pte_store(above.slot, arch_pte_make_table(machine_empty_table(), true));
+	PANICS("no record", vmem_pmap_check(&p));
+	pte_store(above.slot, was);
+	finish();
+}
+
+/* P7: tables under the kernel's root that the host made, be it in frames that it took from the library. */
+static void tables_of_the_host(void **state)
+{
+	struct vmem_pmap *kernel = vmem_kernel_pmap();
+	const uint64_t va = machine_kernel_area().start + 64 * (GIGA << 9); /* far from what is managed */
+	const unsigned root = vmem_mmu.levels - 1u;
+	vmem_paddr_t table[5] = {0};
+	struct vmem_batch batch;
+	(void)state;
+	begin(false);
+	arch_pte_t *slot = kernel->root + ((va >> arch_level_shift(root)) & (ARCH_TABLE_ENTRIES - 1)),
+		   *top = slot;
+	assert_int_equal(pte_load(top), 0);
+	for (unsigned level = root; level > 0; level--) {
+		const struct vmem_frame_request one = {.zeroed = true};
+		assert_int_equal(vmem_frame_alloc(&one, &table[level]), VMEM_OK);
+		pte_store(slot, arch_pte_make_table(table[level], false));
+		slot = (arch_pte_t *)machine_ram(table[level]) +
+		       ((va >> arch_level_shift(level - 1)) & (ARCH_TABLE_ENTRIES - 1));
+	}
+	struct pmap_entry at = vmem_pmap_lookup(kernel, va);
+	assert_ptr_equal(at.slot, slot);
+	assert_null(at.table);
+	uint64_t resident = kernel->resident, had = kernel->tables;
+	machine_operation();
+	vmem_pmap_set(kernel, at, va, frame, LEAF_READ);
+	assert_int_equal(kernel->resident, resident + 1);
+	vmem_batch_begin(&batch, kernel);
+	vmem_pmap_remove(kernel, va, PAGE, &batch);
+	vmem_batch_end(&batch);
+	assert_int_equal(pte_load(slot), 0);
+	assert_int_equal(kernel->resident, resident);
+	assert_int_equal(kernel->tables, had);
+	pte_store(
+	    top, arch_pte_make_leaf(0, root, LEAF_READ | LEAF_ACCESSED)); /* a leaf in the root's place */
+	static struct vmem_pmap fails;
+	if (arch_pte_is_leaf(pte_load(top), root)) {
+		assert_int_equal(vmem_pmap_init_kernel(&fails, va, PAGE), VMEM_ERR_INVALID);
+	}
+	pte_store(top, 0);
+	struct vmem_pmap saved = *kernel;
+	assert_int_equal(vmem_pmap_init_kernel(kernel, 0, 0), VMEM_OK); /* the one that new roots copy */
+	*kernel = saved;
+	for (unsigned level = root; level > 0; level--) {
+		vmem_frame_free(table[level], 0);
+	}
+	finish();
+}
+
+/* What fills an empty slot fills nothing else. */
+static void filling(void **state)
+{
+	struct pmap_entry at;
+	(void)state;
+	begin(false);
+	assert_int_equal(vmem_pmap_reserve(&p, VA, 0, &at), VMEM_OK);
+	PANICS("internal", vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ | LEAF_EXEC));
+	struct pmap_entry wrong = at;
+	wrong.level = 1;
+	PANICS("internal", vmem_pmap_fill(&p, &wrong, VA, frame, LEAF_READ));
+	vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ);
+	PANICS("internal", vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ));
+	shows(1, VA, frame, 0);
+	assert_int_equal(p.resident, 1);
+	finish();
+}
+
 /* A pmap whose counts say that it is not empty does not die. */
 static void dies_empty(void **state)
 {
@@ -387,6 +471,9 @@ int main(void)
 	    CORE(ids_start_over),
 	    CORE(visiting),
 	    CORE(validator),
+	    CORE(foreign_table),
+	    CORE(tables_of_the_host),
+	    CORE(filling),
 	    CORE(dies_empty),
 	};
 	return cmocka_run_group_tests_name("pmap", tests, NULL, NULL);

@@ -120,6 +120,14 @@ static void harvest(void **state)
 		}
 	}
 	forget_marks();
+	enter(VA, frame, 0, USER_RW); /* aged: not accessed since */
+	struct pmap_entry at = vmem_pmap_lookup(&p, VA);
+	pte_store(at.slot, arch_pte_restrict(pte_load(at.slot), 0, USER_RW));
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, &p);
+	vmem_pmap_remove(&p, VA, PAGE, &batch);
+	vmem_batch_end(&batch);
+	assert_int_equal(marks(frame), 0);
 	uint64_t va = BIG;
 	enter(va, block, 1, DIRTY_RW);
 	remove_range(va + PAGES(77), PAGE);
