@@ -70,7 +70,7 @@ static inline void enter(struct fault *f, vmem_paddr_t pa, bool own)
 {
 	uint32_t leaf = f->region->permission;
 	if (!own && leaf & LEAF_WRITE) { /* what comes with writing, reading on all of these ISAs, stays */
-		leaf = (leaf & ~(uint32_t)LEAF_WRITE) | (grants(leaf, VMEM_READ) ? (uint32_t)LEAF_READ : 0);
+		leaf = (leaf & ~(uint32_t)LEAF_WRITE) | LEAF_READ;
 	}
 	leaf |= f->access == VMEM_WRITE ? LEAF_DIRTY : 0;
 	vmem_pmap_set(&f->aspace->pmap, f->at, f->va, pa, leaf);

@@ -279,7 +279,7 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 		pte_store(w.slot, 0);
 		pmap->tables--;
 		vmem_batch_table(batch, table);
-		if (--parent->refs > 0 || parent->order >= last_level(pmap)) {
+		if (!parent || --parent->refs > 0 || parent->order >= last_level(pmap)) { /* (P7) */
 			return;
 		}
 		table = parent;

@@ -275,6 +275,35 @@ static void forged_entries(void **state)
 	end(as);
 }
 
+/* A large leaf that was read and is written to by the kernel: one entry is noted, the whole leaf stays. */
+static void large_leaf(void **state)
+{
+	struct vmem_aspace *as = space();
+	struct vmem_object *object;
+	struct vmem_translation t;
+	vmem_vaddr_t va;
+	(void)state;
+	run(0, as);
+	OK(vmem_object_create_contiguous(LARGE, LARGE, 0, VMEM_WRITE_BACK, &object));
+	const struct vmem_map what = {.length = LARGE,
+	    .permission = RW,
+	    .maximum = RW,
+	    .flags = VMEM_MAP_SHARED | VMEM_MAP_LARGE,
+	    .object = object};
+	OK(vmem_vmar_map(vmem_aspace_root(as), &what, &va));
+	assert_int_equal(vmem_copy_from_user(as, other, va + PAGE, 8), 8);
+	assert_true(vmem_aspace_translate(as, va, &t));
+	assert_true(t.level == 1 && !t.dirty);
+	step();
+	assert_int_equal(vmem_copy_to_user(as, va + PAGES(3) - 2, "abcd", 4), 4);
+	assert_true(vmem_aspace_translate(as, va, &t));
+	assert_true(t.level == 1 && t.dirty);
+	assert_int_equal(get(as, 0, va + PAGES(3)), 'c' | 'd' << 8);
+	step();
+	end(as);
+	release(object);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +316,7 @@ int main(void)
 	    CORE(no_memory),
 	    CORE(code),
 	    CORE(forged_entries),
+	    CORE(large_leaf),
 	};
 	return cmocka_run_group_tests_name("copy", tests, NULL, NULL);
 }

@@ -152,6 +152,28 @@ static void large_by_region(void **state)
 	end(as);
 }
 
+/* A CPU whose entries of level 1 are tables only. */
+static void no_large_leaves(void **state)
+{
+	struct vmem_translation t;
+	struct vmem_object *o;
+	(void)state;
+	vmem_mmu.leaf_levels = 1;
+	begin();
+	OK(vmem_object_create_contiguous(LARGE, LARGE, 0, VMEM_WRITE_BACK, &o));
+	uint64_t va = map_flags(BASE, 512, RW, VMEM_MAP_LARGE),
+		 fixed = map_object(as, o, 0, 512, RW, VMEM_MAP_SHARED | VMEM_MAP_LARGE);
+	put(as, 0, va, 1);
+	assert_true(vmem_aspace_translate(as, va, &t));
+	assert_int_equal(t.level, 0);
+	put(as, 0, fixed, 1);
+	assert_true(vmem_aspace_translate(as, fixed, &t));
+	assert_int_equal(t.level, 0);
+	assert_int_equal(stats_of(as).faults_large, 0);
+	release(o);
+	end(as);
+}
+
 /* POPULATE of large leaves, and of what is there already. */
 static void populate_large(void **state)
 {
@@ -278,6 +300,16 @@ static void noted_by_software(void **state)
 	assert_int_equal(get(as, 0, va), 8);
 	step();
 	release(o);
+	OK(vmem_object_create_contiguous(LARGE, LARGE, 0, VMEM_WRITE_BACK, &o)); /* and of a large leaf */
+	va = map_object(as, o, 0, 512, RW, VMEM_MAP_SHARED | VMEM_MAP_LARGE);
+	(void)get(as, 0, va + PAGE);
+	faults = stats_of(as).faults;
+	put(as, 0, va + PAGES(2), 9);
+	assert_int_equal(stats_of(as).faults, faults + (options.remove ? 1 : 0));
+	assert_true(vmem_aspace_translate(as, va, &t));
+	assert_true(t.level == 1 && t.dirty);
+	step();
+	release(o);
 	end(as);
 	core_teardown(NULL);
 }
@@ -312,6 +344,7 @@ int main(void)
 	    CORE(markers),
 	    CORE(shared_privately),
 	    CORE(large_by_region),
+	    CORE(no_large_leaves),
 	    CORE(populate_large),
 	    CORE(partly_fixed),
 	    CORE(refused_without_trace),

@@ -4,32 +4,38 @@
 
 #include <vmem/init.h>
 
+#include "raw.h"
 #include "region.h"
 
 static struct vmem_ram ram[MACHINE_RANGES];
 static struct vmem_config good;
 
-static int boot(void **state)
+static void boot_with(const struct machine_config *config)
 {
-	struct machine_config config = machine_default(core_isa());
-	(void)state;
-	machine_create(&config);
+	machine_create(config);
 	machine_collect(true);
 	machine_cpu_set(0);
 	machine_boot(0);
-	for (unsigned i = 0; i < config.ram_count; i++) { /* the last pages stay for the boot's own tables */
+	for (unsigned i = 0; i < config->ram_count; i++) { /* the last pages stay for the boot's own tables */
 		struct machine_range left = machine_ram_left(i);
 		ram[i] = (struct vmem_ram){left.start, left.length};
 	}
-	ram[config.ram_count - 1].length -= PAGES(8);
+	ram[config->ram_count - 1].length -= PAGES(8);
 	good = (struct vmem_config){
 	    .ram = ram,
-	    .ram_count = config.ram_count,
+	    .ram_count = config->ram_count,
 	    .direct_map = machine_direct_map(),
 	    .kernel_start = machine_kernel_area().start,
 	    .kernel_length = machine_kernel_area().length,
 	    .isa_features = machine_isa_features(),
 	};
+}
+
+static int boot(void **state)
+{
+	const struct machine_config config = machine_default(core_isa());
+	(void)state;
+	boot_with(&config);
 	return 0;
 }
 
@@ -110,6 +116,47 @@ static void no_memory(void **state)
 	vmem_check();
 }
 
+static void boot_other_cpus(void)
+{
+	for (unsigned i = 1; i < machine_config()->cpus; i++) {
+		machine_cpu_set(i);
+		vmem_library_init_cpu();
+	}
+	machine_cpu_set(0);
+}
+
+/* Tables that the host has made in the managed range before are used, and stay: of level 0 for the first
+ * window, and so of a level above for the next ones. */
+static void tables_of_the_hosts(void **state)
+{
+	const uint64_t start = good.kernel_start;
+	uint64_t *slot = raw_slot(machine_kernel_root(), start, 0), above;
+	struct vmem_frame_stats before;
+	void *a, *b;
+	(void)state;
+	starts(&good);
+	boot_other_cpus();
+	above = *raw_slot(machine_kernel_root(), start, 1);
+	before = frames_now();
+	for (unsigned round = 0; round < 2; round++) {
+		OK(vmem_kernel_alloc(PAGES(3), &a));
+		assert_ptr_equal(a, (void *)(uintptr_t)start);
+		assert_int_not_equal(*slot, 0);
+		OK(vmem_kernel_alloc(LARGE, &b)); /* the rest of the window, and some of the next */
+		assert_int_equal(*raw_slot(machine_kernel_root(), start, 1), above);
+		assert_true(frames_now().tables > before.tables);
+		warm();
+		vmem_kernel_free(a);
+		step();
+		vmem_kernel_free(b);
+		step();
+		assert_int_equal(*slot, 0);
+		assert_int_equal(*raw_slot(machine_kernel_root(), start, 1), above);
+		assert_int_equal(*raw_slot(machine_kernel_root(), start + LARGE, 1), 0);
+		assert_int_equal(frames_now().tables, before.tables);
+	}
+}
+
 static void names(void **state)
 {
 	(void)state;
@@ -129,6 +176,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(bad_numbers, boot, halt),
 	    cmocka_unit_test_setup_teardown(bad_ranges, boot, halt),
 	    cmocka_unit_test_setup_teardown(no_memory, boot, halt),
+	    cmocka_unit_test_setup_teardown(tables_of_the_hosts, boot, halt),
 	    cmocka_unit_test(names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
