@@ -30,6 +30,14 @@ enum {
 	VMEM_RISCV_SVNAPOT = 1u << 2, /**< 64 KiB runs */
 	VMEM_RISCV_SVINVAL = 1u << 3, /**< fine-grained invalidation */
 };
+enum {
+	/**
+	 * FEAT_BBM at level 2, on CPUs that raise no conflict abort when the size of a live leaf changes
+	 * (the ID register does not tell): a part of a large kernel leaf may then change (DDI 0487, "Support
+	 * levels for changing table or block size").
+	 */
+	VMEM_AARCH64_LIVE_SPLIT = 1u << 0,
+};
 
 /** What the host tells about its machine. Zero what does not apply. */
 struct vmem_config {
@@ -40,7 +48,7 @@ struct vmem_config {
 	vmem_vaddr_t kernel_start; /**< the part of the kernel half that the library manages (kernel.h); page
 				      aligned */
 	uint64_t kernel_length;	   /**< 0: none; kernel.h must then not be used */
-	uint32_t isa_features;	   /**< RISC-V: VMEM_RISCV_*; elsewhere 0 */
+	uint32_t isa_features;	   /**< VMEM_RISCV_*, VMEM_AARCH64_*; on x86-64 0 */
 	uint64_t seed; /**< for random placement; from a real source of entropy where there is one */
 };
 

@@ -21,8 +21,9 @@ extern "C" {
 /**
  * Maps [physical, physical + length) (any alignment; out_address is of the very byte). RAM that gets another
  * attribute than write-back leaves the direct map first, and returns to it by vmem_kernel_free(). Large
- * leaves are used where alignment allows. permission: VMEM_READ, or with VMEM_WRITE or VMEM_EXEC, never both.
- * Errors: INVALID, RANGE, WX, NO_SPACE, NO_MEMORY, CONFLICT, UNSUPPORTED.
+ * leaves are used where alignment allows; page tables for a later split of each are set aside (0.2 %).
+ * permission: VMEM_READ, or with VMEM_WRITE or VMEM_EXEC, never both. Errors: INVALID, RANGE, WX, NO_SPACE,
+ * NO_MEMORY, CONFLICT, UNSUPPORTED.
  */
 vmem_status_t vmem_kernel_map(
     vmem_paddr_t physical, uint64_t length, unsigned permission, vmem_cache_t cache, void **out_address);
@@ -37,8 +38,10 @@ vmem_status_t vmem_kernel_stack_alloc(uint64_t length, void **out_base);
 
 /**
  * Changes the permission of all or part (page aligned) of a mapping; of a part, vmem_region_next() goes on
- * telling what the whole was made with, vmem_aspace_translate() tells what holds. Errors: INVALID, WX,
- * NOT_FOUND, UNSUPPORTED (part of a large leaf, or of a contiguous run of 64 KiB where the CPU has these).
+ * telling what the whole was made with, vmem_aspace_translate() tells what holds. The tables that it may
+ * take were set aside by the mapping. Errors: INVALID, WX, NOT_FOUND, UNSUPPORTED (part of a large leaf, or
+ * of a contiguous run of 64 KiB, on a CPU that cannot split a live one: AArch64 without
+ * VMEM_AARCH64_LIVE_SPLIT).
  */
 vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permission);
 

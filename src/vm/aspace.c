@@ -113,7 +113,9 @@ void vmem_aspace_destroy(struct vmem_aspace *aspace)
 	vmem_pmap_fini(&aspace->pmap);
 	vmem_store_release(aspace->private_store);
 	*aspace->all_pprev = aspace->all_next;
-	aspace->all_next->all_pprev = aspace->all_pprev; /* the kernel's is the last, and stays */
+	if (aspace->all_next) {
+		aspace->all_next->all_pprev = aspace->all_pprev;
+	}
 	vmem_slab_free(SLAB_ASPACE, aspace);
 }
 

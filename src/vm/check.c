@@ -107,9 +107,12 @@ static void check_page(struct vmem_aspace *aspace, vmem_vaddr_t va, vmem_paddr_t
 	vmem_paddr_t expected;
 	bool own;
 	VMEM_CHECK(region, "internal: R5, an entry outside every region");
+	VMEM_CHECK(((leaf & LEAF_USER) != 0) == !aspace->pmap.kernel,
+	    "internal: a user entry in the kernel half, or the reverse");
 	for (unsigned access = VMEM_READ; access <= VMEM_EXEC; access <<= 1) {
 		VMEM_CHECK(!arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access) ||
-			       grants(region->permission, access),
+			       grants(region->permission, access) ||
+			       aspace->pmap.kernel, /* of a part, its entries alone tell */
 		    "internal: R5, an entry grants more than its region");
 	}
 	VMEM_CHECK(expected_frame(region, va, &expected, &own) && expected == pa,
@@ -122,11 +125,12 @@ static void check_page(struct vmem_aspace *aspace, vmem_vaddr_t va, vmem_paddr_t
 /* Entries are met in the order of addresses: the run that has begun, and how many members are to come. */
 struct entries {
 	struct vmem_aspace *aspace;
-	uint64_t pages; /* that were met */
 	vmem_vaddr_t next_va;
 	vmem_paddr_t next_pa;
 	uint32_t leaf;
 	unsigned left;
+	uint64_t pages;	  /* that were met */
+	uint64_t deposit; /* tables that they have in it (pmap_split.c, S1) */
 };
 
 /* (P8) */
@@ -155,15 +159,16 @@ static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t e
 	vmem_paddr_t pa = arch_pte_pa_at(entry, level, va);
 	struct entries *entries = arg;
 	struct vmem_aspace *aspace = entries->aspace;
-	entries->pages += arch_level_size(level) >> VMEM_PAGE_SHIFT;
+	uint64_t size = arch_level_size(level);
+	entries->pages += size >> VMEM_PAGE_SHIFT;
 	VMEM_CHECK(level == 0 || !(leaf & LEAF_CONTIG), "internal: P8, a run of large leaves");
 	check_contig(entries, va, pa, leaf);
-	VMEM_CHECK(((leaf & LEAF_USER) != 0) == !aspace->pmap.kernel,
-	    "internal: a user entry in the kernel half, or the reverse");
-	for (uint64_t offset = 0; offset < arch_level_size(level); offset += VMEM_PAGE_SIZE) {
-		if (!aspace->pmap.kernel) {
-			check_page(aspace, va + offset, pa + offset, leaf);
-		}
+	if (aspace->pmap.kernel) {
+		entries->deposit += vmem_pmap_deposit_of(level);
+		size = VMEM_PAGE_SIZE; /* of fixed frames: the last one follows from the first */
+	}
+	for (uint64_t offset = 0; offset < size; offset += VMEM_PAGE_SIZE) {
+		check_page(aspace, va + offset, pa + offset, leaf);
 	}
 }
 
@@ -184,6 +189,10 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 		VMEM_CHECK(aspace->pmap.kernel || entries.pages == aspace->pmap.resident,
 		    "internal: R5, an entry outside every region, beyond the space");
 		VMEM_CHECK(entries.left == 0, "internal: P8, the members of a run disagree");
+		VMEM_CHECK(!aspace->pmap.kernel || entries.pages == aspace->mapped >> VMEM_PAGE_SHIFT,
+		    "internal: K1, a page of a kernel region has no entry");
+		VMEM_CHECK(entries.deposit == aspace->pmap.deposited,
+		    "internal: S1, the deposit is not what the large leaves take");
 	}
 	if (aspace->private_store) {
 		vmem_index_check(&aspace->private_store->index);

@@ -156,7 +156,7 @@ void vmem_check(void)
 	for (struct vmem_aspace *a = vmem_aspace_first(); a; a = a->all_next) {
 		vmem_aspace_check(a);
 		regions += a->regions;
-		expected_tables += a->pmap.tables;
+		expected_tables += a->pmap.tables + a->pmap.deposited;
 	}
 	check_pages(&tables);
 	VMEM_CHECK(

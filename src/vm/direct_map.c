@@ -42,31 +42,11 @@ static uint64_t tables_wanted(vmem_paddr_t start, uint64_t pages, bool *runs)
 	return count;
 }
 
-/* Takes `count` tables, chained through their pmap field, or none. */
-static bool take_tables(uint64_t count, struct vmem_page **chain)
-{
-	*chain = NULL;
-	for (; count > 0; count--) {
-		struct vmem_page *table = vmem_frame_take(PAGE_TABLE);
-		if (!table) {
-			while (*chain) {
-				table = *chain;
-				*chain = (struct vmem_page *)(void *)table->u.table.pmap;
-				vmem_frame_give(table);
-			}
-			return false;
-		}
-		table->u.table.pmap = (struct vmem_pmap *)(void *)*chain;
-		*chain = table;
-	}
-	return true;
-}
-
 /* Splits every large leaf, and unfolds every run, that has a part of [start, +pages) in it (D2). */
 static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 {
 	struct vmem_pmap *pmap = vmem_kernel_pmap();
-	struct vmem_page *chain;
+	struct vmem_page *chain = NULL;
 	bool runs = false;
 	uint64_t wanted = tables_wanted(start, pages, &runs);
 	if (wanted == 0 && !runs) {
@@ -75,7 +55,7 @@ static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 	if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
-	if (!take_tables(wanted, &chain)) {
+	if (!vmem_tables_take(&chain, wanted)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
 	for (uint64_t i = 0; i < pages;) {
@@ -89,9 +69,7 @@ static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 			i++;
 			continue;
 		}
-		struct vmem_page *table = chain;
-		chain = (struct vmem_page *)(void *)table->u.table.pmap;
-		(void)vmem_pmap_split(pmap, va, at.level, table);
+		vmem_pmap_split(pmap, va, at, &chain);
 	}
 	return VMEM_OK;
 }

@@ -5,8 +5,9 @@
  *
  * K1 Every page of a kernel region has its entry before the call that made it returns, and keeps it until the
  * region goes. K2 The space has W^X. K3 Top-level entries of the managed range exist from the start and never
- * change; lower tables come and go with a global flush. K4 A large leaf or a contiguous run is changed as a
- * whole or not at all: a split would need a moment without it.
+ * change; lower tables come and go with a global flush. K4 A part of a large leaf or of a
+ * contiguous run changes after a live split, and not at all where the CPU would need a moment without the
+ * mapping for that.
  *
  * Locks: the caller serialises all calls.
  */
@@ -62,7 +63,14 @@ static vmem_status_t enter_largest(
 		return vmem_pmap_enter_contig(&kernel_aspace.pmap, va, pa, leaf);
 	}
 	*size = arch_level_size(level);
-	return vmem_pmap_enter(&kernel_aspace.pmap, va, pa, level, leaf);
+	if (!vmem_pmap_deposit(&kernel_aspace.pmap, level)) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	vmem_status_t status = vmem_pmap_enter(&kernel_aspace.pmap, va, pa, level, leaf);
+	if (status != VMEM_OK) {
+		vmem_pmap_withdraw(&kernel_aspace.pmap, level);
+	}
+	return status;
 }
 
 /* Makes every entry of a region (K1). On NO_MEMORY what was made is still there: the caller unmaps the
@@ -156,12 +164,11 @@ vmem_status_t vmem_kernel_map(
 	if (status != VMEM_OK) {
 		return status;
 	}
-	if (size >= arch_level_size(1) && ((physical - lead) & (arch_level_size(1) - 1)) == 0) {
-		align = arch_level_size(1);
-	} else if (arch_leaf_contig() && size >= CONTIG_SIZE &&
-		   ((physical - lead) & (CONTIG_SIZE - 1)) == 0) {
+	if (arch_leaf_contig() && size >= CONTIG_SIZE && ((physical - lead) & (CONTIG_SIZE - 1)) == 0) {
 		align = CONTIG_SIZE;
 	}
+	unsigned level = fitting_level(0, physical - lead, size);
+	align = level > 0 ? arch_level_size(level) : align;
 	status = map_object(object, permission, 0, align, &base);
 	if (status == VMEM_OK) {
 		*out_address = (char *)base + lead;
@@ -236,7 +243,11 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 		return VMEM_ERR_NOT_FOUND;
 	}
 	if (cuts_large(start, length)) {
-		return VMEM_ERR_UNSUPPORTED;
+		if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
+			return VMEM_ERR_UNSUPPORTED;
+		}
+		vmem_pmap_cut(&kernel_aspace.pmap, start);
+		vmem_pmap_cut(&kernel_aspace.pmap, start + length);
 	}
 	if (length == region->span.length) { /* of a part the entries alone tell: the record stays whole */
 		region->permission = (uint8_t)permission;

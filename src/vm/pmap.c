@@ -389,6 +389,9 @@ static void remove_piece(struct vmem_pmap *pmap, const struct piece *piece, stru
 	}
 	vmem_vaddr_t size = arch_level_size(level);
 	pmap->resident -= (uint64_t)taken.leaves * leaf_pages(level);
+	if (level > 0 && pmap->kernel) {
+		vmem_pmap_withdraw(pmap, level);
+	}
 	vmem_batch_leaves(batch, piece->va + (vmem_vaddr_t)taken.first * size,
 	    piece->va + (vmem_vaddr_t)taken.last * size + (size - 1), level);
 	if (table) {
@@ -494,32 +497,4 @@ arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_
 	arch_pte_t old = w.level == 0 ? pte_swap(w.slot, entry) : 0;
 	vmem_arch_publish();
 	return old;
-}
-
-vmem_status_t vmem_pmap_split(
-    struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table)
-{
-	struct walk w = walk_down(pmap, va, level);
-	if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
-		return VMEM_ERR_UNSUPPORTED;
-	}
-	arch_pte_t *lower = page_to_virt(table);
-	uint32_t leaf = arch_pte_leaf(w.entry, level) & ~(uint32_t)LEAF_CONTIG;
-	vmem_paddr_t pa = arch_pte_pa(w.entry, level);
-	for (unsigned i = 0; i < ARCH_TABLE_ENTRIES; i++) {
-		pte_store(
-		    &lower[i], arch_pte_make_leaf(pa + i * arch_level_size(level - 1), level - 1, leaf));
-	}
-	table->order = (uint8_t)(level - 1);
-	table->refs = ARCH_TABLE_ENTRIES;
-	table->u.table.pmap = pmap;
-	table->u.table.base = va & ~(arch_level_size(level) - 1);
-	pmap->tables++;
-	vmem_arch_publish();
-	pte_store(w.slot, arch_pte_make_table(page_to_pa(table), !pmap->kernel));
-	struct vmem_batch batch;
-	vmem_batch_begin(&batch, pmap);
-	vmem_batch_leaves(&batch, table->u.table.base, table->u.table.base + (arch_level_size(level) - 1), 0);
-	vmem_batch_end(&batch);
-	return VMEM_OK;
 }

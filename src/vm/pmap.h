@@ -39,6 +39,8 @@ struct vmem_pmap {
 	uint64_t asid;		/* generation << 16 | id; 0: none yet */
 	uint64_t resident;	/* present leaves, in pages */
 	uint64_t tables;	/* table pages with a record, root included */
+	struct vmem_page *deposit; /* of the kernel's: tables for splits to come (pmap_split.c) */
+	uint64_t deposited;	   /* how many */
 	uint64_t flushes, flushes_remote, activations;
 	bool kernel; /* the kernel's own half */
 	bool wx;
@@ -111,10 +113,20 @@ void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, 
  * removed. */
 void vmem_pmap_restrict(
     struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch);
-/* Replaces a live large leaf of the kernel half by a table of equal smaller ones, `table` being a cleared
- * page of kind TABLE. UNSUPPORTED where the CPU would need a break. */
-vmem_status_t vmem_pmap_split(
-    struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct vmem_page *table);
+/* A number of tables, chained through their pmap field: all or none are taken. */
+bool vmem_tables_take(struct vmem_page **chain, uint64_t count);
+void vmem_tables_give(struct vmem_page **chain, uint64_t count);
+/* The tables that a large leaf of the managed kernel range has in the deposit (pmap_split.c, S1); laid down
+ * before the leaf is made (false: no memory), and given back when it goes. */
+uint64_t vmem_pmap_deposit_of(unsigned level);
+bool vmem_pmap_deposit(struct vmem_pmap *pmap, unsigned level);
+void vmem_pmap_withdraw(struct vmem_pmap *pmap, unsigned level);
+/* Replaces the live large leaf at `at` by a table of equal smaller ones, the first of the chain. Only where
+ * the CPU needs no break for it (MMU_LIVE_SPLIT). */
+void vmem_pmap_split(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, struct pmap_entry at, struct vmem_page **chain);
+/* Splits, out of the deposit, until no leaf of the managed kernel range reaches across va. Cannot fail. */
+void vmem_pmap_cut(struct vmem_pmap *pmap, vmem_vaddr_t va);
 
 /* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to
  * it. The caller flushes. */

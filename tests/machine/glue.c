@@ -63,7 +63,7 @@ void vmem_arch_icache_sync(const void *kva, size_t length)
 	glue_fetch_end = glue_fetch_start;
 }
 
-/* What a host reads in a RISC-V machine's device tree; 0 elsewhere. */
+/* What a host reads in a RISC-V machine's device tree, and knows of an AArch64's CPU models. */
 uint32_t machine_isa_features(void)
 {
 	static const struct {
@@ -77,6 +77,9 @@ uint32_t machine_isa_features(void)
 	uint32_t told = 0;
 	for (unsigned i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
 		told |= (machine_config()->features & features[i].has) != 0 ? features[i].told : 0;
+	}
+	if (machine_config()->isa == MACHINE_AARCH64) {
+		return (machine_config()->features & MACHINE_LIVE_SPLIT) != 0 ? VMEM_AARCH64_LIVE_SPLIT : 0;
 	}
 	return machine_config()->isa == MACHINE_RISCV ? told : 0;
 }

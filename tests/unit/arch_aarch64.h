@@ -217,6 +217,8 @@ static void test_probe(void **state)
 	assert_int_equal(vmem_mmu.features,
 	    MMU_SPLIT_ROOTS | MMU_BROADCAST | MMU_NX | MMU_HW_DIRTY | attributes << ARCH_HOST_ATTR_SHIFT);
 	assert_int_equal(vmem_arch_kernel_root(), 0x7000);
+	vmem_arch_probe(&vmem_mmu, VMEM_AARCH64_LIVE_SPLIT); /* only where the host says so */
+	assert_true(vmem_mmu.features & MMU_LIVE_SPLIT);
 	start(0x02, 1); /* 8-bit ids, 40 bits, the accessed flag alone in hardware */
 	assert_int_equal(vmem_mmu.pa_bits, 40);
 	assert_int_equal(vmem_mmu.asid_bits, 8);

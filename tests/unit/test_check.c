@@ -85,6 +85,19 @@ static void of_vmars(void **state)
 	end(other);
 }
 
+/* The kernel's space: wired and eager, with a deposit. */
+static void of_the_kernel(void **state)
+{
+	struct vmem_aspace *kernel = vmem_kernel_aspace();
+	void *a;
+	(void)state;
+	OK(vmem_kernel_alloc(PAGES(2), &a));
+	arch_pte_t *entry = vmem_pmap_lookup(&kernel->pmap, (uintptr_t)a + PAGE).slot;
+	DAMAGE(*entry, 0, "K1, a page of a kernel region has no entry");
+	DAMAGE(kernel->pmap.deposited, 1, "S1, the deposit");
+	vmem_kernel_free(a);
+}
+
 /* Entries of private memory against regions and the space's own pages. */
 static void of_entries(void **state)
 {
@@ -259,6 +272,7 @@ static void the_zero_frame_is_pinned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    CORE(of_the_kernel),
 	    CORE(of_regions),
 	    CORE(of_vmars),
 	    CORE(of_entries),

@@ -170,7 +170,7 @@ static void device_maps(void **state)
 	give(c);
 }
 
-/* Large where alignment and length allow; protected as a whole only. */
+/* Large where alignment and length allow. */
 static void large_leaves(void **state)
 {
 	struct vmem_translation t;
@@ -185,9 +185,6 @@ static void large_leaves(void **state)
 	assert_int_equal(t.cache, VMEM_UNCACHED);
 	assert_true(vmem_aspace_translate(vmem_kernel_aspace(), (uintptr_t)a + 3 * LARGE, &t));
 	assert_int_equal(t.level, 0);
-	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_kernel_protect(a, PAGE, VMEM_READ));
-	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_kernel_protect(a + LARGE - PAGE, PAGES(2), VMEM_READ));
-	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_kernel_protect(a + 2 * LARGE + PAGE, LARGE, VMEM_READ));
 	warm();
 	OK(vmem_kernel_protect(a + LARGE, 2 * LARGE + PAGE, VMEM_READ));
 	assert_true(machine_translate(1, (uintptr_t)a + 2 * LARGE, &m));

@@ -17,6 +17,8 @@
  *
  * Locks: none. The caller does not migrate meanwhile.
  */
+#include <vmem/init.h>
+
 #include "arch.h"
 #include "insn.h"
 
@@ -88,7 +90,7 @@ static vmem_cache_t attribute_cache(unsigned byte)
 	return outer < 4 || (outer >= 8 && outer < 12) ? VMEM_WRITE_THROUGH : VMEM_WRITE_BACK;
 }
 
-static uint32_t probe_features(uint64_t tcr)
+static uint32_t probe_features(uint64_t tcr, uint32_t isa_features)
 {
 	uint32_t features = MMU_SPLIT_ROOTS | MMU_BROADCAST | MMU_NX;
 	uint64_t mair = insn_read_mair_el1();
@@ -98,6 +100,9 @@ static uint32_t probe_features(uint64_t tcr)
 	}
 	if ((tcr & TCR_DS) != 0) {
 		features |= ARCH_FEATURE_LPA2;
+	}
+	if ((isa_features & VMEM_AARCH64_LIVE_SPLIT) != 0) {
+		features |= MMU_LIVE_SPLIT;
 	}
 	for (unsigned i = 0; i < MAIR_OURS; i++) {
 		vmem_cache_t cache = attribute_cache((unsigned)(mair >> (8 * i)) & 0xff);
@@ -118,7 +123,6 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 	unsigned va_bits = 64 - ((unsigned)(tcr >> 16) & 0x3f);
 	uint8_t pa_bits = physical_bits[size < range ? size : range];
 
-	(void)isa_features;
 	if ((tcr & TCR_DS) == 0 && pa_bits > 48) {
 		pa_bits = 48;
 	}
@@ -129,7 +133,7 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 	    .asid_bits = (model >> 4 & 0xf) >= 2 ? 16 : 8,
 	    .leaf_levels = 7,
 	    .cache_types = (1u << VMEM_CACHE_COUNT) - 1,
-	    .features = probe_features(tcr),
+	    .features = probe_features(tcr, isa_features),
 	};
 	cpu.zero_block = (zva & 0x10) != 0 ? 0 : 4u << (zva & 0xf);
 	insn_at_s1e1r(empty_table);
