@@ -317,9 +317,9 @@ static enum vmem_fault_result fixed_fault(struct fault *f)
 	uint32_t leaf = f->region->permission | (uint32_t)arch_leaf_cache((vmem_cache_t)store->cache)
 						    << LEAF_CACHE_SHIFT;
 	leaf |= f->access == VMEM_WRITE ? LEAF_DIRTY : 0;
-	f->aspace->faults.object++;
 	if (level == 0 && fits_contig(f, pa)) { /* 16 pages by one fault, if none of them is mapped */
 		vmem_status_t status = vmem_pmap_enter_contig(&f->aspace->pmap, f->va, pa, leaf);
+		f->aspace->faults.object += status == VMEM_OK;
 		if (status != VMEM_ERR_EXISTS) {
 			return status == VMEM_OK ? VMEM_FAULT_RESOLVED : VMEM_FAULT_NO_MEMORY;
 		}
@@ -328,6 +328,7 @@ static enum vmem_fault_result fixed_fault(struct fault *f)
 	if (vmem_pmap_reserve(&f->aspace->pmap, f->va, level, &f->at) != VMEM_OK) {
 		return VMEM_FAULT_NO_MEMORY;
 	}
+	f->aspace->faults.object++;
 	vmem_pmap_set(&f->aspace->pmap, f->at, f->va, pa & ~mask, leaf);
 	return VMEM_FAULT_RESOLVED;
 }

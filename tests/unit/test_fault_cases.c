@@ -271,6 +271,40 @@ static void refused_without_trace(void **state)
 	end(as);
 }
 
+/* What is refused counts as refused, and as nothing else. */
+static void counted_once(void **state)
+{
+	struct vmem_object *o;
+	(void)state;
+	begin();
+	OK(vmem_object_create_contiguous(PAGES(32), PAGES(16), 0, VMEM_WRITE_BACK, &o));
+	struct vmem_map map = {.length = PAGES(32),
+	    .permission = RW,
+	    .maximum = VMEM_RWX,
+	    .flags = VMEM_MAP_SHARED,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = BASE,
+	    .object = o};
+	vmem_vaddr_t va;
+	for (unsigned i = 0; i < 2; i++) { /* by runs of pages, where there are any, and page by page */
+		OK(vmem_vmar_map(vmem_aspace_root(as), &map, &va));
+		uint64_t object = stats_of(as).faults_object, refused = stats_of(as).faults_refused;
+		vmem_frame_drain();
+		machine_fail_at(1);
+		enum vmem_fault_result why = vmem_fault(as, va + PAGES(3), VMEM_WRITE);
+		machine_fail_at(0);
+		assert_int_equal(why, VMEM_FAULT_NO_MEMORY);
+		assert_int_equal(stats_of(as).faults_object, object);
+		assert_int_equal(stats_of(as).faults_refused, refused + 1);
+		put(as, 0, va + PAGES(3), 1);
+		assert_int_equal(stats_of(as).faults_object, object + 1);
+		step();
+		map.address += LARGE + PAGE;
+	}
+	release(o);
+	end(as);
+}
+
 /* Where software sets accessed and dirty: the first store to an entry that a read made is noted, once. */
 static void noted_by_software(void **state)
 {
@@ -348,6 +382,7 @@ int main(void)
 	    CORE(populate_large),
 	    CORE(partly_fixed),
 	    CORE(refused_without_trace),
+	    CORE(counted_once),
 	    cmocka_unit_test(noted_by_software),
 	    CORE(code_and_data),
 	};
