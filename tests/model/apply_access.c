@@ -56,7 +56,7 @@ static enum vmem_fault_result user_access(unsigned space, unsigned cpu, vmem_vad
 	model_fail(__FILE__, __LINE__, "an access that the library resolves faults again and again");
 }
 
-/* Seven of eight accesses go to where they are allowed. */
+/* Seven of eight accesses go to where they are allowed, one of four to what was changed last. */
 static unsigned page_pick(const struct op *op, unsigned space)
 {
 	static const uint8_t wants[OP_KINDS] = {[OP_READ] = VMEM_READ,
@@ -64,7 +64,7 @@ static unsigned page_pick(const struct op *op, unsigned space)
 	    [OP_EXEC] = VMEM_EXEC,
 	    [OP_COPY_TO] = VMEM_WRITE,
 	    [OP_COPY_FROM] = VMEM_READ};
-	unsigned p = op->r[1] % PAGES;
+	unsigned p = (op->r[2] >> 8) % 4 ? op->r[1] % PAGES : world.recent[space];
 	for (unsigned i = 0;
 	     op->r[2] % 8 != 0 && i < PAGES && !(world.page[space][p].permission & wants[op->kind]); i++) {
 		p = (p + 1) % PAGES;
@@ -82,6 +82,9 @@ static void check_attribute(unsigned cpu, unsigned p, const struct page *page)
 	unsigned cache = page->object < 0 ? VMEM_WRITE_BACK : world.object[page->object].cache;
 	struct machine_translation t;
 	EXPECT(machine_translate(cpu, page_va(p), &t));
+	if (t.level > 0) {
+		counters->events[page->object < 0 ? EVENT_LARGE_PRIVATE : EVENT_LARGE_DEVICE]++;
+	}
 	if (page->object >= 0 && world.object[page->object].store == DEVICE && cache == VMEM_WRITE_BACK) {
 		return; /* RISC-V leaves this to the platform */
 	}

@@ -34,6 +34,22 @@ struct wanted {
 	uint32_t wrong;
 };
 
+/* The whole of what one large leaf can show, of a device if there is such an object, else private. The space
+ * is fresh: where a table is already there, no large leaf is made. */
+static void want_large(struct wanted *want, struct where *at)
+{
+	*at = (struct where){.space = at->space, .first = 0, .pages = LARGE};
+	want->map.place = VMEM_PLACE_REPLACE;
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		struct object *o = &world.object[i];
+		if (o->real && o->held && o->pages == LARGE && (want->object || at->space != 2)) {
+			want->object = o;
+			return;
+		}
+	}
+	want->object = NULL;
+}
+
 /* Where hardware may join the entries of a run of fixed frames, so that it is cut up again later: three of
  * four of these are mapped so. */
 static bool want_run(const struct op *op, struct wanted *want, struct where *at)
@@ -57,7 +73,7 @@ static bool want_run(const struct op *op, struct wanted *want, struct where *at)
 static void want_object(const struct op *op, struct wanted *want)
 {
 	struct vmem_map *map = &want->map;
-	if (!want->run) {
+	if (!want->run && op->kind != OP_MAP_LARGE) {
 		want->offset = (op->r[6] >> 12) % (want->object->pages + 4);
 	}
 	map->object = want->object->real;
@@ -75,6 +91,9 @@ static void want_content(const struct op *op, struct wanted *want)
 	const struct where *at = &want->to.at;
 	unsigned rights = world.vmar[at->space][at->vmar].rights;
 	map->permission = permission_pick(op->r[6]);
+	if (op->kind == OP_MAP_LARGE && op->r[6] >> 28) {
+		map->permission = VMEM_READ | VMEM_WRITE;
+	}
 	map->maximum = (op->r[6] >> 8) % 4 ? VMEM_RWX : map->permission | VMEM_READ;
 	if ((op->r[9] >> 4) % 8) { /* what the VMAR grants */
 		map->permission &= rights;
@@ -223,7 +242,11 @@ bool apply_map(const struct op *op)
 		want.map.pad_after = (uint8_t)((op->r[9] >> 10) % 3 + (want.map.pad_before == 0));
 	}
 	want.object = op->r[5] % 2 ? object_pick(op->r[5] >> 1) : NULL;
-	want.run = want_run(op, &want, &at);
+	if (op->kind == OP_MAP_LARGE) {
+		want_large(&want, &at);
+	} else {
+		want.run = want_run(op, &want, &at);
+	}
 	want.to = placement_pick(op, at, &want.map);
 	want.wrong = want.to.wrong;
 	want_content(op, &want);
@@ -237,6 +260,7 @@ bool apply_map(const struct op *op)
 		return false;
 	}
 	want.to.at.first = placement_check(&want.to, start);
+	world.recent[at.space] = want.to.at.first;
 	count_events(&want, (unsigned)regions);
 	note(&want);
 	return true;

@@ -27,7 +27,7 @@ void object_drop_unused(void)
 	}
 }
 
-static bool content_in_use(const struct content *content)
+static bool content_in_use(const uint64_t *content)
 {
 	for (unsigned i = 0; i < OBJECTS; i++) {
 		if (world.object[i].real && world.object[i].content == content) {
@@ -41,7 +41,7 @@ static bool content_in_use(const struct content *content)
 struct object *object_slot(void)
 {
 	for (unsigned i = 0; i < OBJECTS; i++) {
-		if (!world.object[i].real && !content_in_use(&world.content[i])) {
+		if (!world.object[i].real && !content_in_use(world.content[i])) {
 			return &world.object[i];
 		}
 	}
@@ -53,10 +53,10 @@ static void fill_slot(struct object *o, struct vmem_object *real, unsigned pages
 	*o = (struct object){.real = real,
 	    .held = true,
 	    .resizable = resizable,
-	    .content = &world.content[o - world.object],
+	    .content = world.content[o - world.object],
 	    .pages = pages,
 	    .store_pages = pages};
-	memset(o->content, 0, sizeof(*o->content));
+	memset(o->content, 0, sizeof(world.content[0]));
 }
 
 static bool create(const struct op *op)
@@ -100,8 +100,7 @@ static bool snapshot(const struct op *op, struct object *from)
 	}
 	fill_slot(o, real, pages, false);
 	for (unsigned p = 0; p < pages; p++) {
-		o->content->value[p] =
-		    first + p < from->pages ? from->content->value[from->first + first + p] : 0;
+		o->content[p] = first + p < from->pages ? from->content[from->first + first + p] : 0;
 	}
 	return true;
 }
@@ -142,7 +141,7 @@ static bool resize(const struct op *op, struct object *o)
 		return false;
 	}
 	for (unsigned p = pages; p < o->pages; p++) {
-		o->content->value[p] = 0;
+		o->content[p] = 0;
 	}
 	for (unsigned i = 0; o->mapped && i < SPACES * PAGES; i++) { /* private copies past the end go too */
 		struct page *page = &world.page[i / PAGES][i % PAGES];
@@ -190,7 +189,7 @@ static bool pages_of(const struct op *op, struct object *o)
 	}
 	unsigned kept = offset % PAGE ? 1 : 0;
 	for (unsigned p = first + kept; op->kind != OP_COMMIT && p < first + pages; p++) {
-		o->content->value[o->first + p] = 0;
+		o->content[o->first + p] = 0;
 	}
 	return true;
 }
@@ -218,7 +217,7 @@ static bool bytes_of(const struct op *op, struct object *o)
 	}
 	EXPECT(done == length);
 	for (unsigned i = 0; i < pages; i++) {
-		uint64_t value, *model = &o->content->value[o->first + first + i];
+		uint64_t value, *model = &o->content[o->first + first + i];
 		memcpy(&value, buffer + i * PAGE, sizeof(value));
 		EXPECT(write || value == *model);
 		*model = value;

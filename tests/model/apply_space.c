@@ -41,6 +41,7 @@ static bool unmap(const struct op *op)
 		return false;
 	}
 	bool changed = where_mapped(&at) > 0;
+	world.recent[at.space] = at.first;
 	where_unmap(&at);
 	object_drop_unused();
 	return changed;
@@ -99,6 +100,7 @@ static bool protect(const struct op *op)
 	vmem_status_t status =
 	    vmem_vmar_protect(world.vmar[at.space][at.vmar].real, start, length, permission);
 	judged(op, status, wrong, full ? BIT(VMEM_ERR_LIMIT) : 0);
+	world.recent[at.space] = at.first;
 	for (unsigned p = at.first; status == VMEM_OK && p < at.first + at.pages; p++) {
 		changed |= world.page[at.space][p].permission != permission;
 		world.page[at.space][p].permission = (uint8_t)permission;
@@ -117,6 +119,7 @@ static bool decommit(const struct op *op)
 	wrong |= where_mapped(&at) < at.pages ? BIT(VMEM_ERR_NOT_FOUND) : 0;
 	vmem_status_t status = vmem_vmar_decommit(world.vmar[at.space][at.vmar].real, start, length);
 	judged(op, status, wrong, 0);
+	world.recent[at.space] = at.first;
 	for (unsigned p = at.first; status == VMEM_OK && p < at.first + at.pages; p++) {
 		changed |= world.page[at.space][p].own;
 		world.page[at.space][p].own = false;

@@ -87,10 +87,10 @@ static bool contiguous(const struct op *op)
 	    .held = true,
 	    .store = CONTIGUOUS,
 	    .cache = (uint8_t)cache,
-	    .content = &world.content[o - world.object],
+	    .content = world.content[o - world.object],
 	    .pages = pages,
 	    .store_pages = pages};
-	memset(o->content, 0, sizeof(*o->content));
+	memset(o->content, 0, sizeof(world.content[0]));
 	for (unsigned p = 0; p < pages; p++) {
 		vmem_paddr_t first, frame;
 		EXPECT(vmem_object_frame(real, 0, &first) == VMEM_OK);
@@ -117,10 +117,14 @@ static bool physical(const struct op *op)
 {
 	struct object *o = object_slot();
 	struct vmem_object *real = NULL;
-	enum backing store = op->r[1] % 4 ? HOST : DEVICE;
+	enum backing store = op->r[1] % 2 ? HOST : DEVICE;
 	unsigned first = op->r[2] % OBJECT_PAGES, pages = 1 + op->r[5] % 24;
 	vmem_cache_t cache = cache_pick(op->r[4]);
 	pages = first + pages > OBJECT_PAGES ? OBJECT_PAGES - first : pages;
+	if (store == DEVICE && op->r[6] % 2) { /* what a large leaf can show */
+		first = 0;
+		pages = LARGE;
+	}
 	uint64_t start = first * PAGE + (store == HOST ? world.host_start : machine_config()->device.start);
 	uint64_t size = pages * PAGE;
 	uint32_t wrong = conflicts(store, first, pages, cache) ? BIT(VMEM_ERR_CONFLICT) : 0;
@@ -161,7 +165,7 @@ static bool physical(const struct op *op)
 	    .held = true,
 	    .store = (uint8_t)store,
 	    .cache = (uint8_t)cache,
-	    .content = store == HOST ? &world.host : &world.device,
+	    .content = store == HOST ? world.host : world.device,
 	    .first = first,
 	    .pages = pages,
 	    .store_first = first,

@@ -59,7 +59,7 @@ static uint64_t *content_of(const struct page *page)
 		return NULL;
 	}
 	struct object *o = &world.object[page->object];
-	return page->offset < o->pages ? &o->content->value[o->first + page->offset] : NULL;
+	return page->offset < o->pages ? &o->content[o->first + page->offset] : NULL;
 }
 
 uint64_t page_value(const struct page *page)

@@ -35,8 +35,9 @@
 #define VMARS 8u       /* of a space; number 0 is the root */
 #define OBJECTS 20u
 #define OBJECT_PAGES 64u
-#define RUN 16u	    /* pages that AArch64 and Svnapot join */
-#define EPOCH 4000u /* operations on one machine */
+#define LARGE BORDER /* pages of a large leaf */
+#define RUN 16u	     /* pages that AArch64 and Svnapot join */
+#define EPOCH 4000u  /* operations on one machine */
 
 /* Why an unmapped page is not free: the strip behind a span, or the strip before one. */
 enum strip { STRIP_NONE, STRIP_BEHIND, STRIP_BEFORE };
@@ -58,18 +59,15 @@ struct vmar {
 	unsigned parent, first, pages, rights;
 };
 
-/* Content, and a view of it. */
-struct content {
-	uint64_t value[2 * OBJECT_PAGES];
-};
+/* A view of content. */
 enum backing { ANONYMOUS, CONTIGUOUS, HOST, DEVICE }; /* the last two: physical objects */
 struct object {
 	struct vmem_object *real; /* NULL: the slot is free */
 	bool held, resizable;	  /* held: the test has a reference; else only mappings keep it */
 	uint8_t store;		  /* enum backing */
 	uint8_t cache;
-	struct content *content; /* slices share it, and physical objects do */
-	unsigned first, pages;	 /* the view */
+	uint64_t *content;     /* a value a page; slices share it, and physical objects do */
+	unsigned first, pages; /* the view */
 	unsigned store_first, store_pages;
 	unsigned mapped; /* pages of spaces that show it */
 };
@@ -78,10 +76,11 @@ struct world {
 	struct vmem_aspace *space[SPACES];
 	struct page page[SPACES][PAGES];
 	unsigned mapped[SPACES]; /* pages */
+	unsigned recent[SPACES]; /* the first page of the last change of layout or content */
 	struct vmar vmar[SPACES][VMARS];
 	struct object object[OBJECTS];
-	struct content content[OBJECTS]; /* of the object of that number, unless it is a view of another */
-	struct content host, device;	 /* RAM that the host has from the library, and device memory */
+	uint64_t content[OBJECTS][OBJECT_PAGES];    /* of the object of that number, unless it is a view */
+	uint64_t host[OBJECT_PAGES], device[LARGE]; /* RAM that the host has from the library, and a device */
 	uint64_t host_start;
 	int current[MACHINE_CPUS]; /* the space a CPU runs on; -1: none */
 	uint64_t next_value;
@@ -93,6 +92,7 @@ enum kind {
 	OP_MAP,
 	OP_MAP_STRIPS,
 	OP_REPLACE,
+	OP_MAP_LARGE, /* in a fresh space */
 	OP_UNMAP,
 	OP_PROTECT,
 	OP_DECOMMIT,
@@ -146,6 +146,8 @@ enum event {
 	EVENT_ODD_CACHE_USED, /* RAM by another attribute than write-back */
 	EVENT_COPY_STOPPED,   /* the kernel's copy met memory that it has no address for */
 	EVENT_RUN_MAPPED,     /* aligned frames at an aligned place: hardware may join their entries */
+	EVENT_LARGE_PRIVATE,  /* an access through a large leaf: of the space's own memory */
+	EVENT_LARGE_DEVICE,   /* and of fixed frames */
 	EVENT_SLICE_SHOWN,    /* a store is seen through another view of the object */
 	EVENTS
 };

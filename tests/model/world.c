@@ -13,7 +13,7 @@
 #include "region.h"
 
 /* RAM: as little as serves, because the check of the library looks at every frame. */
-#define RAM_LOW (UINT64_C(4) << 20)
+#define RAM_LOW (UINT64_C(6) << 20)
 #define RAM_HIGH (UINT64_C(2) << 20)
 
 struct world world;
@@ -71,6 +71,7 @@ void world_start(void)
 			       : TEST_ISA[0] == 'a' ? MACHINE_AARCH64
 						    : MACHINE_RISCV;
 	struct machine_config config = machine_default(isa);
+	config.device.length = LARGE * PAGE;
 	config.ram[0].length = RAM_LOW;
 	config.ram[1].length = RAM_HIGH;
 	config.features |= MACHINE_COHERENT_FETCH; /* programs of the model do not synchronise their code */
@@ -200,7 +201,7 @@ void world_compare(void)
 		EXPECT(info.size == o->pages * PAGE && vmem_object_size(o->real) == info.size);
 		EXPECT(info.cache == o->cache && info.flags == (o->resizable ? VMEM_OBJECT_RESIZABLE : 0));
 		for (unsigned p = 0; p < o->pages; p++) {
-			EXPECT(object_value(o, p) == o->content->value[o->first + p]);
+			EXPECT(object_value(o, p) == o->content[o->first + p]);
 		}
 	}
 }
@@ -237,6 +238,10 @@ static bool apply(const struct op *op)
 	case OP_VMAR:
 	case OP_VMAR_DESTROY:
 		return apply_vmar(op);
+	case OP_MAP_LARGE:
+		destroy_space(op->r[0] % SPACES);
+		make_space(op->r[0] % SPACES);
+		return apply_map(op);
 	case OP_RECREATE:
 		destroy_space(op->r[0] % SPACES);
 		make_space(op->r[0] % SPACES);
