@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test.c - what `test=NAME` runs: ways for the kernel to go wrong, to see that each is told to the runner
- * as what it is.
+ * as what it is; and what only a real MMU can say of the kernel's half.
  */
+#include <vmem/frame.h>
 #include <vmem/kernel.h>
 
 #include "kernel.h"
@@ -46,6 +47,48 @@ static void test_overflow(void)
 	port_thread_switch(&boot_thread, &process->thread);
 }
 
+#define CONTIG_PAGES 48u
+
+/* Stores a word that depends on page and `salt` in each page of one view, and reads it in the other. */
+static bool views_agree(char *store, char *load, uint64_t salt)
+{
+	bool agree = true;
+
+	for (uint64_t i = 0; i < CONTIG_PAGES; i++) {
+		*(volatile uint64_t *)(void *)(store + i * VMEM_PAGE_SIZE + 8 * i) = salt * i;
+	}
+	for (uint64_t i = 0; i < CONTIG_PAGES; i++) {
+		agree &= *(volatile uint64_t *)(void *)(load + i * VMEM_PAGE_SIZE + 8 * i) == salt * i;
+	}
+	return agree;
+}
+
+/*
+ * 192 KiB of RAM a second time, 64 KiB at a translation where the CPU has such (then a part of it cannot be
+ * protected): all pages are the right ones, and the permission of the whole changes while it is in the TLB.
+ */
+static bool test_contig(void)
+{
+	const uint64_t length = CONTIG_PAGES * VMEM_PAGE_SIZE;
+	vmem_paddr_t frames;
+	void *view;
+
+	if (vmem_frame_alloc_run(CONTIG_PAGES, 16 * VMEM_PAGE_SIZE, 0, &frames) != VMEM_OK ||
+	    vmem_kernel_map(frames, length, VMEM_READ | VMEM_WRITE, VMEM_WRITE_BACK, &view) != VMEM_OK) {
+		return false;
+	}
+	char *direct = (char *)(uintptr_t)(frames + kernel_direct_map);
+	bool right = views_agree(view, direct, 3) && views_agree(direct, view, 5);
+	vmem_status_t part = vmem_kernel_protect((char *)view + VMEM_PAGE_SIZE, VMEM_PAGE_SIZE, VMEM_READ);
+	right &= vmem_kernel_protect(view, length, VMEM_READ) == VMEM_OK && views_agree(direct, view, 7);
+	right &= vmem_kernel_protect(view, length, VMEM_READ | VMEM_WRITE) == VMEM_OK &&
+		 views_agree(view, direct, 11);
+	vmem_kernel_free(view);
+	vmem_frame_free_run(frames, CONTIG_PAGES);
+	kernel_log("contig: %s\n", part == VMEM_ERR_UNSUPPORTED ? "runs" : "single pages");
+	return right && (part == VMEM_ERR_UNSUPPORTED || part == VMEM_OK);
+}
+
 void test_run(const char *name)
 {
 	if (string_equal(name, "panic")) {
@@ -59,6 +102,8 @@ void test_run(const char *name)
 	} else if (string_equal(name, "hang")) {
 		for (volatile unsigned i = 0;; i = i + 1) {
 		}
+	} else if (string_equal(name, "contig")) {
+		kernel_end_exit(test_contig() ? 0 : 1);
 	} else if (string_equal(name, "none")) {
 		kernel_end_exit(0);
 	}

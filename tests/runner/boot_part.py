@@ -186,6 +186,11 @@ def kernel_fault(test):
     return case
 
 
+def contiguous_runs(found, cpu=()):
+    """64 KiB at a translation, on the MMU that QEMU has; `found` says what the kernel has found there."""
+    return lambda b: said(b.run(b.program("hello"), options=["--verbose", "--word", "test=contig", *cpu]), 0, "contig: " + found)
+
+
 def verbose(b):
     status, out, err = b.run(b.program("hello"), options=["--verbose"])
     wrong = ended(status, out, err) or ("" if out.startswith(b"hello") else "output: %r" % out[:200])
@@ -227,6 +232,9 @@ def cases(isa):
         table[function.__name__.replace("_", " ")] = function
     for test in ("overflow", "null", "text"):
         table["kernel fault " + test] = kernel_fault(test)
+    table["contiguous runs"] = contiguous_runs("single pages" if isa == "x86_64" else "runs")
+    if isa == "riscv":
+        table["no contiguous runs"] = contiguous_runs("single pages", ["--cpu", "rv64,svnapot=off"])
     for mode in MODES[isa]:
         table["paging " + mode] = programs_succeed("mmtest", options=["--word", "paging=" + mode])
     for cpu in CPUS[isa]:
