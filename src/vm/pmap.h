@@ -14,8 +14,8 @@
  * leaves with LEAF_CONTIG, aligned at both ends, that say the same of adjacent pages but for accessed and
  * dirty, which the hardware may record in any one of them. It is made in one step of empty slots, read as one
  * (accessed and dirty are those of all members together), and goes as a whole: in user space whatever touches
- * one page of it drops it, and faults rebuild what is left; in the kernel half a part is never changed, and
- * the permission of the whole is changed in place.
+ * one page of it drops it, and faults rebuild what is left; in the kernel half the
+ * permission of the whole changes in place, and of a part after the run was unfolded.
  */
 #ifndef VMEM_PMAP_H
 #define VMEM_PMAP_H
@@ -103,8 +103,8 @@ void vmem_pmap_note_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_va
 void vmem_pmap_clear_contig(arch_pte_t *slot);
 /* LEAF_ACCESSED and LEAF_DIRTY of the run that a slot belongs to. */
 uint32_t vmem_pmap_contig_marks(const arch_pte_t *slot);
-/* Makes a live run of a table of the host's, of any level, into leaves of their own with the same
- * translations. UNSUPPORTED where the CPU would need a break. */
+/* Makes a live run of the kernel half (of any level, in a table of the host's) into leaves of their own with
+ * the same translations. UNSUPPORTED where the CPU would need a break. */
 vmem_status_t vmem_pmap_unfold(struct vmem_pmap *pmap, vmem_vaddr_t va);
 
 /* Removes every leaf that overlaps [va, va + length); user: large leaves go whole. */

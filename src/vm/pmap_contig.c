@@ -8,11 +8,12 @@
  * hardware's, or of the software machine's, between two effects meets a run that is whole or none.
  *
  * Clearing all of them, the flush of all 16 pages, and the store of all of them anew is the break-before-make
- * that both manuals ask for. Two changes do without it. Permissions of a kernel run rise or fall in place,
+ * that both manuals ask for. Three changes do without it. Permissions of a kernel run rise or fall in place,
  * because a kernel mapping in use has no moment in which it may be absent: every member leads to the same
  * frame with the same attributes before and after, so that until the flush, with which the change ends, a CPU
- * has the old permission or the new one, as with a single leaf. And where the hardware records accessed and
- * dirty by itself, one member is marked as the hardware would mark it.
+ * has the old permission or the new one, as with a single leaf. A run that is unfolded, where a live leaf may
+ * be split, changes its shape alone. And where the hardware records accessed and dirty by itself, one member
+ * is marked as the hardware would mark it.
  *
  * On an ISA without such a bit nothing here is ever reached.
  *
