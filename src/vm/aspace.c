@@ -113,9 +113,7 @@ void vmem_aspace_destroy(struct vmem_aspace *aspace)
 	vmem_pmap_fini(&aspace->pmap);
 	vmem_store_release(aspace->private_store);
 	*aspace->all_pprev = aspace->all_next;
-	if (aspace->all_next) {
-		aspace->all_next->all_pprev = aspace->all_pprev;
-	}
+	aspace->all_next->all_pprev = aspace->all_pprev; /* the kernel's is the last, and stays */
 	vmem_slab_free(SLAB_ASPACE, aspace);
 }
 

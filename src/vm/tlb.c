@@ -285,7 +285,7 @@ void vmem_icache_publish(const void *kva, size_t length)
 	vmem_arch_icache_sync(kva, length);
 #if VMEM_MAX_CPUS > 1
 	uint64_t others = ALL_CPUS & ~(UINT64_C(1) << this_cpu());
-	if ((vmem_mmu.features & MMU_ICACHE_LOCAL) && others) {
+	if (vmem_mmu.features & MMU_ICACHE_LOCAL) {
 		struct sync_job job = {kva, length};
 		vmem_host_cpu_call(others, run_sync, &job);
 	}

@@ -165,7 +165,7 @@ static bool within_limits(
     const struct vmem_aspace *aspace, uint64_t bytes, uint64_t fresh, const struct cut *cut)
 {
 	uint64_t mapped = aspace->mapped - cut->bytes;
-	if (mapped > aspace->max_bytes || bytes > aspace->max_bytes - mapped) {
+	if (bytes > aspace->max_bytes - mapped) {
 		return false;
 	}
 	return aspace->regions - cut->regions + fresh + cut->splits <= aspace->max_regions;

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The long form: the model with many seeds and many operations, random system calls, the mutants, coverage, and the twelve builds."""
+"""The long form: the model with many seeds and many operations, random system calls, the mutants, and the twelve builds."""
 
 import boot_part
 import build
-import coverage_part
 import hosted
 import matrix_part
 import mutants_part
 import report
 
-WHAT = "the model and random system calls at length, the mutants, coverage, and the matrix"
+WHAT = "the model and random system calls at length, the mutants, and the matrix"
 NORMAL = False
 SEEDS, OPERATIONS = 8, 10000000
 CALL_SEEDS, CALLS = 8, 400000
@@ -40,6 +39,4 @@ def run(rep, options):
     for seed in range(1, SEEDS + 1):
         hosted.run(rep, "model", ["--seed", str(seed), "--ops", str(OPERATIONS)], options.jobs, factor=20.0, label="long/seed-%d" % seed)
     mutants_part.run(rep, options)
-    if rep.wanted("coverage"):
-        coverage_part.run(rep, options)
     matrix_part.run(rep, options)

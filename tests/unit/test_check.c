@@ -104,7 +104,7 @@ static void of_entries(void **state)
 	struct vmem_aspace *as = space();
 	(void)state;
 	run(0, as);
-	uint64_t va = map(as, 4, RW), hole = va - PAGES(8);
+	uint64_t va = map(as, 4, RW), hole = va + PAGES(8);
 	fill(as, va, 3, 1);
 	(void)get(as, 0, va + PAGES(3)); /* the zero page */
 	struct region *region = vmem_region_find(as, va);

@@ -5,7 +5,8 @@
  */
 #include "core_fixture.h"
 
-#include "arch.h"
+#include "frame.h"
+#include "kernel_i.h"
 
 #define FAR (UINT64_C(1) << 34)
 #define GIGA (UINT64_C(1) << 30)
@@ -47,6 +48,56 @@ static void shows(uint64_t va, uint64_t physical, bool writable)
 		assert_int_equal(m.pa, physical);
 		assert_int_equal((m.perm & MACHINE_PERM_SW) != 0, writable);
 	}
+}
+
+/* More is allowed than before: to a whole large leaf, in place; and to one page of four. */
+static void raised(void **state)
+{
+	const struct vmem_frame_request request = {.order = 9};
+	vmem_paddr_t frame;
+	void *whole, *four;
+	(void)state;
+	OK(vmem_frame_alloc(&request, &frame));
+	warm();
+	OK(vmem_kernel_map(frame, LARGE, VMEM_READ, VMEM_WRITE_BACK, &whole));
+	const uint64_t a = (uintptr_t)whole;
+	shows(a, frame, false);
+	OK(vmem_kernel_protect(whole, LARGE, RW));
+	assert_int_equal(level_of(a), 1);
+	shows(a + LARGE - PAGE, frame + LARGE - PAGE, true);
+	OK(vmem_kernel_map(FAR, PAGES(4), VMEM_READ, VMEM_UNCACHED, &four));
+	const uint64_t b = (uintptr_t)four;
+	OK(vmem_kernel_protect(at(b + PAGE), PAGE, RW));
+	shows(b, FAR, false);
+	shows(b + PAGE, FAR + PAGE, true);
+	shows(b + PAGES(2), FAR + PAGES(2), false);
+	vmem_kernel_free(whole);
+	vmem_kernel_free(four);
+	vmem_frame_free(frame, 9);
+	step();
+}
+
+/* What a caller of S1's functions owes. */
+static void breaches(void **state)
+{
+	struct vmem_pmap *pmap = vmem_kernel_pmap();
+	struct vmem_page *chain = NULL;
+	(void)state;
+	PANICS("tables <= pmap->deposited", vmem_pmap_withdraw(pmap, 1));
+	const uint64_t empty = machine_kernel_area().start + GIGA;
+	vmem_pmap_cut(pmap, empty); /* nothing is mapped there: nothing to cut */
+	assert_null(vmem_pmap_lookup(pmap, empty).slot);
+	const uint64_t a = device(FAR, LARGE);
+	assert_true(vmem_tables_take(&chain, 1));
+	const uint32_t features = vmem_mmu.features;
+	struct vmem_page *table = chain;
+	vmem_mmu.features &= ~(uint32_t)MMU_LIVE_SPLIT;
+	PANICS("MMU_LIVE_SPLIT", vmem_pmap_split(pmap, a, vmem_pmap_lookup(pmap, a), &chain));
+	vmem_mmu.features = features;
+	vmem_frame_give(table);
+	assert_int_equal(level_of(a), 1);
+	vmem_kernel_free(at(a));
+	step();
 }
 
 /* The deposit is taken with the mapping, pays for each split, and comes back whole. */
@@ -163,6 +214,8 @@ static void no_live_split(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    SPLIT(raised),
+	    SPLIT(breaches),
 	    SPLIT(parts),
 	    SPLIT(whole_leaves),
 	    SPLIT(gigabyte),

@@ -206,6 +206,37 @@ static void write_or_execute(void **state)
 	finish();
 }
 
+/* vmem_pmap_fill() is for the first touch of memory: an empty place for a page that nobody executes. */
+static void filling(void **state)
+{
+	struct pmap_entry at, large;
+	(void)state;
+	begin(false);
+	assert_int_equal(vmem_pmap_reserve(&p, VA, 0, &at), VMEM_OK);
+	PANICS("LEAF_EXEC", vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ | LEAF_EXEC));
+	machine_operation();
+	vmem_pmap_fill(&p, &at, VA, frame, DIRTY_RW);
+	agree();
+	shows(0, VA, frame, 0);
+	PANICS("pte_load", vmem_pmap_fill(&p, &at, VA, frame, DIRTY_RW)); /* there is one */
+	assert_int_equal(vmem_pmap_reserve(&p, BIG, 1, &large), VMEM_OK);
+	PANICS("level == 0", vmem_pmap_fill(&p, &large, BIG, block, DIRTY_RW));
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, &p);
+	vmem_pmap_unhook(&p, large.table, &batch);
+	vmem_batch_end(&batch);
+	/* An entry that was never used leaves no mark on its page. */
+	forget_marks();
+	machine_operation();
+	*at.slot = arch_pte_restrict(*at.slot, 0, VMEM_RWX);
+	vmem_batch_begin(&batch, &p);
+	vmem_pmap_remove(&p, VA, PAGE, &batch);
+	vmem_batch_end(&batch);
+	agree();
+	assert_int_equal(marks(frame), 0);
+	finish();
+}
+
 /* What is made executable is fetched as it was stored, by every CPU, again after each store. */
 static void execution(void **state)
 {
@@ -246,6 +277,7 @@ int main(void)
 	    CORE(harvest),
 	    CORE(replacing),
 	    CORE(write_or_execute),
+	    CORE(filling),
 	    CORE(execution),
 	};
 	return cmocka_run_group_tests_name("pmap_change", tests, NULL, NULL);

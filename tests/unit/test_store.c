@@ -118,7 +118,10 @@ static void slots_without_page(void **state)
 	set_slot(object->store, 2, SLOT_ZERO);
 	assert_int_equal(info_of(object).resident, 2);
 	assert_int_equal(peek(object, 2), 0);
-	uint64_t va = map_object(as, object, 0, 6, RW, 0);
+	uint64_t va = map_object(as, object, 0, 6, RW, 0), resident, shared;
+	const struct vmem_region_info region = region_at(as, va);
+	vmem_region_residence(as, &region, &resident, &shared);
+	assert_int_equal(resident, 2);
 	set_slot(as->private_store, va / PAGE, SLOT_ZERO);
 	set_slot(as->private_store, va / PAGE + 1, SLOT_ZERO);
 	set_slot(as->private_store, va / PAGE + 5, SLOT_GUARD);
