@@ -83,7 +83,7 @@ struct world {
 	uint64_t host[OBJECT_PAGES], device[LARGE]; /* RAM that the host has from the library, and a device */
 	uint64_t host_start;
 	int current[MACHINE_CPUS]; /* the space a CPU runs on; -1: none */
-	uint64_t next_value;
+	uint64_t next_value, steps;
 	uint64_t data_frames; /* before anything was made */
 };
 extern struct world world;

@@ -4,6 +4,7 @@
  * machine.
  *
  *	--seed N --ops N           which sequence, and how long
+ *	--jobs N                   so many epochs at a time (2)
  *	--epoch N --only A,B,...   of one epoch these operations alone: how a shrunk failure is run again
  *
  * A sequence falls into epochs, each on a machine of its own in a child process: a failed check, panic,
@@ -24,12 +25,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static uint64_t seed = 1, operations = 1000000;
+#define MOST_JOBS 16u
 
-/* Runs the numbered operations of an epoch in a child; true if it went well. */
-static bool run(uint64_t epoch, const unsigned *numbers, unsigned count, bool quiet)
+/* An epoch that runs: each place has counters of its own, which its children share with us. */
+struct job {
+	pid_t child; /* 0: none */
+	uint64_t epoch;
+	unsigned count;
+};
+
+static uint64_t seed = 1, operations = 1000000, jobs = 2;
+static struct counters *all_counters; /* of each job */
+
+/* Starts the numbered operations of an epoch in a child. */
+static pid_t start(uint64_t epoch, const unsigned *numbers, unsigned count, bool quiet)
 {
-	int status;
 	fflush(NULL);
 	pid_t child = fork();
 	if (child < 0) {
@@ -49,8 +59,20 @@ static bool run(uint64_t epoch, const unsigned *numbers, unsigned count, bool qu
 		world_end();
 		_exit(0);
 	}
-	waitpid(child, &status, 0);
+	return child;
+}
+
+static bool went_well(int status)
+{
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Runs them to the end; true if it went well. */
+static bool run(uint64_t epoch, const unsigned *numbers, unsigned count, bool quiet)
+{
+	int status;
+	waitpid(start(epoch, numbers, count, quiet), &status, 0);
+	return went_well(status);
 }
 
 /* Leaves out what is not needed for the failure. The number of operations left. */
@@ -177,6 +199,78 @@ static bool summary(bool full)
 	       (!full || (counters->changes * 2 >= counters->operations && counters->most_regions >= 200));
 }
 
+/* What all jobs have counted, in the counters of the first. */
+static void sum_up(void)
+{
+	struct counters *sum = &all_counters[0];
+	for (unsigned j = 1; j < MOST_JOBS; j++) {
+		const struct counters *c = &all_counters[j];
+		for (unsigned i = 0; i < OP_KINDS * ANSWERS; i++) {
+			sum->answers[i / ANSWERS][i % ANSWERS] += c->answers[i / ANSWERS][i % ANSWERS];
+		}
+		for (unsigned e = 0; e < EVENTS; e++) {
+			sum->events[e] += c->events[e];
+		}
+		sum->operations += c->operations;
+		sum->changes += c->changes;
+		sum->checks += c->checks;
+		sum->most_regions = c->most_regions > sum->most_regions ? c->most_regions : sum->most_regions;
+		sum->least_free = c->least_free < sum->least_free ? c->least_free : sum->least_free;
+	}
+	counters = sum;
+}
+
+/* Waits until a job ends, any; true if it went well, else it is `failed`. */
+static bool wait_for_one(struct job *job, struct job *failed)
+{
+	int status;
+	pid_t child = wait(&status);
+	for (unsigned j = 0; j < jobs; j++) {
+		if (job[j].child == child) {
+			if (!went_well(status)) {
+				*failed = job[j];
+			}
+			job[j].child = 0;
+		}
+	}
+	return went_well(status);
+}
+
+/* Runs all epochs; false if one fails, which is told then. */
+static bool run_all(void)
+{
+	static unsigned numbers[EPOCH];
+	struct job job[MOST_JOBS] = {{0}}, failed = {0};
+	uint64_t done = 0, epoch = 0;
+	unsigned running = 0;
+	bool good = true;
+	for (unsigned i = 0; i < EPOCH; i++) {
+		numbers[i] = i;
+	}
+	while (running > 0 || (good && done < operations)) {
+		unsigned j = 0;
+		while (j < jobs && job[j].child) {
+			j++;
+		}
+		if (j == jobs || !good || done >= operations) {
+			good = wait_for_one(job, &failed) && good;
+			running--;
+			continue;
+		}
+		unsigned count = operations - done < EPOCH ? (unsigned)(operations - done) : EPOCH;
+		counters = &all_counters[j];
+		job[j] = (struct job){start(epoch, numbers, count, false), epoch, count};
+		running++;
+		done += count;
+		epoch++;
+	}
+	sum_up();
+	if (!good) {
+		tell(failed.epoch, numbers, failed.count);
+	}
+	return good;
+}
+
 static unsigned parse_only(char *list, unsigned *numbers)
 {
 	unsigned count = 0;
@@ -197,36 +291,32 @@ int main(int argc, char **argv)
 			seed = value;
 		} else if (strcmp(argv[i], "--ops") == 0) {
 			operations = value;
+		} else if (strcmp(argv[i], "--jobs") == 0) {
+			jobs = value < 1 ? 1 : value > MOST_JOBS ? MOST_JOBS : value;
 		} else if (strcmp(argv[i], "--epoch") == 0) {
 			epoch = value;
 		} else if (strcmp(argv[i], "--only") == 0) {
 			only = argv[i + 1];
 		} else {
-			fprintf(stderr, "usage: [--seed N] [--ops N] [--epoch N --only A,B,...]\n");
+			fprintf(
+			    stderr, "usage: [--seed N] [--ops N] [--jobs N] [--epoch N --only A,B,...]\n");
 			return 2;
 		}
 	}
-	counters = mmap(NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (counters == MAP_FAILED) {
+	all_counters = mmap(
+	    NULL, MOST_JOBS * sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (all_counters == MAP_FAILED) {
 		return 2;
 	}
-	counters->least_free = UINT64_MAX;
+	counters = &all_counters[0];
+	for (unsigned j = 0; j < MOST_JOBS; j++) {
+		all_counters[j].least_free = UINT64_MAX;
+	}
 	if (only) {
 		return run(epoch, numbers, parse_only(only, numbers), false) ? 0 : 1;
 	}
-	bool good = true;
 	printf("1..2\n");
-	for (uint64_t done = 0; good && done < operations; epoch++) {
-		unsigned count = operations - done < EPOCH ? (unsigned)(operations - done) : EPOCH;
-		for (unsigned i = 0; i < count; i++) {
-			numbers[i] = i;
-		}
-		good = run(epoch, numbers, count, false);
-		if (!good) {
-			tell(epoch, numbers, count);
-		}
-		done += count;
-	}
+	bool good = run_all();
 	printf("%sok 1 - the library agrees with the model\n", good ? "" : "not ");
 	bool seen = summary(operations >= 100000);
 	printf("%sok 2 - every expected answer was seen\n", seen ? "" : "not ");

@@ -214,11 +214,11 @@ static void check(const struct op *op)
 		bool touched = op->kind >= OP_CREATE || i == op->r[0] % SPACES;
 		small |= touched && world.space[i]->regions < 64;
 	}
-	if (small || counters->operations % 64 == 0) {
+	if (small || world.steps % 64 == 0) {
 		vmem_check();
 		counters->checks++;
 	}
-	if (counters->operations % 64 == 0) {
+	if (world.steps % 64 == 0) {
 		machine_check();
 		world_compare();
 	}
@@ -260,6 +260,7 @@ bool world_apply(const struct op *op)
 	bool changed = apply(op);
 	machine_operation();
 	counters->operations++;
+	world.steps++;
 	counters->changes += changed;
 	for (unsigned i = 0; i < SPACES; i++) {
 		if (world.space[i]->regions > counters->most_regions) {
