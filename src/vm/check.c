@@ -8,7 +8,6 @@
 
 struct totals {
 	uint64_t regions, mapped;
-	uint64_t guarded; /* of mapped, in regions that nothing can access */
 };
 
 static bool grants(unsigned permission, unsigned access)
@@ -61,11 +60,9 @@ static void check_vmar(const struct vmem_vmar *root, struct totals *totals)
 			span = vmar->tree.first;
 			continue;
 		}
-		const struct region *region = (const struct region *)(const void *)span;
-		check_region(vmar, region);
+		check_region(vmar, (const struct region *)(const void *)span);
 		totals->regions++;
 		totals->mapped += span->length;
-		totals->guarded += region->flags & VMEM_MAP_GUARD ? span->length : 0;
 		span = span->next;
 	}
 }
@@ -192,8 +189,7 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 		VMEM_CHECK(aspace->pmap.kernel || entries.pages == aspace->pmap.resident,
 		    "internal: R5, an entry outside every region, beyond the space");
 		VMEM_CHECK(entries.left == 0, "internal: P8, the members of a run disagree");
-		VMEM_CHECK(!aspace->pmap.kernel ||
-			       entries.pages == (aspace->mapped - totals.guarded) >> VMEM_PAGE_SHIFT,
+		VMEM_CHECK(!aspace->pmap.kernel || entries.pages == aspace->mapped >> VMEM_PAGE_SHIFT,
 		    "internal: K1, a page of a kernel region has no entry");
 		VMEM_CHECK(entries.deposit == aspace->pmap.deposited,
 		    "internal: S1, the deposit is not what the large leaves take");

@@ -206,8 +206,7 @@ static void detach(struct vmem_vmar *vmar, struct region *region)
  * its reference. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length)
 {
-	if (!region_shared(region) && region->aspace->private_store &&
-	    region->aspace->private_store->index.root) {
+	if (!region_shared(region) && region->aspace->private_store->index.root) {
 		uint64_t key = region_private_key(region, start);
 		vmem_store_forget(region->aspace->private_store, key, key + (length >> VMEM_PAGE_SHIFT) - 1);
 	}

@@ -322,23 +322,6 @@ static void introspection(void **state)
 	assert_false(vmem_region_next(kernel, 0, &r));
 }
 
-/* A guard in the kernel's range: an address that nothing can have until it goes, with no page behind it. */
-static void reserved(void **state)
-{
-	struct vmem_vmar *root = vmem_aspace_root(vmem_kernel_aspace());
-	const struct vmem_map guard = {.length = PAGES(4), .flags = VMEM_MAP_GUARD};
-	vmem_vaddr_t at;
-	(void)state;
-	OK(vmem_vmar_map(root, &guard, &at));
-	char *a = alloc(PAGE);
-	assert_true((uintptr_t)a >= at + PAGES(4));
-	ON_ALL(!k(cpu, (const void *)(uintptr_t)at, MACHINE_READ));
-	OK(vmem_vmar_unmap(root, at + PAGE, PAGES(2)));
-	OK(vmem_vmar_unmap(root, at, PAGES(4)));
-	give(a);
-	assert_int_equal(regions(vmem_kernel_aspace()), 0);
-}
-
 static void no_memory(void **state)
 {
 	void *at;
@@ -419,7 +402,6 @@ int main(void)
 	    CORE(kernel_code),
 	    CORE(shared_by_all_spaces),
 	    CORE(introspection),
-	    CORE(reserved),
 	    CORE(no_memory),
 	    cmocka_unit_test(no_kernel_range),
 	};
