@@ -6,14 +6,28 @@
 #ifndef SWEEP_H
 #define SWEEP_H
 
-#include "../unit/space_fixture.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
+#include <cmocka.h>
+
+#include <vmem/aspace.h>
 #include <vmem/copy.h>
+#include <vmem/fault.h>
+#include <vmem/frame.h>
+#include <vmem/init.h>
 #include <vmem/kernel.h>
 #include <vmem/object.h>
 #include <vmem/posix.h>
+#include <vmem/trap.h>
 #include <vmem/wx.h>
 
+#include "machine.h"
+
+#define PAGE VMEM_PAGE_SIZE
 #define AT UINT64_C(0x10000000)
 #define OK(call) assert_int_equal((call), VMEM_OK)
 

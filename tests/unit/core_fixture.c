@@ -380,6 +380,8 @@ enum vmem_fault_result try_access(
 		}
 		struct vmem_trap trap = vmem_trap_decode(r.cause, r.detail);
 		assert_true(trap.is_page_fault && trap.is_user && !trap.malformed);
+		assert_int_equal(trap.access, 1u << kind);
+		assert_int_equal(r.va, va);
 		unsigned before = machine_cpu();
 		machine_cpu_set(cpu);
 		machine_operation();
@@ -392,6 +394,45 @@ enum vmem_fault_result try_access(
 	}
 	fail_msg("the access to %#llx faults for ever", (unsigned long long)va);
 	return VMEM_FAULT_RESULT_COUNT;
+}
+
+enum vmem_fault_result user_read(struct vmem_aspace *aspace, uint64_t va, uint64_t *out)
+{
+	*out = UINT64_C(0xdeadbeefdeadbeef);
+	return try_access(aspace, machine_cpu(), va, MACHINE_READ, out);
+}
+
+enum vmem_fault_result user_write(struct vmem_aspace *aspace, uint64_t va, uint64_t value)
+{
+	return try_access(aspace, machine_cpu(), va, MACHINE_WRITE, &value);
+}
+
+enum vmem_fault_result user_exec(struct vmem_aspace *aspace, uint64_t va, uint32_t *out)
+{
+	uint64_t value = 0;
+	enum vmem_fault_result result = try_access(aspace, machine_cpu(), va, MACHINE_EXEC, &value);
+	*out = (uint32_t)value;
+	return result;
+}
+
+unsigned user_may(struct vmem_aspace *aspace, uint64_t va)
+{
+	uint64_t value = 0, unread;
+	uint32_t word;
+	unsigned may = 0;
+	if (user_read(aspace, va, &value) == VMEM_FAULT_RESOLVED) {
+		may |= VMEM_READ;
+	}
+	if (user_exec(aspace, va, &word) == VMEM_FAULT_RESOLVED) {
+		may |= VMEM_EXEC;
+	}
+	if (user_write(aspace, va, may & VMEM_READ ? value : 0) == VMEM_FAULT_RESOLVED) {
+		may |= VMEM_WRITE;
+	}
+	if (may & VMEM_WRITE && user_read(aspace, va, &unread) == VMEM_FAULT_RESOLVED) {
+		may |= VMEM_READ; /* write-only memory may be readable once it is there */
+	}
+	return may;
 }
 
 uint64_t get(struct vmem_aspace *aspace, unsigned cpu, uint64_t va)

@@ -142,6 +142,12 @@ struct vmem_aspace_stats stats_of(struct vmem_aspace *aspace);
  */
 enum vmem_fault_result try_access(
     struct vmem_aspace *aspace, unsigned cpu, uint64_t va, enum machine_access_kind kind, uint64_t *value);
+/* The same on the current CPU. */
+enum vmem_fault_result user_read(struct vmem_aspace *aspace, uint64_t va, uint64_t *out);
+enum vmem_fault_result user_write(struct vmem_aspace *aspace, uint64_t va, uint64_t value);
+enum vmem_fault_result user_exec(struct vmem_aspace *aspace, uint64_t va, uint32_t *out);
+/* What user mode may do at va, found by trying: a set of VMEM_READ... What is there is written back. */
+unsigned user_may(struct vmem_aspace *aspace, uint64_t va);
 uint64_t get(struct vmem_aspace *aspace, unsigned cpu, uint64_t va);
 void put(struct vmem_aspace *aspace, unsigned cpu, uint64_t va, uint64_t value);
 void fetch(struct vmem_aspace *aspace, unsigned cpu, uint64_t va);

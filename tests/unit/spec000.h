@@ -6,7 +6,7 @@
 #ifndef SPEC000_H
 #define SPEC000_H
 
-#include "space_fixture.h"
+#include "core_fixture.h"
 
 #include <vmem/wx.h>
 
@@ -20,51 +20,45 @@
 #define HINT UINT64_C(0x20000000)
 #define KIB UINT64_C(1024)
 
-static struct vmem_aspace *space;
+static struct vmem_aspace *as;
 
 static inline int start(void **state)
 {
-	(void)state;
-	struct machine_config config = machine_default(this_isa());
 	struct vmem_aspace_config wx = {.wx = true};
-	space_boot(&config);
-	assert_int_equal(vmem_aspace_create(&wx, &space), VMEM_OK);
-	space_enter(space, true);
+	(void)core_setup(state);
+	as = space_with(&wx);
+	run(0, as);
 	return 0;
 }
 
 static inline int stop(void **state)
 {
-	(void)state;
-	space_clean();
-	vmem_aspace_activate(NULL);
-	vmem_aspace_destroy(space);
-	space_clean();
-	machine_destroy();
-	return 0;
+	step();
+	end(as);
+	return core_teardown(state);
 }
 
-static inline uint64_t map(uint64_t address, uint64_t length, uint32_t prot)
+static inline uint64_t wx_map(uint64_t address, uint64_t length, uint32_t prot)
 {
 	uint64_t base = 1;
-	assert_int_equal(vmem_wx_mmap(space, address, length, prot, &base), VMEM_OK);
+	assert_int_equal(vmem_wx_mmap(as, address, length, prot, &base), VMEM_OK);
 	assert_int_equal(base % (4 * KIB), 0);
 	return base;
 }
 
-static inline void expect(
+static inline void allows(
     uint64_t va, enum vmem_fault_result read, enum vmem_fault_result write, enum vmem_fault_result exec)
 {
 	uint64_t value;
 	uint32_t word;
-	assert_int_equal(user_read(space, va, &value), read);
-	assert_int_equal(user_exec(space, va, &word), exec);
-	assert_int_equal(user_write(space, va, 1), write);
+	assert_int_equal(user_read(as, va, &value), read);
+	assert_int_equal(user_exec(as, va, &word), exec);
+	assert_int_equal(user_write(as, va, 1), write);
 }
 
 static inline void expect_unmapped(uint64_t va)
 {
-	expect(va, VMEM_FAULT_NO_REGION, VMEM_FAULT_NO_REGION, VMEM_FAULT_NO_REGION);
+	allows(va, VMEM_FAULT_NO_REGION, VMEM_FAULT_NO_REGION, VMEM_FAULT_NO_REGION);
 }
 
 /* All that a program can see of a space's layout, and what it holds. */
@@ -80,7 +74,7 @@ static inline void layout_take(struct layout *l)
 	struct vmem_region_info found;
 
 	memset(l, 0, sizeof(*l));
-	for (uint64_t at = 0; vmem_region_next(space, at, &found); l->count++) {
+	for (uint64_t at = 0; vmem_region_next(as, at, &found); l->count++) {
 		struct vmem_region_info *region = &l->region[l->count];
 
 		/* Field by field: padding is nobody's, and would be compared too. */
@@ -97,13 +91,13 @@ static inline void layout_take(struct layout *l)
 		region->cookie = found.cookie;
 		at = found.start + found.length;
 	}
-	vmem_aspace_stats(space, &l->stats);
+	vmem_aspace_stats(as, &l->stats);
 	vmem_frame_stats(&l->frames);
 	l->frames.cached = l->frames.allocations = l->frames.frees = 0;
 }
 
 /* The statement answers `status`, and nothing is different afterwards. */
-#define REFUSED(statement, status)                                                                           \
+#define UNCHANGED(statement, status)                                                                         \
 	do {                                                                                                 \
 		static struct layout before, after;                                                          \
 		layout_take(&before);                                                                        \
@@ -113,11 +107,11 @@ static inline void layout_take(struct layout *l)
 	} while (0)
 
 /* A region as a whole; fails if there is none that starts there. */
-static inline struct vmem_region_info region_at(uint64_t start)
+static inline struct vmem_region_info region_of(uint64_t start)
 {
 	struct vmem_region_info info;
 	memset(&info, 0, sizeof(info));
-	assert_true(vmem_region_next(space, start, &info));
+	assert_true(vmem_region_next(as, start, &info));
 	assert_int_equal(info.start, start);
 	return info;
 }
@@ -126,7 +120,7 @@ static inline struct vmem_region_info region_at(uint64_t start)
 static inline void assert_hardware_wx(void)
 {
 	struct vmem_region_info info;
-	for (uint64_t at = 0; vmem_region_next(space, at, &info); at = info.start + info.length) {
+	for (uint64_t at = 0; vmem_region_next(as, at, &info); at = info.start + info.length) {
 		assert_true((info.permission & (VMEM_WRITE | VMEM_EXEC)) != (VMEM_WRITE | VMEM_EXEC));
 		for (uint64_t va = info.start; va < info.start + info.length; va += PAGE) {
 			struct machine_translation t;

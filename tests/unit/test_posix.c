@@ -5,15 +5,15 @@
  * (Linux's policy of the distributions is 65536), and but for what the library does not do yet, which is
  * marked.
  */
-#include "space_fixture.h"
+#include "core_fixture.h"
 
 #include <vmem/object.h>
 #include <vmem/posix.h>
 
 #define W UINT64_C(0x20000000) /* six pages, read and write, page i filled with i + 1; free around */
 #define R VMEM_PROT_READ
-#define RW (VMEM_PROT_READ | VMEM_PROT_WRITE)
-#define RX (VMEM_PROT_READ | VMEM_PROT_EXEC)
+#define PROT_RW (VMEM_PROT_READ | VMEM_PROT_WRITE)
+#define PROT_RX (VMEM_PROT_READ | VMEM_PROT_EXEC)
 #define ANON VMEM_MMAP_ANONYMOUS
 #define PRIVATE (VMEM_MMAP_PRIVATE | VMEM_MMAP_ANONYMOUS)
 #define SHARED (VMEM_MMAP_SHARED | VMEM_MMAP_ANONYMOUS)
@@ -22,16 +22,15 @@
 #define GROWSDOWN 0x01000000
 #define GROWSUP 0x02000000
 
-static struct vmem_aspace *space;
+static struct vmem_aspace *as;
 static struct vmem_posix process;
 
 static void start_with(const struct vmem_aspace_config *config, const struct vmem_posix_policy *policy)
 {
-	struct machine_config machine = machine_default(this_isa());
-	space_boot(&machine);
-	assert_int_equal(vmem_aspace_create(config, &space), VMEM_OK);
-	space_enter(space, config->wx);
-	vmem_posix_init(&process, space, policy, UINT64_C(0x10000123));
+	(void)core_setup(NULL);
+	as = space_with(config);
+	run(0, as);
+	vmem_posix_init(&process, as, policy, UINT64_C(0x10000123));
 }
 
 static int start(void **state)
@@ -44,46 +43,42 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-	(void)state;
-	space_clean();
-	vmem_aspace_activate(NULL);
-	vmem_aspace_destroy(space);
-	space_clean();
-	machine_destroy();
-	return 0;
+	step();
+	end(as);
+	return core_teardown(state);
 }
 
-static int map(uint64_t address, uint64_t length, int prot, int flags, uint64_t *out)
+static int do_map(uint64_t address, uint64_t length, int prot, int flags, uint64_t *out)
 {
 	*out = 0;
 	return vmem_posix_mmap(&process, address, length, prot, flags, out);
 }
 
-static void fill(uint64_t va, uint64_t value)
+static void put_at(uint64_t va, uint64_t value)
 {
-	assert_int_equal(user_write(space, va, value), VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_write(as, va, value), VMEM_FAULT_RESOLVED);
 }
 
 static void holds(uint64_t va, uint64_t expected)
 {
 	uint64_t value;
-	assert_int_equal(user_read(space, va, &value), VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_read(as, va, &value), VMEM_FAULT_RESOLVED);
 	assert_int_equal(value, expected);
 }
 
 static void absent(uint64_t va)
 {
 	uint64_t value;
-	assert_int_equal(user_read(space, va, &value), VMEM_FAULT_NO_REGION);
+	assert_int_equal(user_read(as, va, &value), VMEM_FAULT_NO_REGION);
 }
 
 static void make_window(void)
 {
 	uint64_t out;
-	assert_int_equal(map(W, 6 * PAGE, RW, PRIVATE | FIXED, &out), 0);
+	assert_int_equal(do_map(W, 6 * PAGE, PROT_RW, PRIVATE | FIXED, &out), 0);
 	assert_int_equal(out, W);
 	for (uint64_t i = 0; i < 6; i++) {
-		fill(W + i * PAGE, i + 1);
+		put_at(W + i * PAGE, i + 1);
 	}
 }
 
@@ -93,7 +88,7 @@ static void assert_window(void)
 	absent(W - PAGE);
 	for (uint64_t i = 0; i < 6; i++) {
 		holds(W + i * PAGE, i + 1);
-		fill(W + i * PAGE, i + 1);
+		put_at(W + i * PAGE, i + 1);
 	}
 	absent(W + 6 * PAGE);
 }
@@ -114,60 +109,60 @@ struct map_row {
 };
 
 static const struct map_row map_rows[] = {
-    {0, 0, RW, PRIVATE, -VMEM_EINVAL},
-    {0, 0, RW, ANON, -VMEM_EINVAL},
-    {W, 0, RW, PRIVATE | FIXED, -VMEM_EINVAL},
-    {W + 1, 0, RW, PRIVATE | FIXED, -VMEM_EINVAL},
-    {0, UINT64_C(1) << 60, RW, PRIVATE, -VMEM_ENOMEM},
-    {0, UINT64_MAX, RW, PRIVATE, -VMEM_ENOMEM},
-    {0, UINT64_MAX, RW, ANON, -VMEM_ENOMEM},
-    {0, UINT64_MAX - PAGE + 1, RW, PRIVATE, -VMEM_ENOMEM},
-    {0, PAGE, RW, ANON, -VMEM_EINVAL},
-    {0, PAGE, RW, ANON | 3, -VMEM_EINVAL}, /* SHARED_VALIDATE is for files */
-    {0, PAGE, RW, ANON | 4, -VMEM_EINVAL},
-    {0, PAGE, RW, ANON | 15, -VMEM_EINVAL},
-    {W, PAGE, RW, ANON | FIXED, -VMEM_EINVAL},
-    {W, PAGE, RW, ANON | NOREPLACE, -VMEM_EEXIST}, /* before the type is looked at */
-    {0, PAGE, RW, SHARED | VMEM_MMAP_GROWSDOWN, -VMEM_EINVAL},
-    {W + 1, PAGE, RW, PRIVATE | FIXED, -VMEM_EINVAL},
-    {W + 1, PAGE, RW, PRIVATE | NOREPLACE, -VMEM_EINVAL},
-    {1, PAGE, RW, PRIVATE | FIXED, -VMEM_EINVAL},
-    {TOP, PAGE, RW, PRIVATE | FIXED, -VMEM_ENOMEM},
-    {TOP + 1, PAGE, RW, PRIVATE | FIXED, -VMEM_ENOMEM},
-    {TOP - PAGE + 1, PAGE, RW, PRIVATE | FIXED, -VMEM_ENOMEM}, /* before the alignment is looked at */
-    {TOP, PAGE, RW, PRIVATE | NOREPLACE, -VMEM_ENOMEM},
-    {TOP - PAGE, 2 * PAGE, RW, PRIVATE | FIXED, -VMEM_ENOMEM},
-    {UINT64_MAX - PAGE + 1, PAGE, RW, PRIVATE | FIXED, -VMEM_ENOMEM},
-    {UINT64_MAX - PAGE + 1, 2 * PAGE, RW, PRIVATE | FIXED, -VMEM_ENOMEM},
-    {0, PAGE, RW, PRIVATE | FIXED, -VMEM_EPERM},
-    {0, PAGE, RW, PRIVATE | NOREPLACE, -VMEM_EPERM},
-    {65536 - PAGE, 2 * PAGE, RW, PRIVATE | FIXED, -VMEM_EPERM},
-    {W, PAGE, RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
-    {W - PAGE, 2 * PAGE, RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
-    {W + 5 * PAGE, 2 * PAGE, RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
-    {W - 8 * PAGE, 32 * PAGE, RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
-    {W, PAGE, RW, PRIVATE | FIXED | NOREPLACE, -VMEM_EEXIST},
-    {0, PAGE, RW, VMEM_MMAP_PRIVATE, -VMEM_ENODEV},    /* files come with a later interface */
-    {0, PAGE, RW, PRIVATE | 0x2000, -VMEM_EOPNOTSUPP}, /* LOCKED: the same */
-    {W + 16 * PAGE, PAGE, RW, PRIVATE | NOREPLACE, AT},
-    {W + 16 * PAGE, PAGE, RW, PRIVATE, AT},
-    {W + 16 * PAGE + 123, PAGE, RW, PRIVATE, AT},
-    {W + 6 * PAGE, 10 * PAGE, RW, PRIVATE, AT},
-    {W - PAGE, PAGE, RW, PRIVATE, AT},
-    {W, PAGE, RW, PRIVATE, MOVED},
-    {W + 2 * PAGE + 5, PAGE, RW, PRIVATE, MOVED},
-    {W - PAGE, 2 * PAGE, RW, PRIVATE, MOVED},
-    {W + 5 * PAGE, 2 * PAGE, RW, PRIVATE, MOVED},
-    {0, 1, RW, PRIVATE, MOVED},
-    {PAGE, PAGE, RW, PRIVATE, MOVED}, /* below the lowest: raised to it */
-    {TOP, PAGE, RW, PRIVATE, MOVED},
-    {UINT64_MAX - 5, PAGE, RW, PRIVATE, MOVED},
-    {0, PAGE, R | 0x7ffffff8, PRIVATE, MOVED}, /* unknown permission bits are ignored */
-    {0, PAGE, RW, PRIVATE | 0x80000, MOVED},   /* so are SYNC and other flags without a meaning here */
-    {0, PAGE, RW, PRIVATE | 0x40000000, MOVED},
-    {0, PAGE, RW, PRIVATE | 0x200, MOVED},
-    {0, PAGE, RW, SHARED, MOVED},
-    {0, PAGE, RW,
+    {0, 0, PROT_RW, PRIVATE, -VMEM_EINVAL},
+    {0, 0, PROT_RW, ANON, -VMEM_EINVAL},
+    {W, 0, PROT_RW, PRIVATE | FIXED, -VMEM_EINVAL},
+    {W + 1, 0, PROT_RW, PRIVATE | FIXED, -VMEM_EINVAL},
+    {0, UINT64_C(1) << 60, PROT_RW, PRIVATE, -VMEM_ENOMEM},
+    {0, UINT64_MAX, PROT_RW, PRIVATE, -VMEM_ENOMEM},
+    {0, UINT64_MAX, PROT_RW, ANON, -VMEM_ENOMEM},
+    {0, UINT64_MAX - PAGE + 1, PROT_RW, PRIVATE, -VMEM_ENOMEM},
+    {0, PAGE, PROT_RW, ANON, -VMEM_EINVAL},
+    {0, PAGE, PROT_RW, ANON | 3, -VMEM_EINVAL}, /* SHARED_VALIDATE is for files */
+    {0, PAGE, PROT_RW, ANON | 4, -VMEM_EINVAL},
+    {0, PAGE, PROT_RW, ANON | 15, -VMEM_EINVAL},
+    {W, PAGE, PROT_RW, ANON | FIXED, -VMEM_EINVAL},
+    {W, PAGE, PROT_RW, ANON | NOREPLACE, -VMEM_EEXIST}, /* before the type is looked at */
+    {0, PAGE, PROT_RW, SHARED | VMEM_MMAP_GROWSDOWN, -VMEM_EINVAL},
+    {W + 1, PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_EINVAL},
+    {W + 1, PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_EINVAL},
+    {1, PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_EINVAL},
+    {TOP, PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_ENOMEM},
+    {TOP + 1, PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_ENOMEM},
+    {TOP - PAGE + 1, PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_ENOMEM}, /* before the alignment is looked at */
+    {TOP, PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_ENOMEM},
+    {TOP - PAGE, 2 * PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_ENOMEM},
+    {UINT64_MAX - PAGE + 1, PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_ENOMEM},
+    {UINT64_MAX - PAGE + 1, 2 * PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_ENOMEM},
+    {0, PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_EPERM},
+    {0, PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_EPERM},
+    {65536 - PAGE, 2 * PAGE, PROT_RW, PRIVATE | FIXED, -VMEM_EPERM},
+    {W, PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
+    {W - PAGE, 2 * PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
+    {W + 5 * PAGE, 2 * PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
+    {W - 8 * PAGE, 32 * PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
+    {W, PAGE, PROT_RW, PRIVATE | FIXED | NOREPLACE, -VMEM_EEXIST},
+    {0, PAGE, PROT_RW, VMEM_MMAP_PRIVATE, -VMEM_ENODEV},    /* files come with a later interface */
+    {0, PAGE, PROT_RW, PRIVATE | 0x2000, -VMEM_EOPNOTSUPP}, /* LOCKED: the same */
+    {W + 16 * PAGE, PAGE, PROT_RW, PRIVATE | NOREPLACE, AT},
+    {W + 16 * PAGE, PAGE, PROT_RW, PRIVATE, AT},
+    {W + 16 * PAGE + 123, PAGE, PROT_RW, PRIVATE, AT},
+    {W + 6 * PAGE, 10 * PAGE, PROT_RW, PRIVATE, AT},
+    {W - PAGE, PAGE, PROT_RW, PRIVATE, AT},
+    {W, PAGE, PROT_RW, PRIVATE, MOVED},
+    {W + 2 * PAGE + 5, PAGE, PROT_RW, PRIVATE, MOVED},
+    {W - PAGE, 2 * PAGE, PROT_RW, PRIVATE, MOVED},
+    {W + 5 * PAGE, 2 * PAGE, PROT_RW, PRIVATE, MOVED},
+    {0, 1, PROT_RW, PRIVATE, MOVED},
+    {PAGE, PAGE, PROT_RW, PRIVATE, MOVED}, /* below the lowest: raised to it */
+    {TOP, PAGE, PROT_RW, PRIVATE, MOVED},
+    {UINT64_MAX - 5, PAGE, PROT_RW, PRIVATE, MOVED},
+    {0, PAGE, R | 0x7ffffff8, PRIVATE, MOVED},	  /* unknown permission bits are ignored */
+    {0, PAGE, PROT_RW, PRIVATE | 0x80000, MOVED}, /* so are SYNC and other flags without a meaning here */
+    {0, PAGE, PROT_RW, PRIVATE | 0x40000000, MOVED},
+    {0, PAGE, PROT_RW, PRIVATE | 0x200, MOVED},
+    {0, PAGE, PROT_RW, SHARED, MOVED},
+    {0, PAGE, PROT_RW,
 	PRIVATE | VMEM_MMAP_NORESERVE | VMEM_MMAP_STACK | VMEM_MMAP_DENYWRITE | VMEM_MMAP_EXECUTABLE |
 	    VMEM_MMAP_NONBLOCK | VMEM_MMAP_POPULATE,
 	MOVED},
@@ -181,7 +176,7 @@ static void mmap_answers(void **state)
 	for (unsigned i = 0; i < sizeof(map_rows) / sizeof(map_rows[0]); i++) {
 		const struct map_row *row = &map_rows[i];
 		uint64_t address = resolve(row->address), at, length = (row->length + PAGE - 1) & ~(PAGE - 1);
-		int answer = map(address, row->length, row->prot, row->flags, &at);
+		int answer = do_map(address, row->length, row->prot, row->flags, &at);
 		if (answer != (row->answer < 0 ? row->answer : 0)) {
 			fail_msg("row %u: %d", i, answer);
 		}
@@ -211,22 +206,22 @@ static void fixed_replaces(void **state)
 	make_window();
 	assert_int_equal(vmem_posix_mprotect(&process, W + PAGE, PAGE, R), 0);
 	assert_int_equal(vmem_posix_mprotect(&process, W + 3 * PAGE, PAGE, 0), 0);
-	assert_int_equal(map(W + PAGE, 4 * PAGE, RW, PRIVATE | FIXED, &at), 0);
+	assert_int_equal(do_map(W + PAGE, 4 * PAGE, PROT_RW, PRIVATE | FIXED, &at), 0);
 	assert_int_equal(at, W + PAGE);
 	holds(W, 1);
 	for (unsigned i = 1; i < 5; i++) {
 		holds(W + i * PAGE, 0);
-		fill(W + i * PAGE, 50 + i);
+		put_at(W + i * PAGE, 50 + i);
 	}
 	holds(W + 5 * PAGE, 6);
-	assert_int_equal(map(W + 2 * PAGE, 1, 0, PRIVATE | FIXED, &at), 0);
-	assert_int_equal(user_may(space, W + 2 * PAGE), 0);
+	assert_int_equal(do_map(W + 2 * PAGE, 1, 0, PRIVATE | FIXED, &at), 0);
+	assert_int_equal(user_may(as, W + 2 * PAGE), 0);
 	holds(W + PAGE, 51);
 	holds(W + 3 * PAGE, 53);
-	assert_int_equal(map(W - 2 * PAGE, 20 * PAGE, R, PRIVATE | FIXED, &at), 0);
+	assert_int_equal(do_map(W - 2 * PAGE, 20 * PAGE, R, PRIVATE | FIXED, &at), 0);
 	for (unsigned i = 0; i < 20; i++) {
 		holds(W + i * PAGE - 2 * PAGE, 0);
-		assert_int_equal(user_write(space, W + i * PAGE - 2 * PAGE, 1), VMEM_FAULT_PERMISSION);
+		assert_int_equal(user_write(as, W + i * PAGE - 2 * PAGE, 1), VMEM_FAULT_PERMISSION);
 	}
 	assert_int_equal(vmem_posix_munmap(&process, W - 2 * PAGE, 20 * PAGE), 0);
 	absent(W);
@@ -237,16 +232,16 @@ static void from_the_top(void **state)
 {
 	(void)state;
 	uint64_t first, at, before;
-	assert_int_equal(map(0, PAGE, RW, PRIVATE, &first), 0);
+	assert_int_equal(do_map(0, PAGE, PROT_RW, PRIVATE, &first), 0);
 	before = first;
 	for (unsigned i = 0; i < 10; i++) {
-		assert_int_equal(map(0, (1 + i % 3) * PAGE, i % 2 ? R : RW, PRIVATE, &at), 0);
+		assert_int_equal(do_map(0, (1 + i % 3) * PAGE, i % 2 ? R : PROT_RW, PRIVATE, &at), 0);
 		assert_int_equal(at + (1 + i % 3) * PAGE, before);
 		before = at;
 	}
 	assert_true(first <= UINT64_C(1) << 47);
 	assert_int_equal(vmem_posix_munmap(&process, first, PAGE), 0);
-	assert_int_equal(map(0, PAGE, RW, PRIVATE, &at), 0);
+	assert_int_equal(do_map(0, PAGE, PROT_RW, PRIVATE, &at), 0);
 	assert_int_equal(at, first);
 }
 
@@ -257,14 +252,14 @@ static void shared_memory(void **state)
 	struct vmem_frame_stats before, after;
 	uint64_t a, b;
 	vmem_frame_stats(&before);
-	assert_int_equal(map(0, 4 * PAGE, RW, SHARED, &a), 0);
-	assert_int_equal(map(0, 4 * PAGE, RW, SHARED, &b), 0);
+	assert_int_equal(do_map(0, 4 * PAGE, PROT_RW, SHARED, &a), 0);
+	assert_int_equal(do_map(0, 4 * PAGE, PROT_RW, SHARED, &b), 0);
 	holds(a, 0);
-	fill(a, 5);
+	put_at(a, 5);
 	holds(a, 5);
 	holds(b, 0);
 	assert_int_equal(vmem_posix_mprotect(&process, a + PAGE, PAGE, R), 0);
-	assert_int_equal(user_write(space, a + PAGE, 1), VMEM_FAULT_PERMISSION);
+	assert_int_equal(user_write(as, a + PAGE, 1), VMEM_FAULT_PERMISSION);
 	holds(a, 5);
 	assert_int_equal(vmem_posix_munmap(&process, a, 4 * PAGE), 0);
 	assert_int_equal(vmem_posix_munmap(&process, b, 4 * PAGE), 0);
@@ -287,7 +282,7 @@ static const struct change_row protect_rows[] = {
     {W, PAGE, 0x100, -VMEM_EINVAL},
     {W, PAGE, R | 0x10, -VMEM_EINVAL},
     {W - 2 * PAGE, PAGE, 0x100, -VMEM_EINVAL}, /* before the hole */
-    {W, PAGE, RW | 8, 0},		       /* PROT_SEM */
+    {W, PAGE, PROT_RW | 8, 0},		       /* PROT_SEM */
     {W, PAGE, R | GROWSDOWN | GROWSUP, -VMEM_EINVAL},
     {W + 1, 0, R | GROWSDOWN | GROWSUP, -VMEM_EINVAL},
     {W + 1, PAGE, R | GROWSDOWN, -VMEM_EINVAL},
@@ -329,36 +324,37 @@ static void mprotect_partial(void **state)
 	make_window();
 	assert_int_equal(vmem_posix_munmap(&process, W + 3 * PAGE, PAGE), 0);
 	assert_int_equal(vmem_posix_mprotect(&process, W + PAGE, 4 * PAGE, R), -VMEM_ENOMEM);
-	assert_int_equal(user_may(space, W), VMEM_READ | VMEM_WRITE);
-	assert_int_equal(user_may(space, W + PAGE), VMEM_READ);
-	assert_int_equal(user_may(space, W + 2 * PAGE), VMEM_READ);
-	assert_int_equal(user_may(space, W + 4 * PAGE), VMEM_READ | VMEM_WRITE);
+	assert_int_equal(user_may(as, W), VMEM_READ | VMEM_WRITE);
+	assert_int_equal(user_may(as, W + PAGE), VMEM_READ);
+	assert_int_equal(user_may(as, W + 2 * PAGE), VMEM_READ);
+	assert_int_equal(user_may(as, W + 4 * PAGE), VMEM_READ | VMEM_WRITE);
 	holds(W + 2 * PAGE, 3);
 	assert_int_equal(vmem_posix_mprotect(&process, W + 5 * PAGE, 2 * PAGE, 0), -VMEM_ENOMEM);
-	assert_int_equal(user_may(space, W + 5 * PAGE), 0);
+	assert_int_equal(user_may(as, W + 5 * PAGE), 0);
 }
 
 /* Down to nothing and back: content stays, and each page grants what was asked for, no more. */
 static void mprotect_effects(void **state)
 {
 	(void)state;
-	static const int prots[] = {0, R, RW, RX, RW | RX, R, 0, RW, RX, 0, RW};
+	static const int prots[] = {
+	    0, R, PROT_RW, PROT_RX, PROT_RW | PROT_RX, R, 0, PROT_RW, PROT_RX, 0, PROT_RW};
 	uint64_t at;
 	make_window();
-	assert_int_equal(map(W + 16 * PAGE, 2 * PAGE, 0, PRIVATE, &at), 0);
+	assert_int_equal(do_map(W + 16 * PAGE, 2 * PAGE, 0, PRIVATE, &at), 0);
 	for (unsigned i = 0; i < sizeof(prots) / sizeof(prots[0]); i++) {
 		assert_int_equal(vmem_posix_mprotect(&process, W + PAGE, 3 * PAGE - 7, prots[i]), 0);
 		assert_int_equal(vmem_posix_mprotect(&process, at + PAGE, PAGE, prots[i]), 0);
 		for (unsigned page = 1; page < 4; page++) {
-			assert_int_equal(user_may(space, W + page * PAGE), prots[i]);
+			assert_int_equal(user_may(as, W + page * PAGE), prots[i]);
 			if (prots[i] & R) {
 				holds(W + page * PAGE, page + 1);
 			}
 		}
-		assert_int_equal(user_may(space, W), RW);
-		assert_int_equal(user_may(space, W + 4 * PAGE), RW);
-		assert_int_equal(user_may(space, at), 0);
-		assert_int_equal(user_may(space, at + PAGE), prots[i]);
+		assert_int_equal(user_may(as, W), PROT_RW);
+		assert_int_equal(user_may(as, W + 4 * PAGE), PROT_RW);
+		assert_int_equal(user_may(as, at), 0);
+		assert_int_equal(user_may(as, at + PAGE), prots[i]);
 		vmem_check();
 	}
 	assert_window();
@@ -415,21 +411,22 @@ static void region_limit(void **state)
 	(void)state;
 	uint64_t at;
 	process.policy.max_regions = 5;
-	vmem_posix_init(&process, space, &process.policy, 0);
+	vmem_posix_init(&process, as, &process.policy, 0);
 	make_window();
 	assert_int_equal(vmem_posix_mprotect(&process, W + PAGE, PAGE, R), 0);	   /* three */
 	assert_int_equal(vmem_posix_mprotect(&process, W + 3 * PAGE, PAGE, R), 0); /* five */
-	assert_int_equal(map(0, PAGE, RW, PRIVATE, &at), -VMEM_ENOMEM);
-	assert_int_equal(map(W + 16 * PAGE, PAGE, R, PRIVATE | FIXED, &at), -VMEM_ENOMEM);
+	assert_int_equal(do_map(0, PAGE, PROT_RW, PRIVATE, &at), -VMEM_ENOMEM);
+	assert_int_equal(do_map(W + 16 * PAGE, PAGE, R, PRIVATE | FIXED, &at), -VMEM_ENOMEM);
 	assert_int_equal(vmem_posix_mprotect(&process, W + 5 * PAGE, PAGE, 0), -VMEM_ENOMEM);
-	assert_int_equal(user_may(space, W + 5 * PAGE), RW);
+	assert_int_equal(user_may(as, W + 5 * PAGE), PROT_RW);
 	assert_int_equal(vmem_posix_mprotect(&process, W + PAGE, PAGE, 0), 0); /* a whole region */
 	assert_int_equal(vmem_posix_munmap(&process, W + 5 * PAGE, PAGE), 0);  /* the end of one */
 	absent(W + 5 * PAGE);
-	assert_int_equal(map(W + 5 * PAGE, PAGE, RW, PRIVATE | FIXED, &at), 0); /* which grows again */
-	assert_int_equal(vmem_posix_mprotect(&process, W + 3 * PAGE, PAGE, RW), 0); /* three left */
-	assert_int_equal(vmem_posix_munmap(&process, W + 3 * PAGE, PAGE), 0);	    /* four */
-	assert_int_equal(map(0, PAGE, RX, PRIVATE, &at), 0);
+	assert_int_equal(
+	    do_map(W + 5 * PAGE, PAGE, PROT_RW, PRIVATE | FIXED, &at), 0); /* which grows again */
+	assert_int_equal(vmem_posix_mprotect(&process, W + 3 * PAGE, PAGE, PROT_RW), 0); /* three left */
+	assert_int_equal(vmem_posix_munmap(&process, W + 3 * PAGE, PAGE), 0);		 /* four */
+	assert_int_equal(do_map(0, PAGE, PROT_RX, PRIVATE, &at), 0);
 	assert_int_equal(vmem_posix_mprotect(&process, W + 4 * PAGE, PAGE, R), -VMEM_ENOMEM);
 	assert_int_equal(vmem_posix_munmap(&process, at, PAGE), 0);
 	assert_int_equal(vmem_posix_mprotect(&process, W + 4 * PAGE, PAGE, R), 0);
@@ -454,7 +451,7 @@ static void break_moves(void **state)
 	absent(up);
 	assert_int_equal(brk(up + 1), up + 1);
 	holds(up, 0);
-	fill(up, 7);
+	put_at(up, 7);
 	absent(up + PAGE);
 	assert_int_equal(brk(up + 2), up + 2);
 	assert_int_equal(brk(0), up + 2); /* kept to the byte */
@@ -466,9 +463,9 @@ static void break_moves(void **state)
 	absent(up);
 	assert_int_equal(brk(up + PAGE), up + PAGE);
 	holds(up, 0); /* down and up again is zero */
-	assert_int_equal(user_may(space, up), RW);
+	assert_int_equal(user_may(as, up), PROT_RW);
 
-	assert_int_equal(map(up + 4 * PAGE, PAGE, RW, PRIVATE | NOREPLACE, &at), 0);
+	assert_int_equal(do_map(up + 4 * PAGE, PAGE, PROT_RW, PRIVATE | NOREPLACE, &at), 0);
 	assert_int_equal(brk(up + 5 * PAGE), up + PAGE);  /* into it */
 	assert_int_equal(brk(up + 16 * PAGE), up + PAGE); /* past it */
 	assert_int_equal(brk(up + 4 * PAGE), up + PAGE);  /* up to it: Linux keeps a page free */
@@ -485,7 +482,7 @@ static void break_moves(void **state)
 	absent(up);
 	absent(up + 15 * PAGE);
 
-	vmem_posix_init(&process, space, &vmem_posix_linux, 0); /* no heap */
+	vmem_posix_init(&process, as, &vmem_posix_linux, 0); /* no heap */
 	assert_int_equal(brk(up), 0);
 	assert_int_equal(brk(0), 0);
 }
@@ -499,7 +496,7 @@ static void no_memory(void **state)
 	make_window();
 	for (unsigned n = 0; n < 100 && answer == 0; n++) {
 		machine_fail_at(1);
-		answer = map(UINT64_C(0x30000000) + n * 4 * PAGE, PAGE, RW, PRIVATE | FIXED, &at);
+		answer = do_map(UINT64_C(0x30000000) + n * 4 * PAGE, PAGE, PROT_RW, PRIVATE | FIXED, &at);
 		machine_fail_at(0);
 	}
 	assert_int_equal(answer, -VMEM_ENOMEM);
@@ -508,9 +505,9 @@ static void no_memory(void **state)
 	machine_fail_at(1);
 	assert_int_equal(vmem_posix_munmap(&process, W + 2 * PAGE, PAGE), -VMEM_ENOMEM);
 	machine_fail_at(1);
-	assert_int_equal(map(W + 2 * PAGE, PAGE, R, PRIVATE | FIXED, &at), -VMEM_ENOMEM);
+	assert_int_equal(do_map(W + 2 * PAGE, PAGE, R, PRIVATE | FIXED, &at), -VMEM_ENOMEM);
 	machine_fail_at(1);
-	assert_int_equal(map(0, PAGE, R, SHARED, &at), -VMEM_ENOMEM);
+	assert_int_equal(do_map(0, PAGE, R, SHARED, &at), -VMEM_ENOMEM);
 	machine_fail_at(1);
 	assert_int_equal(brk(UINT64_C(0x10004000)), UINT64_C(0x10000123));
 	machine_fail_at(0);
@@ -523,22 +520,22 @@ static void write_and_execute(void **state)
 {
 	(void)state;
 	uint64_t at;
-	assert_int_equal(map(0, PAGE, RW | RX, PRIVATE, &at), 0);
-	assert_int_equal(user_may(space, at), RW | RX);
+	assert_int_equal(do_map(0, PAGE, PROT_RW | PROT_RX, PRIVATE, &at), 0);
+	assert_int_equal(user_may(as, at), PROT_RW | PROT_RX);
 	stop(NULL);
 	const struct vmem_aspace_config config = {.wx = true};
 	struct vmem_posix_policy policy = vmem_posix_linux;
 	policy.wx = true;
 	start_with(&config, &policy);
 	make_window();
-	assert_int_equal(map(0, PAGE, RW | RX, PRIVATE, &at), -VMEM_EACCES);
-	assert_int_equal(map(W, PAGE, RW | RX, PRIVATE | FIXED, &at), -VMEM_EACCES);
-	assert_int_equal(map(0, PAGE, RW | RX, SHARED, &at), -VMEM_EACCES);
-	assert_int_equal(map(0, PAGE, VMEM_PROT_WRITE | VMEM_PROT_EXEC, PRIVATE, &at), -VMEM_EACCES);
-	assert_int_equal(vmem_posix_mprotect(&process, W, PAGE, RW | RX), -VMEM_EACCES);
+	assert_int_equal(do_map(0, PAGE, PROT_RW | PROT_RX, PRIVATE, &at), -VMEM_EACCES);
+	assert_int_equal(do_map(W, PAGE, PROT_RW | PROT_RX, PRIVATE | FIXED, &at), -VMEM_EACCES);
+	assert_int_equal(do_map(0, PAGE, PROT_RW | PROT_RX, SHARED, &at), -VMEM_EACCES);
+	assert_int_equal(do_map(0, PAGE, VMEM_PROT_WRITE | VMEM_PROT_EXEC, PRIVATE, &at), -VMEM_EACCES);
+	assert_int_equal(vmem_posix_mprotect(&process, W, PAGE, PROT_RW | PROT_RX), -VMEM_EACCES);
 	assert_window();
-	assert_int_equal(vmem_posix_mprotect(&process, W, PAGE, RX), 0);
-	assert_int_equal(user_may(space, W), RX);
+	assert_int_equal(vmem_posix_mprotect(&process, W, PAGE, PROT_RX), 0);
+	assert_int_equal(user_may(as, W), PROT_RX);
 }
 
 /* The one table of errors: each status has the number that Linux's callers expect. */

@@ -3,47 +3,44 @@
  * test_posix_corners.c - the calls of posix.h and wx.h where a policy, the machine's size or a limit
  * decides: what programs seldom see.
  */
-#include "space_fixture.h"
+#include "core_fixture.h"
 
 #include <vmem/posix.h>
 #include <vmem/wx.h>
 
 #define R VMEM_PROT_READ
-#define RW (VMEM_PROT_READ | VMEM_PROT_WRITE)
+#define PROT_RW (VMEM_PROT_READ | VMEM_PROT_WRITE)
 #define PRIVATE (VMEM_MMAP_PRIVATE | VMEM_MMAP_ANONYMOUS)
 #define LOW_TOP ((UINT64_C(1) << 47) - PAGE) /* placement ends there unless the program names more */
 
-static struct vmem_aspace *space;
+static struct vmem_aspace *as;
 static struct vmem_posix process;
 
 static void start_with(const struct vmem_aspace_config *config, const struct vmem_posix_policy *policy)
 {
-	struct machine_config machine = machine_default(this_isa());
-	space_boot(&machine);
-	assert_int_equal(vmem_aspace_create(config, &space), VMEM_OK);
-	space_enter(space, config->wx);
-	vmem_posix_init(&process, space, policy, UINT64_C(0x10000123));
+	(void)core_setup(NULL);
+	as = space_with(config);
+	run(0, as);
+	vmem_posix_init(&process, as, policy, UINT64_C(0x10000123));
 }
 
 static void stop(void)
 {
-	space_clean();
-	vmem_aspace_activate(NULL);
-	vmem_aspace_destroy(space);
-	space_clean();
-	machine_destroy();
+	step();
+	end(as);
+	(void)core_teardown(NULL);
 }
 
-static int map(uint64_t address, uint64_t length, int flags, uint64_t *out)
+static int do_map(uint64_t address, uint64_t length, int flags, uint64_t *out)
 {
 	*out = 0;
-	return vmem_posix_mmap(&process, address, length, RW, flags, out);
+	return vmem_posix_mmap(&process, address, length, PROT_RW, flags, out);
 }
 
 static uint64_t resident(void)
 {
 	struct vmem_aspace_stats stats;
-	vmem_aspace_stats(space, &stats);
+	vmem_aspace_stats(as, &stats);
 	return stats.resident;
 }
 
@@ -57,14 +54,14 @@ static void bounds_of_the_space(void **state)
 	uint64_t at;
 	(void)state;
 	start_with(&config, &policy);
-	assert_int_equal(map(65536, PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_EPERM);
-	assert_int_equal(map(4096, PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_EPERM);
-	assert_int_equal(map(end - PAGE, 2 * PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_ENOMEM);
-	assert_int_equal(map(UINT64_MAX - PAGE + 1, PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_ENOMEM);
+	assert_int_equal(do_map(65536, PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_EPERM);
+	assert_int_equal(do_map(4096, PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_EPERM);
+	assert_int_equal(do_map(end - PAGE, 2 * PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_ENOMEM);
+	assert_int_equal(do_map(UINT64_MAX - PAGE + 1, PAGE, PRIVATE | VMEM_MMAP_FIXED, &at), -VMEM_ENOMEM);
 	for (uint64_t i = 0; i < 70000; i++) { /* more than Linux's preset allows */
 		uint64_t want = config.start + 2 * i * PAGE;
 		machine_operation();
-		assert_int_equal(map(want, PAGE, PRIVATE | VMEM_MMAP_FIXED_NOREPLACE, &at), 0);
+		assert_int_equal(do_map(want, PAGE, PRIVATE | VMEM_MMAP_FIXED_NOREPLACE, &at), 0);
 	}
 	const uint64_t rest = 0 - config.start; /* all there is above the start, and so to where it wraps */
 	assert_int_equal(vmem_posix_mprotect(&process, config.start, rest - PAGE, R), -VMEM_ENOMEM);
@@ -80,13 +77,13 @@ static void hints_across_the_ceiling(void **state)
 	(void)state;
 	start_with(&config, &vmem_posix_linux);
 	const uint64_t top = vmem_aspace_user_size();
-	assert_int_equal(map(LOW_TOP - PAGE, 2 * PAGE, PRIVATE, &at), 0);
+	assert_int_equal(do_map(LOW_TOP - PAGE, 2 * PAGE, PRIVATE, &at), 0);
 	if (top > LOW_TOP + 2 * PAGE) {
 		assert_int_equal(at, LOW_TOP - PAGE);
 	} else {
 		assert_true(at + 2 * PAGE <= top);
 	}
-	assert_int_equal(map(0, PAGE, PRIVATE, &at), 0);
+	assert_int_equal(do_map(0, PAGE, PRIVATE, &at), 0);
 	assert_true(at + PAGE <= LOW_TOP);
 	stop();
 }
@@ -97,11 +94,11 @@ static void populate(void **state)
 	uint64_t at, word;
 	(void)state;
 	start_with(&config, &vmem_posix_linux);
-	assert_int_equal(map(0, 8 * PAGE, PRIVATE | VMEM_MMAP_POPULATE, &at), 0);
+	assert_int_equal(do_map(0, 8 * PAGE, PRIVATE | VMEM_MMAP_POPULATE, &at), 0);
 	assert_int_equal(resident(), 8);
 	word = 5;
 	assert_true(machine_access(0, at + 7 * PAGE, MACHINE_WRITE, MACHINE_USER, &word, 8).ok);
-	assert_int_equal(map(0, 8 * PAGE, PRIVATE | VMEM_MMAP_POPULATE | VMEM_MMAP_NONBLOCK, &at), 0);
+	assert_int_equal(do_map(0, 8 * PAGE, PRIVATE | VMEM_MMAP_POPULATE | VMEM_MMAP_NONBLOCK, &at), 0);
 	assert_int_equal(resident(), 8);
 	stop();
 }
@@ -116,7 +113,8 @@ static void break_at_the_limit(void **state)
 	(void)state;
 	start_with(&config, &policy);
 	assert_int_equal(vmem_posix_brk(&process, up + 4 * PAGE), up + 4 * PAGE);
-	assert_int_equal(map(up + 4 * PAGE, PAGE, PRIVATE | VMEM_MMAP_FIXED_NOREPLACE, &at), 0); /* merges */
+	assert_int_equal(
+	    do_map(up + 4 * PAGE, PAGE, PRIVATE | VMEM_MMAP_FIXED_NOREPLACE, &at), 0); /* merges */
 	assert_int_equal(vmem_posix_brk(&process, up + PAGE), up + 4 * PAGE);
 	assert_int_equal(vmem_posix_munmap(&process, up + 4 * PAGE, PAGE), 0);
 	assert_int_equal(vmem_posix_brk(&process, up + PAGE), up + PAGE);
@@ -130,20 +128,20 @@ static void document_000(void **state)
 	uint64_t at;
 	(void)state;
 	start_with(&config, &vmem_posix_linux);
-	assert_int_equal(vmem_wx_mmap(space, 0, UINT64_MAX, VMEM_READ, &at), VMEM_ERR_INVALID);
-	assert_int_equal(vmem_wx_mmap(space, 0, PAGE, 8, &at), VMEM_ERR_INVALID);
-	assert_int_equal(vmem_wx_mmap(space, 0, PAGE, VMEM_READ, &at), VMEM_OK);
-	assert_int_equal(vmem_wx_munmap(space, at, UINT64_MAX), VMEM_ERR_INVALID);
-	assert_int_equal(vmem_wx_munmap(space, at + 1, UINT64_MAX - PAGE + 1), VMEM_ERR_INVALID);
-	assert_int_equal(vmem_wx_mprotect(space, at, UINT64_MAX - 1, VMEM_READ), VMEM_ERR_INVALID);
-	assert_int_equal(vmem_wx_mprotect(space, at, PAGE, 8), VMEM_ERR_INVALID);
-	assert_int_equal(vmem_wx_mprotect(space, at, PAGE, VMEM_WRITE), VMEM_OK);
+	assert_int_equal(vmem_wx_mmap(as, 0, UINT64_MAX, VMEM_READ, &at), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_wx_mmap(as, 0, PAGE, 8, &at), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_wx_mmap(as, 0, PAGE, VMEM_READ, &at), VMEM_OK);
+	assert_int_equal(vmem_wx_munmap(as, at, UINT64_MAX), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_wx_munmap(as, at + 1, UINT64_MAX - PAGE + 1), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_wx_mprotect(as, at, UINT64_MAX - 1, VMEM_READ), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_wx_mprotect(as, at, PAGE, 8), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_wx_mprotect(as, at, PAGE, VMEM_WRITE), VMEM_OK);
 	stop();
 	config.wx = false;
 	start_with(&config, &vmem_posix_linux);
-	assert_int_equal(vmem_wx_mmap(space, 0, PAGE, VMEM_READ, &at), VMEM_ERR_INVALID);
-	assert_int_equal(map(0, PAGE, PRIVATE, &at), 0);
-	assert_int_equal(vmem_wx_mprotect(space, at, PAGE, VMEM_READ), VMEM_ERR_INVALID);
+	assert_int_equal(vmem_wx_mmap(as, 0, PAGE, VMEM_READ, &at), VMEM_ERR_INVALID);
+	assert_int_equal(do_map(0, PAGE, PRIVATE, &at), 0);
+	assert_int_equal(vmem_wx_mprotect(as, at, PAGE, VMEM_READ), VMEM_ERR_INVALID);
 	stop();
 }
 

@@ -11,7 +11,7 @@
  */
 static void judge_protection(uint64_t va, uint32_t prot)
 {
-	unsigned may = user_may(space, va), floor = prot;
+	unsigned may = user_may(as, va), floor = prot;
 	unsigned ceiling = prot & (PROT_WRITE | PROT_EXEC) ? prot | PROT_READ
 							   : prot; /* no CPU here writes without reading */
 	assert_int_equal(may & floor, floor);
@@ -30,20 +30,20 @@ static void flags_control_access(void **state)
 	static const uint32_t legal[] = {0, 1, 2, 3, 4, 5};
 	uint64_t value;
 	for (unsigned i = 0; i < 6; i++) {
-		uint64_t base = map(0, PAGE, legal[i]);
+		uint64_t base = wx_map(0, PAGE, legal[i]);
 		judge_protection(base, legal[i]);
 		judge_protection(base, legal[i]);
 		for (unsigned k = 0; k < 6; k++) { /* and from there to each other, with the page present */
-			assert_int_equal(vmem_wx_mprotect(space, base, PAGE, PROT_RW), VMEM_OK);
-			assert_int_equal(user_write(space, base, 77 + k), VMEM_FAULT_RESOLVED);
-			assert_int_equal(vmem_wx_mprotect(space, base, PAGE, legal[k]), VMEM_OK);
+			assert_int_equal(vmem_wx_mprotect(as, base, PAGE, PROT_RW), VMEM_OK);
+			assert_int_equal(user_write(as, base, 77 + k), VMEM_FAULT_RESOLVED);
+			assert_int_equal(vmem_wx_mprotect(as, base, PAGE, legal[k]), VMEM_OK);
 			judge_protection(base, legal[k]);
-			assert_int_equal(vmem_wx_mprotect(space, base, PAGE, legal[i]), VMEM_OK);
+			assert_int_equal(vmem_wx_mprotect(as, base, PAGE, legal[i]), VMEM_OK);
 			judge_protection(base, legal[i]);
 		}
 	}
-	uint64_t base = map(0, PAGE, PROT_READ);
-	assert_int_equal(user_read(space, base, &value), VMEM_FAULT_RESOLVED);
+	uint64_t base = wx_map(0, PAGE, PROT_READ);
+	assert_int_equal(user_read(as, base, &value), VMEM_FAULT_RESOLVED);
 	assert_int_equal(value, 0);
 	assert_hardware_wx();
 }
@@ -54,15 +54,15 @@ static void wx_refused(void **state)
 	(void)state;
 	static const uint32_t illegal[] = {PROT_WRITE | PROT_EXEC, PROT_READ | PROT_WRITE | PROT_EXEC};
 	uint64_t out = 9;
-	uint64_t rw = map(HINT, 4 * PAGE, PROT_RW), rx = map(0, PAGE, PROT_READ | PROT_EXEC);
-	assert_int_equal(user_write(space, rw, 1), VMEM_FAULT_RESOLVED);
+	uint64_t rw = wx_map(HINT, 4 * PAGE, PROT_RW), rx = wx_map(0, PAGE, PROT_READ | PROT_EXEC);
+	assert_int_equal(user_write(as, rw, 1), VMEM_FAULT_RESOLVED);
 	for (unsigned i = 0; i < 2; i++) {
-		REFUSED(vmem_wx_mmap(space, 0, PAGE, illegal[i], &out), VMEM_ERR_WX);
-		REFUSED(vmem_wx_mmap(space, HINT + 16 * PAGE, PAGE, illegal[i], &out), VMEM_ERR_WX);
-		REFUSED(vmem_wx_mmap(space, HINT, PAGE, illegal[i], &out), VMEM_ERR_WX);
-		REFUSED(vmem_wx_mprotect(space, rw, PAGE, illegal[i]), VMEM_ERR_WX);
-		REFUSED(vmem_wx_mprotect(space, rw, 4 * PAGE, illegal[i]), VMEM_ERR_WX);
-		REFUSED(vmem_wx_mprotect(space, rx, PAGE, illegal[i]), VMEM_ERR_WX);
+		UNCHANGED(vmem_wx_mmap(as, 0, PAGE, illegal[i], &out), VMEM_ERR_WX);
+		UNCHANGED(vmem_wx_mmap(as, HINT + 16 * PAGE, PAGE, illegal[i], &out), VMEM_ERR_WX);
+		UNCHANGED(vmem_wx_mmap(as, HINT, PAGE, illegal[i], &out), VMEM_ERR_WX);
+		UNCHANGED(vmem_wx_mprotect(as, rw, PAGE, illegal[i]), VMEM_ERR_WX);
+		UNCHANGED(vmem_wx_mprotect(as, rw, 4 * PAGE, illegal[i]), VMEM_ERR_WX);
+		UNCHANGED(vmem_wx_mprotect(as, rx, PAGE, illegal[i]), VMEM_ERR_WX);
 	}
 	assert_int_equal(out, 9);
 	struct vmem_aspace_config plain = {.wx = false};
@@ -80,32 +80,30 @@ static void wx_absent_from_hardware(void **state)
 {
 	(void)state;
 	static const uint32_t steps[] = {3, 1, 5, 4, 0, 2, 5, 3, 4, 3, 0, 5, 1, 3, 5, 2, 4, 1, 5, 0, 3};
-	uint64_t base = map(HINT, 8 * PAGE, PROT_RW), value;
-	machine_cpu_set(1);
-	space_enter(space, true);
+	uint64_t base = wx_map(HINT, 8 * PAGE, PROT_RW), value;
+	run(1, as);
 	machine_cpu_set(0);
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		assert_int_equal(vmem_wx_mprotect(space, base + (i % 3) * PAGE, 4 * PAGE, steps[i]), VMEM_OK);
+		assert_int_equal(vmem_wx_mprotect(as, base + (i % 3) * PAGE, 4 * PAGE, steps[i]), VMEM_OK);
 		for (unsigned page = 0; page < 8; page++) {
-			uint32_t prot = region_at(base).permission, word;
+			uint32_t prot = region_of(base).permission, word;
 			struct vmem_region_info info;
-			assert_true(vmem_region_next(space, base + page * PAGE, &info));
+			assert_true(vmem_region_next(as, base + page * PAGE, &info));
 			prot = info.permission;
 			for (unsigned cpu = 0; cpu < 2; cpu++) {
 				machine_cpu_set(cpu);
-				bool wrote = user_write(space, base + page * PAGE, i) == VMEM_FAULT_RESOLVED;
-				bool ran = user_exec(space, base + page * PAGE, &word) == VMEM_FAULT_RESOLVED;
-				(void)user_read(space, base + page * PAGE, &value);
+				bool wrote = user_write(as, base + page * PAGE, i) == VMEM_FAULT_RESOLVED;
+				bool ran = user_exec(as, base + page * PAGE, &word) == VMEM_FAULT_RESOLVED;
+				(void)user_read(as, base + page * PAGE, &value);
 				assert_int_equal(wrote, (prot & PROT_WRITE) != 0);
 				assert_int_equal(ran, (prot & PROT_EXEC) != 0);
 			}
 		}
 		machine_cpu_set(0);
 		assert_hardware_wx();
-		space_clean();
+		step();
 	}
-	machine_cpu_set(1);
-	vmem_aspace_activate(NULL);
+	run(1, NULL);
 	machine_cpu_set(0);
 }
 
@@ -116,23 +114,23 @@ static void wx_absent_from_hardware(void **state)
 static void code_write_then_execute(void **state)
 {
 	(void)state;
-	uint64_t base = map(0, 2 * PAGE, PROT_RW), value;
+	uint64_t base = wx_map(0, 2 * PAGE, PROT_RW), value;
 	uint32_t word;
 	for (uint32_t round = 1; round < 4; round++) {
 		for (uint64_t at = 0; at < 2 * PAGE; at += 1024) {
-			assert_int_equal(user_write(space, base + at, at + round), VMEM_FAULT_RESOLVED);
+			assert_int_equal(user_write(as, base + at, at + round), VMEM_FAULT_RESOLVED);
 		}
-		assert_int_equal(user_exec(space, base, &word), VMEM_FAULT_PERMISSION);
-		assert_int_equal(vmem_wx_mprotect(space, base, 2 * PAGE, PROT_READ | PROT_EXEC), VMEM_OK);
+		assert_int_equal(user_exec(as, base, &word), VMEM_FAULT_PERMISSION);
+		assert_int_equal(vmem_wx_mprotect(as, base, 2 * PAGE, PROT_READ | PROT_EXEC), VMEM_OK);
 		for (uint64_t at = 0; at < 2 * PAGE; at += 1024) {
-			assert_int_equal(user_exec(space, base + at, &word), VMEM_FAULT_RESOLVED);
+			assert_int_equal(user_exec(as, base + at, &word), VMEM_FAULT_RESOLVED);
 			assert_int_equal(word, at + round);
-			assert_int_equal(user_read(space, base + at, &value), VMEM_FAULT_RESOLVED);
+			assert_int_equal(user_read(as, base + at, &value), VMEM_FAULT_RESOLVED);
 			assert_int_equal(value, at + round);
-			assert_int_equal(user_write(space, base + at, 0), VMEM_FAULT_PERMISSION);
+			assert_int_equal(user_write(as, base + at, 0), VMEM_FAULT_PERMISSION);
 		}
 		assert_hardware_wx();
-		assert_int_equal(vmem_wx_mprotect(space, base, 2 * PAGE, PROT_RW), VMEM_OK);
+		assert_int_equal(vmem_wx_mprotect(as, base, 2 * PAGE, PROT_RW), VMEM_OK);
 	}
 }
 
@@ -144,14 +142,14 @@ static void zero_length(void **state)
 {
 	(void)state;
 	uint64_t out = 9;
-	(void)map(HINT, PAGE, PROT_RW);
-	REFUSED(vmem_wx_mmap(space, 0, 0, PROT_RW, &out), VMEM_ERR_INVALID);
-	REFUSED(vmem_wx_mmap(space, HINT, 0, PROT_RW, &out), VMEM_ERR_INVALID);
-	REFUSED(vmem_wx_mmap(space, HINT + PAGE, 0, PROT_NONE, &out), VMEM_ERR_INVALID);
-	REFUSED(vmem_wx_mmap(space, 0, UINT64_MAX, PROT_RW, &out), VMEM_ERR_INVALID);
-	REFUSED(vmem_wx_mmap(space, 0, UINT64_MAX - PAGE + 2, PROT_RW, &out), VMEM_ERR_INVALID);
-	REFUSED(vmem_wx_mmap(space, 0, UINT64_MAX - PAGE + 1, PROT_RW, &out), VMEM_ERR_NO_SPACE);
-	REFUSED(vmem_wx_mmap(space, HINT, vmem_aspace_user_size(), PROT_RW, &out), VMEM_ERR_NO_SPACE);
+	(void)wx_map(HINT, PAGE, PROT_RW);
+	UNCHANGED(vmem_wx_mmap(as, 0, 0, PROT_RW, &out), VMEM_ERR_INVALID);
+	UNCHANGED(vmem_wx_mmap(as, HINT, 0, PROT_RW, &out), VMEM_ERR_INVALID);
+	UNCHANGED(vmem_wx_mmap(as, HINT + PAGE, 0, PROT_NONE, &out), VMEM_ERR_INVALID);
+	UNCHANGED(vmem_wx_mmap(as, 0, UINT64_MAX, PROT_RW, &out), VMEM_ERR_INVALID);
+	UNCHANGED(vmem_wx_mmap(as, 0, UINT64_MAX - PAGE + 2, PROT_RW, &out), VMEM_ERR_INVALID);
+	UNCHANGED(vmem_wx_mmap(as, 0, UINT64_MAX - PAGE + 1, PROT_RW, &out), VMEM_ERR_NO_SPACE);
+	UNCHANGED(vmem_wx_mmap(as, HINT, vmem_aspace_user_size(), PROT_RW, &out), VMEM_ERR_NO_SPACE);
 	assert_int_equal(out, 9);
 }
 
@@ -159,12 +157,12 @@ static void zero_length(void **state)
 static void unknown_bits(void **state)
 {
 	(void)state;
-	uint64_t out = 9, base = map(HINT, PAGE, PROT_RW);
+	uint64_t out = 9, base = wx_map(HINT, PAGE, PROT_RW);
 	for (unsigned bit = 3; bit < 32; bit++) {
 		uint32_t prot = UINT32_C(1) << bit;
-		REFUSED(vmem_wx_mmap(space, 0, PAGE, prot, &out), VMEM_ERR_INVALID);
-		REFUSED(vmem_wx_mmap(space, 0, PAGE, prot | PROT_RW, &out), VMEM_ERR_INVALID);
-		REFUSED(vmem_wx_mprotect(space, base, PAGE, prot | PROT_READ), VMEM_ERR_INVALID);
+		UNCHANGED(vmem_wx_mmap(as, 0, PAGE, prot, &out), VMEM_ERR_INVALID);
+		UNCHANGED(vmem_wx_mmap(as, 0, PAGE, prot | PROT_RW, &out), VMEM_ERR_INVALID);
+		UNCHANGED(vmem_wx_mprotect(as, base, PAGE, prot | PROT_READ), VMEM_ERR_INVALID);
 	}
 	assert_int_equal(out, 9);
 }
@@ -172,33 +170,33 @@ static void unknown_bits(void **state)
 static void prot_read(void **state)
 {
 	(void)state;
-	uint64_t base = map(0, PAGE, PROT_READ);
-	expect(base, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
-	expect(base + PAGE - 8, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
+	uint64_t base = wx_map(0, PAGE, PROT_READ);
+	allows(base, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
+	allows(base + PAGE - 8, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
 }
 
 static void prot_write(void **state)
 {
 	(void)state;
-	uint64_t base = map(0, PAGE, PROT_RW), only = map(0, PAGE, PROT_WRITE), value;
+	uint64_t base = wx_map(0, PAGE, PROT_RW), only = wx_map(0, PAGE, PROT_WRITE), value;
 	uint32_t word;
-	expect(base, VMEM_FAULT_RESOLVED, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION);
-	assert_int_equal(user_write(space, base + 8, 5), VMEM_FAULT_RESOLVED);
-	assert_int_equal(user_read(space, base + 8, &value), VMEM_FAULT_RESOLVED);
+	allows(base, VMEM_FAULT_RESOLVED, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION);
+	assert_int_equal(user_write(as, base + 8, 5), VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_read(as, base + 8, &value), VMEM_FAULT_RESOLVED);
 	assert_int_equal(value, 5);
-	assert_int_equal(user_write(space, only, 5), VMEM_FAULT_RESOLVED);
-	assert_int_equal(user_exec(space, only, &word), VMEM_FAULT_PERMISSION);
+	assert_int_equal(user_write(as, only, 5), VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_exec(as, only, &word), VMEM_FAULT_PERMISSION);
 }
 
 static void prot_exec(void **state)
 {
 	(void)state;
-	uint64_t base = map(0, PAGE, PROT_READ | PROT_EXEC), only = map(0, PAGE, PROT_EXEC);
+	uint64_t base = wx_map(0, PAGE, PROT_READ | PROT_EXEC), only = wx_map(0, PAGE, PROT_EXEC);
 	uint32_t word = 1;
-	expect(base, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION, VMEM_FAULT_RESOLVED);
-	assert_int_equal(user_exec(space, only, &word), VMEM_FAULT_RESOLVED);
+	allows(base, VMEM_FAULT_RESOLVED, VMEM_FAULT_PERMISSION, VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_exec(as, only, &word), VMEM_FAULT_RESOLVED);
 	assert_int_equal(word, 0);
-	assert_int_equal(user_write(space, only, 1), VMEM_FAULT_PERMISSION);
+	assert_int_equal(user_write(as, only, 1), VMEM_FAULT_PERMISSION);
 }
 
 /*
@@ -208,22 +206,22 @@ static void prot_exec(void **state)
 static void prot_none(void **state)
 {
 	(void)state;
-	uint64_t base = map(HINT, 3 * PAGE, PROT_NONE), value;
+	uint64_t base = wx_map(HINT, 3 * PAGE, PROT_NONE), value;
 	struct machine_translation t;
-	expect(base, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
-	assert_int_not_equal(map(HINT, PAGE, PROT_RW), base);
-	uint64_t rw = map(HINT + 16 * PAGE, 3 * PAGE, PROT_RW);
+	allows(base, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
+	assert_int_not_equal(wx_map(HINT, PAGE, PROT_RW), base);
+	uint64_t rw = wx_map(HINT + 16 * PAGE, 3 * PAGE, PROT_RW);
 	for (uint64_t i = 0; i < 3; i++) {
-		assert_int_equal(user_write(space, rw + i * PAGE, 9), VMEM_FAULT_RESOLVED);
+		assert_int_equal(user_write(as, rw + i * PAGE, 9), VMEM_FAULT_RESOLVED);
 	}
-	assert_int_equal(vmem_wx_mprotect(space, rw + PAGE, PAGE, PROT_NONE), VMEM_OK);
-	expect(rw + PAGE, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
+	assert_int_equal(vmem_wx_mprotect(as, rw + PAGE, PAGE, PROT_NONE), VMEM_OK);
+	allows(rw + PAGE, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION, VMEM_FAULT_PERMISSION);
 	assert_true(!machine_translate(0, rw + PAGE, &t) || (t.perm & 7) == 0);
-	assert_int_equal(user_read(space, rw, &value), VMEM_FAULT_RESOLVED);
-	assert_int_equal(user_read(space, rw + 2 * PAGE, &value), VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_read(as, rw, &value), VMEM_FAULT_RESOLVED);
+	assert_int_equal(user_read(as, rw + 2 * PAGE, &value), VMEM_FAULT_RESOLVED);
 	assert_int_equal(
-	    vmem_wx_mprotect(space, rw + PAGE, PAGE, PROT_READ), VMEM_OK); /* what it held is kept */
-	assert_int_equal(user_read(space, rw + PAGE, &value), VMEM_FAULT_RESOLVED);
+	    vmem_wx_mprotect(as, rw + PAGE, PAGE, PROT_READ), VMEM_OK); /* what it held is kept */
+	assert_int_equal(user_read(as, rw + PAGE, &value), VMEM_FAULT_RESOLVED);
 	assert_int_equal(value, 9);
 }
 
@@ -231,22 +229,22 @@ static void prot_none(void **state)
 static void errors_change_nothing(void **state)
 {
 	(void)state;
-	uint64_t out = 9, base = map(HINT, 8 * PAGE, PROT_RW);
+	uint64_t out = 9, base = wx_map(HINT, 8 * PAGE, PROT_RW);
 	for (uint64_t i = 0; i < 8; i++) {
-		assert_int_equal(user_write(space, base + i * PAGE, i), VMEM_FAULT_RESOLVED);
+		assert_int_equal(user_write(as, base + i * PAGE, i), VMEM_FAULT_RESOLVED);
 	}
-	REFUSED(vmem_wx_mprotect(space, HINT + 7 * PAGE, 2 * PAGE, PROT_READ), VMEM_ERR_NOT_FOUND);
-	REFUSED(vmem_wx_mprotect(space, HINT, 0, PROT_READ), VMEM_ERR_INVALID);
-	REFUSED(vmem_wx_munmap(space, HINT, 0), VMEM_ERR_INVALID);
-	REFUSED(vmem_wx_munmap(space, UINT64_MAX - 10, 100), VMEM_ERR_RANGE);
-	REFUSED(vmem_wx_munmap(space, UINT64_MAX - 4 * PAGE, PAGE), VMEM_ERR_RANGE);
+	UNCHANGED(vmem_wx_mprotect(as, HINT + 7 * PAGE, 2 * PAGE, PROT_READ), VMEM_ERR_NOT_FOUND);
+	UNCHANGED(vmem_wx_mprotect(as, HINT, 0, PROT_READ), VMEM_ERR_INVALID);
+	UNCHANGED(vmem_wx_munmap(as, HINT, 0), VMEM_ERR_INVALID);
+	UNCHANGED(vmem_wx_munmap(as, UINT64_MAX - 10, 100), VMEM_ERR_RANGE);
+	UNCHANGED(vmem_wx_munmap(as, UINT64_MAX - 4 * PAGE, PAGE), VMEM_ERR_RANGE);
 	static struct layout before, after;
 	vmem_status_t status = VMEM_OK;
 	for (unsigned n = 0; n < 100 && status == VMEM_OK;
 	     n++) { /* until a record needs a frame that cannot be had */
 		layout_take(&before);
 		machine_fail_at(1);
-		status = vmem_wx_mmap(space, 0, PAGE, PROT_READ, &out);
+		status = vmem_wx_mmap(as, 0, PAGE, PROT_READ, &out);
 		machine_fail_at(0);
 	}
 	assert_int_equal(status, VMEM_ERR_NO_MEMORY);
