@@ -30,7 +30,8 @@ struct vmem_aspace_config {
 	vmem_vaddr_t start;
 	uint64_t length;    /**< 0: all of the user half */
 	bool wx;	    /**< no page is ever writable and executable, in the region or in the hardware */
-	bool large;	    /**< anonymous memory may use large leaves where alignment and frames allow */
+	bool large;	    /**< anonymous memory may use large leaves (and 64 KiB runs) where alignment and
+			       frames allow */
 	uint64_t max_bytes; /**< quota of mapped bytes; 0: none */
 	uint64_t max_regions;  /**< quota of regions; 0: none */
 	unsigned entropy_bits; /**< for VMEM_MAP_RANDOM: 0 to 36 */

@@ -5,7 +5,7 @@
  *	what is at the key        read, execute                         write
  *	private, page ours        enter it                              enter it
  *	private, page shared      enter it, not writable                copy, enter the copy
- *	private, empty, no object the zero frame, not writable          a zeroed page (or a large leaf)
+ *	private, empty, no object the zero frame, not writable          a zeroed page (or 16, or 512)
  *	private, empty, object    the object's page, not writable       a copy of the object's page
  *	shared, page ours         enter it                              enter it
  *	shared, page shared       enter it, not writable                copy, enter the copy
@@ -101,33 +101,50 @@ static enum vmem_fault_result fill_zeroed(struct fault *f, uint64_t key, struct 
 	return VMEM_FAULT_RESOLVED;
 }
 
-/* The base of the large window around the fault if the region covers it all and nothing in it exists yet;
- * else 1, never a base. */
-static vmem_vaddr_t large_window(const struct fault *f)
+static bool wants_large(const struct fault *f)
+{
+	return f->aspace->large || f->region->flags & VMEM_MAP_LARGE;
+}
+
+/* The base of the aligned window of `size` bytes around the fault if the region covers it all and nothing in
+ * it exists yet; else 1, never a base. */
+static vmem_vaddr_t empty_window(const struct fault *f, uint64_t size)
 {
 	const struct region *region = f->region;
-	uint64_t size = arch_level_size(1);
 	vmem_vaddr_t base = f->va & ~(size - 1);
 	slot_t slot;
-	if (!(f->aspace->large || region->flags & VMEM_MAP_LARGE) || f->at.slot ||
-	    !(vmem_mmu.leaf_levels & 2u) || base < region->span.start ||
-	    region->span.length - (base - region->span.start) < size) {
+	if (base < region->span.start || region->span.length - (base - region->span.start) < size) {
 		return 1;
 	}
 	uint64_t key = region_private_key(region, base);
-	return vmem_index_next(
-		   &f->aspace->private_store->index, &key, key + ARCH_TABLE_ENTRIES - 1, &slot, NULL)
+	return vmem_index_next(&f->aspace->private_store->index, &key, key + (size >> VMEM_PAGE_SHIFT) - 1,
+		   &slot, NULL)
 		   ? 1
 		   : base;
 }
 
-/* The same by a large leaf: 2 MiB of frames as ordinary slots that happen to be adjacent (contract 1.10).
- * False: not to be had, try small. */
-static bool fill_large(struct fault *f)
+/* Adjacent frames become the content of the window at base: ordinary slots (contract 1.10). */
+static void fill_window(struct fault *f, vmem_vaddr_t base, struct vmem_page *page, unsigned count)
 {
 	struct store *store = f->aspace->private_store;
+	uint64_t key = region_private_key(f->region, base);
+	for (unsigned i = 0; i < count; i++) {
+		page[i].u.data.lineage = store->lineage;
+		page[i].u.data.key = key + i;
+		page[i].flags |= PAGE_F_LARGE;
+		vmem_arch_page_clear(page_to_virt(page + i));
+		(void)vmem_index_set(&store->index, key + i, slot_of_page(page + i), NULL);
+	}
+}
+
+/* The same by a large leaf, of 2 MiB. False: not to be had, try smaller. */
+static bool fill_large(struct fault *f)
+{
 	struct pmap_entry at;
-	vmem_vaddr_t base = large_window(f);
+	if (f->at.slot || !(vmem_mmu.leaf_levels & 2u)) {
+		return false;
+	}
+	vmem_vaddr_t base = empty_window(f, arch_level_size(1));
 	if (base & 1 || !vmem_slab_reserve(SLAB_INDEX_NODE,
 			    ARCH_TABLE_ENTRIES / INDEX_FANOUT + 2 * INDEX_PATH_NODES, false)) {
 		return false;
@@ -142,19 +159,30 @@ static bool fill_large(struct fault *f)
 		}
 		return false;
 	}
-	uint64_t key = region_private_key(f->region, base);
-	for (unsigned i = 0; i < ARCH_TABLE_ENTRIES; i++) {
-		page[i].u.data.lineage = store->lineage;
-		page[i].u.data.key = key + i;
-		page[i].flags |= PAGE_F_LARGE;
-		vmem_arch_page_clear(page_to_virt(page + i));
-		(void)vmem_index_set(&store->index, key + i, slot_of_page(page + i), NULL);
-	}
+	fill_window(f, base, page, ARCH_TABLE_ENTRIES);
 	f->at = at;
 	f->va = base;
 	f->aspace->faults.large++;
 	enter(f, page_to_pa(page), true);
 	return true;
+}
+
+/* The same by a contiguous run, of 64 KiB. */
+static bool fill_contig(struct fault *f)
+{
+	vmem_vaddr_t base = arch_leaf_contig() ? empty_window(f, CONTIG_SIZE) : 1;
+	if (base & 1 || reserve_entry(f) != VMEM_OK || !vmem_pmap_contig_free(f->at.slot) ||
+	    !vmem_index_reserve(2, false)) { /* keys of a region that has moved may lie in two leaves */
+		return false;
+	}
+	struct vmem_page *page = vmem_frame_take_block(PAGE_DATA, CONTIG_ORDER, 0);
+	if (page) {
+		f->aspace->faults.zeroed++;
+		fill_window(f, base, page, ARCH_CONTIG_PAGES);
+		(void)vmem_pmap_enter_contig(
+		    &f->aspace->pmap, base, page_to_pa(page), f->region->permission | LEAF_DIRTY);
+	}
+	return page != NULL;
 }
 
 /* A page of the object is shown: its own store's rules decide what may be written. The region maps it
@@ -266,7 +294,10 @@ static enum vmem_fault_result private_fault(struct fault *f)
 		return private_object(f, key);
 	}
 	if (f->access == VMEM_WRITE) {
-		return fill_large(f) ? VMEM_FAULT_RESOLVED : fill_zeroed(f, key, &cursor);
+		if (wants_large(f) && (fill_large(f) || fill_contig(f))) {
+			return VMEM_FAULT_RESOLVED;
+		}
+		return fill_zeroed(f, key, &cursor);
 	}
 	if (reserve_entry(f) != VMEM_OK) {
 		return VMEM_FAULT_NO_MEMORY;

@@ -25,6 +25,8 @@
 
 /* What a contiguous run maps. */
 #define CONTIG_SIZE ((uint64_t)ARCH_CONTIG_PAGES << VMEM_PAGE_SHIFT)
+#define CONTIG_ORDER 4u /* of a block of so many frames */
+_Static_assert(1u << CONTIG_ORDER == ARCH_CONTIG_PAGES, "the order is that of a run");
 
 struct vmem_pmap {
 	arch_pte_t *root; /* through the direct map */
@@ -93,6 +95,8 @@ void vmem_pmap_set(
  * arch_leaf_contig(). Errors: NO_MEMORY; EXISTS: something is mapped in it, and nothing has changed. */
 vmem_status_t vmem_pmap_enter_contig(
     struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+/* Whether all slots of the run that a slot would belong to are empty. */
+bool vmem_pmap_contig_free(const arch_pte_t *slot);
 /* Stores another leaf in every member of the run that `at` belongs to, without a break: permissions rise, and
  * the caller flushes. In the kernel half only. */
 void vmem_pmap_raise_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, uint32_t leaf);

@@ -79,6 +79,17 @@ uint32_t vmem_pmap_contig_marks(const arch_pte_t *slot)
 	return marks;
 }
 
+bool vmem_pmap_contig_free(const arch_pte_t *slot)
+{
+	slot -= contig_place(slot);
+	for (unsigned i = 0; i < ARCH_CONTIG_PAGES; i++) {
+		if (pte_load(&slot[i]) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
 vmem_status_t vmem_pmap_enter_contig(
     struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
@@ -89,10 +100,8 @@ vmem_status_t vmem_pmap_enter_contig(
 		return status;
 	}
 	arch_pte_t *slot = first_slot(at.slot);
-	for (unsigned i = 0; i < ARCH_CONTIG_PAGES; i++) {
-		if (pte_load(&slot[i]) != 0) {
-			return VMEM_ERR_EXISTS;
-		}
+	if (!vmem_pmap_contig_free(slot)) {
+		return VMEM_ERR_EXISTS;
 	}
 	sync_frames(base_of(pa), leaf);
 	for (unsigned i = 0; i < ARCH_CONTIG_PAGES; i++) {

@@ -326,6 +326,74 @@ static void device(void **state)
 	release(object);
 }
 
+/* Anonymous memory of a space that wants large leaves, where 2 MiB do not fit: 16 zeroed pages at once. */
+static void anonymous_run(void **state)
+{
+	const struct vmem_aspace_config config = {.large = true, .wx = true};
+	struct vmem_aspace *as = space_with(&config);
+	(void)state;
+	run_all(as);
+	uint64_t va = map_at(as, (UINT64_C(1) << 32) + PAGES(3), 4 * RUN, RW) - PAGES(3);
+	put(as, 0, va + PAGES(RUN + 5), 21);
+	step();
+	assert_int_equal(members(va + PAGES(3), 4 * RUN), if_runs(RUN, 0));
+	assert_int_equal(stats_of(as).committed, if_runs(RUN, 1));
+	assert_int_equal(stats_of(as).faults_zeroed, 1);
+	for (unsigned i = 0; i < RUN; i++) {
+		assert_int_equal(get(as, i % 4, va + PAGES(RUN + i)), i == 5 ? 21 : 0);
+	}
+	put(as, 0, va + PAGES(4), 4); /* the region covers neither this window, */
+	put(as, 0, va + PAGES(4 * RUN), 64); /* nor this */
+	(void)get(as, 0, va + PAGES(2 * RUN + 7));
+	put(as, 0, va + PAGES(2 * RUN), 32); /* and in this one the zero page is mapped */
+	assert_int_equal(members(va + PAGES(3), 4 * RUN), if_runs(RUN, 0));
+	put(as, 0, va + PAGES(4 * RUN - 1), 63);
+	assert_int_equal(members(va + PAGES(3), 4 * RUN), if_runs(2 * RUN, 0));
+	warm();
+	OK(vmem_vmar_decommit(vmem_aspace_root(as), va + PAGES(RUN + 5), PAGE));
+	assert_int_equal(get(as, 1, va + PAGES(RUN + 5)), 0);
+	put(as, 1, va + PAGES(RUN + 6), 22);
+	step();
+	warm();
+	protect(as, va + PAGES(4 * RUN - 2), 1, VMEM_READ);
+	DENIED(VMEM_FAULT_PERMISSION, as, 2, va + PAGES(4 * RUN - 2), MACHINE_WRITE);
+	assert_int_equal(get(as, 3, va + PAGES(4 * RUN - 1)), 63);
+	put(as, 2, va + PAGES(4 * RUN - 1), 64);
+	assert_int_equal(members(va + PAGES(3), 4 * RUN), 0);
+	warm();
+	protect(as, va + PAGES(RUN), RUN, RX); /* code, by single pages */
+	fetch(as, 2, va + PAGES(RUN + 6));
+	assert_int_equal(get(as, 0, va + PAGES(RUN + 6)), 22);
+	step();
+	unmap(as, va + PAGES(3), 4 * RUN);
+	assert_int_equal(stats_of(as).committed, 0);
+	end(as);
+}
+
+/* Where no 16 adjacent frames, no nodes or no table can be had, single pages are, or nothing is. */
+static void anonymous_no_memory(void **state)
+{
+	const struct vmem_aspace_config config = {.large = true};
+	unsigned refused = 0, single = 0, whole = 0;
+	(void)state;
+	for (uint64_t n = 1; whole == 0; n++) {
+		struct vmem_aspace *as = space_with(&config);
+		run(0, as);
+		uint64_t va = map_at(as, UINT64_C(1) << 32, RUN, RW);
+		machine_fail_at(n);
+		machine_operation();
+		enum vmem_fault_result result = vmem_fault(as, va + PAGES(4), VMEM_WRITE);
+		machine_fail_at(0);
+		step();
+		refused += result == VMEM_FAULT_NO_MEMORY;
+		assert_int_equal(stats_of(as).resident == 0, result == VMEM_FAULT_NO_MEMORY);
+		single += stats_of(as).resident == 1;
+		whole += stats_of(as).resident == RUN || (!has_runs() && n > 9);
+		end(as);
+	}
+	assert_true(single >= 1 && (refused >= 1 || has_runs())); /* what fails once is tried smaller */
+}
+
 /* A fault that finds no memory leaves no trace; the next one makes the run. */
 static void no_memory(void **state)
 {
@@ -400,6 +468,7 @@ static void without(void **state)
 	one_fault(state);
 	partial_unmap(state);
 	device(state);
+	anonymous_run(state);
 	core_teardown(NULL);
 }
 
@@ -415,6 +484,8 @@ int main(void)
 	    cmocka_unit_test(marks_by_fault),
 	    CORE(code),
 	    CORE(device),
+	    CORE(anonymous_run),
+	    CORE(anonymous_no_memory),
 	    CORE(no_memory),
 	    CORE(checked),
 	    cmocka_unit_test(without),
