@@ -5,7 +5,7 @@
  * An address space has a root VMAR. A VMAR is a range that holds regions and child VMARs; a region maps an
  * object, or private zero-filled memory. Layout calls take the VMAR they work in (usually vmem_aspace_root())
  * and absolute addresses; a range that leaves the VMAR answers RANGE. Child VMARs are not entered: a range
- * that touches one answers EXISTS (map) or INVALID (unmap, protect).
+ * that touches one answers EXISTS (map) or INVALID (unmap, protect, decommit).
  *
  * Addresses and lengths are bytes and must be page aligned, lengths not zero: else INVALID. All calls: not
  * from interrupt handlers; never sleep; an error means that nothing has changed.
