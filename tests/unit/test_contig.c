@@ -380,6 +380,7 @@ static void anonymous_no_memory(void **state)
 		struct vmem_aspace *as = space_with(&config);
 		run(0, as);
 		uint64_t va = map_at(as, UINT64_C(1) << 32, RUN, RW);
+		core_trim();
 		machine_fail_at(n);
 		machine_operation();
 		enum vmem_fault_result result = vmem_fault(as, va + PAGES(4), VMEM_WRITE);
