@@ -31,19 +31,38 @@ def read(path):
     return head.get("What", ""), head.get("Tests", "").split(), head.get("File", ""), old, new
 
 
-def apply(file, old, new):
-    """Breaks the copy's file; an explanation if the lines do not stand there exactly once."""
-    path = os.path.join(COPY, file)
+def place(tree, file, old):
+    """(the lines of the tree's file, where the old ones begin, an explanation if they do not stand there exactly once)."""
+    path = os.path.join(tree, file)
     if not file.startswith("src/") or not os.path.exists(path) or not old:
-        return "it must change a file of src/"
+        return [], 0, "it must change a file of src/"
     with open(path) as source:
         lines = source.read().split("\n")
     wanted = [" ".join(line.split()) for line in old]
     plain = [" ".join(line.split()) for line in lines]
     places = [i for i in range(len(lines)) if plain[i:i + len(old)] == wanted]
     if len(places) != 1:
-        return "its lines stand %d times in %s" % (len(places), file)
-    lines[places[0]:places[0] + len(old)] = new
+        return lines, 0, "its lines stand %d times in %s" % (len(places), file)
+    return lines, places[0], ""
+
+
+def misfits():
+    """The mutants that no longer fit the source."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(MUTANTS, "*.mutant"))):
+        _, _, file, old, _ = read(path)
+        wrong = place(build.ROOT, file, old)[2]
+        found += ["%s: %s" % (mutant_name(path), wrong)] if wrong else []
+    return found
+
+
+def apply(file, old, new):
+    """Breaks the copy's file; an explanation if that cannot be."""
+    path = os.path.join(COPY, file)
+    lines, at, wrong = place(COPY, file, old)
+    if wrong:
+        return wrong
+    lines[at:at + len(old)] = new
     with open(path, "w") as target:
         target.write("\n".join(lines))
     return ""

@@ -7,6 +7,7 @@ import subprocess
 
 import build
 import hosted
+import mutants_part
 
 WHAT = "the rules of CONTRIBUTING.md that can be read from the files"
 FILE_LINES, FUNCTION_LINES, COLUMNS = 600, 60, 110
@@ -65,6 +66,8 @@ def run(rep, options):
     rep.check("tree: nothing is marked as unfinished", not unfinished, "\n".join(unfinished))
     rep.check("tree: src/vm does not ask for the ISA", not bare, "\n".join(bare))
     unlisted(rep)
+    misfits = mutants_part.misfits()
+    rep.check("tree: every mutant fits the source", not misfits, "\n".join(misfits))
     machine_knows_nothing(rep)
 
 
