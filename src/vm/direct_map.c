@@ -62,7 +62,7 @@ static vmem_status_t split_to_pages(vmem_paddr_t start, uint64_t pages)
 		vmem_vaddr_t va = direct_va(start + (i << VMEM_PAGE_SHIFT));
 		struct pmap_entry at = vmem_pmap_lookup(pmap, va);
 		if (arch_pte_contig(pte_load(at.slot))) { /* (D3) */
-			(void)vmem_pmap_unfold(pmap, va);
+			vmem_pmap_unfold(pmap, va);
 			continue;
 		}
 		if (at.level == 0) {

@@ -53,16 +53,24 @@ static unsigned fitting_level(vmem_vaddr_t va, vmem_paddr_t pa, uint64_t left)
 	return level;
 }
 
+/* How much of [va, +left) one leaf onto pa, or one run, can map at its beginning. */
+static uint64_t fitting_size(vmem_vaddr_t va, vmem_paddr_t pa, uint64_t left)
+{
+	unsigned level = fitting_level(va, pa, left);
+	bool aligned = ((va | pa) & (CONTIG_SIZE - 1)) == 0;
+	return level == 0 && arch_leaf_contig() && aligned && left >= CONTIG_SIZE ? CONTIG_SIZE
+										  : arch_level_size(level);
+}
+
 /* Maps the beginning of [va, +left) by the largest leaf, or a run, that fits; says how much that was. */
 static vmem_status_t enter_largest(
     vmem_vaddr_t va, vmem_paddr_t pa, uint64_t left, uint32_t leaf, uint64_t *size)
 {
 	unsigned level = fitting_level(va, pa, left);
-	if (level == 0 && arch_leaf_contig() && ((va | pa) & (CONTIG_SIZE - 1)) == 0 && left >= CONTIG_SIZE) {
-		*size = CONTIG_SIZE;
+	*size = fitting_size(va, pa, left);
+	if (*size != arch_level_size(level)) {
 		return vmem_pmap_enter_contig(&kernel_aspace.pmap, va, pa, leaf);
 	}
-	*size = arch_level_size(level);
 	if (!vmem_pmap_deposit(&kernel_aspace.pmap, level)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
@@ -159,17 +167,12 @@ vmem_status_t vmem_kernel_map(
 	if (length > UINT64_MAX - lead - VMEM_PAGE_MASK) {
 		return VMEM_ERR_RANGE;
 	}
-	uint64_t size = vmem_page_ceil(lead + length), align = VMEM_PAGE_SIZE;
+	uint64_t size = vmem_page_ceil(lead + length);
 	vmem_status_t status = vmem_object_create_physical(physical - lead, size, cache, &object);
 	if (status != VMEM_OK) {
 		return status;
 	}
-	if (arch_leaf_contig() && size >= CONTIG_SIZE && ((physical - lead) & (CONTIG_SIZE - 1)) == 0) {
-		align = CONTIG_SIZE;
-	}
-	unsigned level = fitting_level(0, physical - lead, size);
-	align = level > 0 ? arch_level_size(level) : align;
-	status = map_object(object, permission, 0, align, &base);
+	status = map_object(object, permission, 0, fitting_size(0, physical - lead, size), &base);
 	if (status == VMEM_OK) {
 		*out_address = (char *)base + lead;
 	}
@@ -207,19 +210,13 @@ vmem_status_t vmem_kernel_stack_alloc(uint64_t length, void **out_base)
 	return alloc(length, 1, out_base);
 }
 
-/* How much the leaf at `at` maps, with all the leaves that change with it (K4). */
-static uint64_t leaf_size(struct pmap_entry at)
-{
-	return at.level == 0 && arch_pte_contig(pte_load(at.slot)) ? CONTIG_SIZE : arch_level_size(at.level);
-}
-
 /* True if a large leaf or a run reaches across either end of the range. */
 static bool cuts_large(vmem_vaddr_t start, uint64_t length)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		vmem_vaddr_t va = i == 0 ? start : start + (length - VMEM_PAGE_SIZE);
 		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, va);
-		uint64_t size = leaf_size(at); /* every page has its entry (K1) */
+		uint64_t size = pmap_leaf_size(at); /* every page has its entry (K1) */
 		vmem_vaddr_t base = va & ~(size - 1);
 		if (base < start || length - (base - start) < size) {
 			return true;
@@ -261,7 +258,7 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, start + done);
 		arch_pte_t entry = pte_load(at.slot);
 		uint32_t old = arch_pte_leaf(entry, at.level);
-		uint64_t size = leaf_size(at);
+		uint64_t size = pmap_leaf_size(at);
 		if (permission & ~old) {
 			uint32_t leaf = (old & ~(uint32_t)(VMEM_RWX | LEAF_GLOBAL)) | permission | LEAF_DIRTY;
 			if (at.level == 0 && size == CONTIG_SIZE) {

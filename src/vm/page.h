@@ -42,14 +42,17 @@ struct vmem_page {
 		};
 		uint64_t head; /* all five, little-endian: set at once when a frame is handed out */
 	};
-	uint32_t next, prev; /* links by page number (PAGE_NIL ends); FREE, CACHED, SLAB, TABLE (batch) */
+	uint32_t next, prev; /* links by page number (PAGE_NIL ends); FREE, CACHED, SLAB */
 	union {
 		struct { /* DATA: where it was born; kept for life (contract 1.5) */
 			struct lineage *lineage;
 			uint64_t key; /* page number in the lineage's key space */
 		} data;
 		struct { /* TABLE: enough to verify a table that was found without a lock (contract 6.1) */
-			struct vmem_pmap *pmap;
+			union {
+				struct vmem_pmap *pmap;
+				struct vmem_page *chain; /* out of every tree: the next one of a chain */
+			};
 			vmem_vaddr_t base; /* the first address it translates */
 		} table;
 		struct { /* SLAB */

@@ -108,8 +108,8 @@ void vmem_pmap_clear_contig(arch_pte_t *slot);
 /* LEAF_ACCESSED and LEAF_DIRTY of the run that a slot belongs to. */
 uint32_t vmem_pmap_contig_marks(const arch_pte_t *slot);
 /* Makes a live run of the kernel half (of any level, in a table of the host's) into leaves of their own with
- * the same translations. UNSUPPORTED where the CPU would need a break. */
-vmem_status_t vmem_pmap_unfold(struct vmem_pmap *pmap, vmem_vaddr_t va);
+ * the same translations. Only where the CPU needs no break for it (MMU_LIVE_SPLIT). */
+void vmem_pmap_unfold(struct vmem_pmap *pmap, vmem_vaddr_t va);
 
 /* Removes every leaf that overlaps [va, va + length); user: large leaves go whole. */
 void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, struct vmem_batch *batch);
@@ -198,6 +198,12 @@ static inline uint32_t pmap_leaf(struct pmap_entry at, arch_pte_t entry)
 {
 	uint32_t leaf = arch_pte_leaf(entry, at.level);
 	return at.level == 0 && arch_pte_contig(entry) ? leaf | vmem_pmap_contig_marks(at.slot) : leaf;
+}
+
+/* How much the present leaf at `at` maps, with all the leaves that change with it (P8). */
+static inline uint64_t pmap_leaf_size(struct pmap_entry at)
+{
+	return at.level == 0 && arch_pte_contig(pte_load(at.slot)) ? CONTIG_SIZE : arch_level_size(at.level);
 }
 
 /* The record of a page gets what an entry said of it: LEAF_ACCESSED and LEAF_DIRTY, shifted. */

@@ -157,15 +157,13 @@ void vmem_pmap_clear_contig(arch_pte_t *slot)
 	}
 }
 
-vmem_status_t vmem_pmap_unfold(struct vmem_pmap *pmap, vmem_vaddr_t va)
+void vmem_pmap_unfold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
 	struct pmap_entry at = vmem_pmap_lookup(pmap, va);
 	uint64_t size = arch_level_size(at.level);
 	vmem_vaddr_t base = va & ~(size * ARCH_CONTIG_PAGES - 1);
 	struct vmem_batch batch;
-	if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
-		return VMEM_ERR_UNSUPPORTED;
-	}
+	VMEM_ASSERT(vmem_mmu.features & MMU_LIVE_SPLIT);
 	arch_pte_t *slot = first_slot(at.slot);
 	for (unsigned i = 0; i < ARCH_CONTIG_PAGES; i++) {
 		pte_store(&slot[i], arch_pte_unfold(pte_load(&slot[i]), at.level, base + i * size));
@@ -174,5 +172,4 @@ vmem_status_t vmem_pmap_unfold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 	vmem_batch_begin(&batch, pmap);
 	vmem_batch_leaves(&batch, base, base + (size * ARCH_CONTIG_PAGES - 1), at.level);
 	vmem_batch_end(&batch);
-	return VMEM_OK;
 }

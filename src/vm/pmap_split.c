@@ -18,19 +18,6 @@
 #include "frame.h"
 #include "panic.h"
 
-static struct vmem_page *chain_pop(struct vmem_page **chain)
-{
-	struct vmem_page *table = *chain;
-	*chain = (struct vmem_page *)(void *)table->u.table.pmap;
-	return table;
-}
-
-static void chain_push(struct vmem_page **chain, struct vmem_page *table)
-{
-	table->u.table.pmap = (struct vmem_pmap *)(void *)*chain;
-	*chain = table;
-}
-
 bool vmem_tables_take(struct vmem_page **chain, uint64_t count)
 {
 	for (uint64_t taken = 0; taken < count; taken++) {
@@ -39,7 +26,7 @@ bool vmem_tables_take(struct vmem_page **chain, uint64_t count)
 			vmem_tables_give(chain, taken);
 			return false;
 		}
-		chain_push(chain, table);
+		table_push(chain, table);
 	}
 	return true;
 }
@@ -47,7 +34,7 @@ bool vmem_tables_take(struct vmem_page **chain, uint64_t count)
 void vmem_tables_give(struct vmem_page **chain, uint64_t count)
 {
 	for (; count > 0; count--) {
-		vmem_frame_give(chain_pop(chain));
+		vmem_frame_give(table_pop(chain));
 	}
 }
 
@@ -80,7 +67,7 @@ void vmem_pmap_withdraw(struct vmem_pmap *pmap, unsigned level)
 
 void vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, struct pmap_entry at, struct vmem_page **chain)
 {
-	struct vmem_page *table = chain_pop(chain);
+	struct vmem_page *table = table_pop(chain);
 	arch_pte_t *lower = page_to_virt(table), entry = pte_load(at.slot);
 	uint32_t leaf = arch_pte_leaf(entry, at.level) & ~(uint32_t)LEAF_CONTIG;
 	uint64_t size = arch_level_size(at.level);
@@ -106,13 +93,11 @@ void vmem_pmap_cut(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
 	for (;;) {
 		struct pmap_entry at = vmem_pmap_lookup(pmap, va);
-		bool run = at.slot && at.level == 0 && arch_pte_contig(pte_load(at.slot));
-		uint64_t size = run ? CONTIG_SIZE : arch_level_size(at.level);
-		if (!at.slot || (va & (size - 1)) == 0) {
+		if (!at.slot || (va & (pmap_leaf_size(at) - 1)) == 0) {
 			return;
 		}
-		if (run) {
-			(void)vmem_pmap_unfold(pmap, va);
+		if (at.level == 0) {
+			vmem_pmap_unfold(pmap, va);
 		} else {
 			pmap->deposited--;
 			vmem_pmap_split(pmap, va, at, &pmap->deposit);

@@ -224,8 +224,7 @@ void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table)
 	vmem_vaddr_t base = table->u.table.base;
 	vmem_batch_leaves(batch, base, base + (arch_level_size(table->order + 1u) - 1), table->order + 1u);
 	batch->tables_changed = true;
-	table->u.table.pmap = (struct vmem_pmap *)(void *)batch->tables;
-	batch->tables = table;
+	table_push(&batch->tables, table);
 }
 
 void vmem_batch_end(struct vmem_batch *batch)
@@ -249,9 +248,7 @@ void vmem_batch_end(struct vmem_batch *batch)
 	}
 	run_everywhere(batch->pmap, &job);
 	while (batch->tables) {
-		struct vmem_page *table = batch->tables;
-		batch->tables = (struct vmem_page *)(void *)table->u.table.pmap;
-		vmem_frame_give(table);
+		vmem_frame_give(table_pop(&batch->tables));
 	}
 	vmem_batch_begin(batch, batch->pmap);
 }

@@ -42,6 +42,20 @@ void vmem_batch_leaves(struct vmem_batch *batch, vmem_vaddr_t first, vmem_vaddr_
 void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table);
 /* Flushes what is owed, everywhere, then frees the tables. The batch is empty afterwards and may go on. */
 void vmem_batch_end(struct vmem_batch *batch);
+/* Chains of tables that are in no tree. */
+static inline void table_push(struct vmem_page **chain, struct vmem_page *table)
+{
+	table->u.table.chain = *chain;
+	*chain = table;
+}
+
+static inline struct vmem_page *table_pop(struct vmem_page **chain)
+{
+	struct vmem_page *table = *chain;
+	*chain = table->u.table.chain;
+	return table;
+}
+
 /* Forgets a possibly cached invalid or stricter entry at va on this CPU: after granting, where the CPU may
  * need it. tables: and the upper-level entries on the way to it. */
 void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables);

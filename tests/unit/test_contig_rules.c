@@ -38,7 +38,7 @@ static void breaches(void **state)
 	p.kernel = false;
 	const uint32_t features = vmem_mmu.features;
 	vmem_mmu.features &= ~(uint32_t)MMU_LIVE_SPLIT;
-	assert_int_equal(vmem_pmap_unfold(&p, AT), VMEM_ERR_UNSUPPORTED);
+	PANICS("MMU_LIVE_SPLIT", vmem_pmap_unfold(&p, AT));
 	vmem_mmu.features = features;
 	agree();
 	assert_int_equal(members(AT, RUN), RUN);
