@@ -15,7 +15,6 @@ PARTS = {
     "unit": "each module on the software machine, under sanitizers",
     "model": "random operations against an array of pages",
     "oom": "every allocation made to fail",
-    "smp": "several CPUs",
 }
 # Optimised a little, or the sanitizers make it slow.
 BUILD = ["--buildtype", "debugoptimized", "-Doptimization=1"]
