@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file host.h - what the library asks of the kernel that links it: one function, three with several CPUs,
- * two more with the host's own frame allocator. They are ordinary functions, resolved by the linker. None of
- * them may call back into the library.
+ * @file host.h - what the library asks of the kernel that links it: one function, three more with several
+ * CPUs, two more with the host's own frame allocator. They are ordinary functions, resolved by the linker.
+ * None of them may call back into the library.
  *
- * In this version the library is entered by one CPU at a time (the host holds one lock around its calls, or
- * has one CPU); translations may be live on any number of CPUs. Every call may be made with interrupts on or
- * off, and none sleeps. Not from NMI or machine-check context.
+ * Any number of CPUs may be inside the library at once. Every call is made with preemption off, so that the
+ * CPU stays the same until it returns; interrupts may be on or off. No call is made from an interrupt handler,
+ * nor from NMI or machine-check context. None sleeps.
  */
 #ifndef VMEM_HOST_H
 #define VMEM_HOST_H
@@ -37,6 +37,13 @@ unsigned vmem_host_cpu(void);
  * the target CPUs must accept the call even while they wait for the host's lock.
  */
 void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument);
+
+/**
+ * A turn of a loop in which the library waits for another CPU that may itself be waiting in
+ * vmem_host_cpu_call(): runs the calls that have come for this CPU, if interrupts do not do that by
+ * themselves, and returns soon. Context: wherever the host called the library, which holds no spin lock.
+ */
+void vmem_host_relax(void);
 #endif
 
 #if VMEM_HOST_FRAMES

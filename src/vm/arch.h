@@ -146,6 +146,10 @@ void vmem_arch_dcache_clean(const void *kva, size_t length);
 /* The fastest clear and copy of one page (both page aligned); this is where a fault spends its time. */
 void vmem_arch_page_clear(void *page);
 void vmem_arch_page_copy(void *to, const void *from);
+#if VMEM_MAX_CPUS > 1
+/* One turn of a loop that waits for another CPU. */
+void vmem_arch_pause(void);
+#endif
 
 #include "arch_pte.h" /* from src/arch/<isa>, by the include path */
 

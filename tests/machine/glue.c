@@ -101,4 +101,9 @@ void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument)
 {
 	machine_call(cpus, function, argument);
 }
+
+void vmem_host_relax(void)
+{
+	machine_wait();
+}
 #endif

@@ -299,6 +299,23 @@ void machine_effect(void)
 	}
 }
 
+static void (*wait_hook)(void);
+
+void machine_wait_hook(void (*hook)(void))
+{
+	wait_hook = hook;
+}
+
+void machine_wait(void)
+{
+	if (wait_hook != NULL) {
+		wait_hook();
+		return;
+	}
+	machine_violation(MACHINE_MISUSE, "CPU %u waits for a lock that nobody can give back", machine_now->cpu);
+	abort();
+}
+
 void machine_call_hook(void (*hook)(unsigned cpu))
 {
 	machine_now->call_hook = hook;

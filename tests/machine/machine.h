@@ -261,6 +261,13 @@ const char *machine_panic_text(void);
 _Noreturn void machine_panic(const char *rule);
 
 /*
+ * A turn of a loop that waits for another CPU: what runs then. Without a hook it is a violation: a test with
+ * one thread waits for ever.
+ */
+void machine_wait_hook(void (*hook)(void));
+void machine_wait(void);
+
+/*
  * Called on each target before a function called on other CPUs runs there, the CPU already switched, stale
  * translations legal.
  */

@@ -215,3 +215,10 @@ void vmem_arch_page_copy(void *to, const void *from)
 		out += 128;
 	} while (at != end);
 }
+
+#if VMEM_MAX_CPUS > 1
+void vmem_arch_pause(void)
+{
+	insn_pause();
+}
+#endif

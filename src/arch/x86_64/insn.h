@@ -71,6 +71,11 @@ static inline void insn_barrier(void)
 	__asm__ volatile("" : : : "memory");
 }
 
+static inline void insn_pause(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
 static inline void insn_mfence(void)
 {
 	__asm__ volatile("mfence" : : : "memory");

@@ -243,3 +243,10 @@ void vmem_arch_page_copy(void *to, const void *from)
 {
 	insn_copy_words(to, from, VMEM_PAGE_SIZE / 8);
 }
+
+#if VMEM_MAX_CPUS > 1
+void vmem_arch_pause(void)
+{
+	insn_pause();
+}
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu.h - what the library keeps for each CPU, on lines that no other CPU writes.
+ *
+ * U1 Notes (`last`, `hot`) are guesses: whoever uses one verifies what it says, by the generation of the
+ * region or the record of the table, so nobody has to take a note back. U2 `inside` is set while this CPU
+ * reads memory of the slabs without a lock. Only this CPU writes it and only this CPU reads it: a slab's frame
+ * goes back after every CPU has answered, in a call from the one that wants to know, that it was outside
+ * (slab.h), so entering costs a store and no barrier.
+ */
+#ifndef VMEM_CPU_H
+#define VMEM_CPU_H
+
+#include "arch.h"
+#include "lock.h"
+
+struct region;
+struct vmem_aspace;
+struct vmem_page;
+struct vmem_pmap;
+
+struct vmem_cpu {
+	bool inside; /* (U2) */
+	struct {     /* where the last fault of this CPU was */
+		const struct vmem_aspace *aspace;
+		struct region *region;
+		uint32_t generation;
+	} last;
+	struct { /* the leaf table used last: the next fault is likely in the same window */
+		const struct vmem_pmap *pmap;
+		vmem_vaddr_t base;
+		arch_pte_t *table;
+		struct vmem_page *page;
+	} hot;
+} __attribute__((aligned(64)));
+
+extern struct vmem_cpu vmem_cpus[VMEM_MAX_CPUS];
+
+static inline struct vmem_cpu *this_vmem_cpu(void)
+{
+	return &vmem_cpus[cpu_number()];
+}
+
+/* A section that reads memory of the slabs without a lock. It does not wait, and sections do not nest. */
+static inline void section_enter(struct vmem_cpu *cpu)
+{
+	*(volatile bool *)&cpu->inside = true;
+	__asm__ volatile("" : : : "memory"); /* for calls that interrupt this CPU: no barrier is needed */
+}
+
+static inline void section_leave(struct vmem_cpu *cpu)
+{
+	__asm__ volatile("" : : : "memory");
+	*(volatile bool *)&cpu->inside = false;
+}
+
+#endif

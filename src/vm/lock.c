@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.c - waiting for a lock, and the watch over the order of locks. K1 to K4 are in lock.h.
+ *
+ * A waiter reads until the lock looks free before it writes again: under an emulator, and between hardware
+ * threads, a queue of tickets would wait for whoever is not running.
+ */
+#include "lock.h"
+
+#if VMEM_SMP
+
+void vmem_spin_wait(uint8_t *lock)
+{
+	do {
+		while (shared_load(lock) != 0) {
+			vmem_arch_pause();
+		}
+	} while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) != 0);
+}
+
+void vmem_mutex_wait(struct vmem_mutex *mutex)
+{
+	vmem_lock_none_spinning(); /* (K2) */
+	do {
+		while (shared_load(&mutex->held) != 0) {
+			vmem_host_relax();
+		}
+	} while (__atomic_exchange_n(&mutex->held, 1, __ATOMIC_ACQ_REL) != 0);
+}
+
+#if VMEM_DEBUG >= 1
+
+/* Bit n: this CPU holds a lock of rank n. Each word is its own CPU's. */
+static struct {
+	uint32_t ranks;
+} __attribute__((aligned(64))) held[VMEM_MAX_CPUS];
+_Static_assert(LOCK_RANKS <= 32, "a bit for each rank");
+
+void vmem_lock_taken(unsigned rank)
+{
+	uint32_t *ranks = &held[cpu_number()].ranks;
+	VMEM_CHECK(*ranks >> rank == 0, "internal: a lock is taken out of order (K3)");
+	*ranks |= UINT32_C(1) << rank;
+}
+
+void vmem_lock_given(unsigned rank)
+{
+	uint32_t *ranks = &held[cpu_number()].ranks;
+	VMEM_CHECK(*ranks >> rank & 1, "internal: a lock is given back that is not held");
+	*ranks &= ~(UINT32_C(1) << rank);
+}
+
+void vmem_lock_none_spinning(void)
+{
+	VMEM_CHECK(held[cpu_number()].ranks >> LOCK_MUTEXES == 0,
+	    "internal: something is waited for with a spin lock held (K1)");
+}
+#endif
+#else
+typedef int vmem_lock_nothing; /* a file of C is not empty */
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.h - the two kinds of lock, and what is shared without one. LOCKING.md has the order, what each lock
+ * protects, and every pair of publisher and reader.
+ *
+ * K1 A spin lock (one byte, in the record of what it protects) is held for a bounded number of instructions:
+ * its holder waits for nobody, allocates no frame that could have to be waited for, and calls no host
+ * function that does. K2 A mutex may be held while its holder waits for a flush. Whoever waits for a mutex
+ * holds no spin lock and lets the host serve calls from other CPUs meanwhile (vmem_host_relax()), so a wait
+ * for an acknowledgement always ends. Faults do not wait for one: they try, and answer AGAIN. K3 Locks are
+ * taken in the order of their ranks; with VMEM_DEBUG a breach panics. K4 Taking a spin lock orders all that
+ * came before it, reads too, before all that follows: what was read without a lock is checked under it.
+ *
+ * With one CPU there is nothing of all that: no state is read or written, no instruction is emitted.
+ */
+#ifndef VMEM_LOCK_H
+#define VMEM_LOCK_H
+
+#include <vmem/types.h>
+
+#include "arch.h"
+#include "panic.h"
+
+#define VMEM_SMP (VMEM_MAX_CPUS > 1)
+
+/* Outermost first. */
+enum lock_rank {
+	/* mutexes */
+	LOCK_ASPACE,
+	LOCK_KERNEL, /* the kernel's own space */
+	LOCK_LINEAGE,
+	LOCK_STORE,   /* of an object */
+	LOCK_PRIVATE, /* the store of a space: while an object's is held, or not */
+	LOCK_FIXED,   /* fixed frames and the direct map */
+	LOCK_MUTEXES,
+	/* spin locks */
+	LOCK_NODE = LOCK_MUTEXES, /* a leaf node of an index */
+	LOCK_TABLE_TOP,		  /* page tables, upper levels first: see lock_table_rank() */
+	LOCK_TABLE = LOCK_TABLE_TOP + 4,
+	LOCK_IDS, /* address-space ids */
+	LOCK_LIST, /* lists of all spaces and of all stores */
+	LOCK_SLAB,
+	LOCK_CACHE,  /* a CPU's frames */
+	LOCK_SOURCE, /* where frames come from */
+	LOCK_RANKS
+};
+
+static inline unsigned lock_table_rank(unsigned level)
+{
+	return (unsigned)LOCK_TABLE - level;
+}
+
+struct vmem_mutex {
+	uint8_t held;
+};
+
+/* Reads and writes of what another CPU may write or read at the same moment: they are whole, and order
+ * nothing unless their name says so. */
+#define shared_load(place) __atomic_load_n((place), __ATOMIC_RELAXED)
+#define shared_store(place, value) __atomic_store_n((place), (value), __ATOMIC_RELAXED)
+#define shared_load_acquire(place) __atomic_load_n((place), __ATOMIC_ACQUIRE)
+#define shared_store_release(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
+
+#if VMEM_SMP
+static inline unsigned cpu_number(void)
+{
+	return vmem_host_cpu();
+}
+
+/* Counters that several CPUs change: the value before. With one CPU plain arithmetic. */
+#define shared_add(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELAXED)
+#define shared_subtract(place, value) __atomic_fetch_sub((place), (value), __ATOMIC_ACQ_REL)
+
+/* The way of a lock that another CPU has. */
+void vmem_spin_wait(uint8_t *lock);
+void vmem_mutex_wait(struct vmem_mutex *mutex);
+
+#if VMEM_DEBUG >= 1
+/* Checks K3 and notes the rank as held by this CPU; forgets it. */
+void vmem_lock_taken(unsigned rank);
+void vmem_lock_given(unsigned rank);
+/* Panics if this CPU holds a spin lock: before whatever may wait. */
+void vmem_lock_none_spinning(void);
+#else
+static inline void vmem_lock_taken(unsigned rank)
+{
+	(void)rank;
+}
+static inline void vmem_lock_given(unsigned rank)
+{
+	(void)rank;
+}
+static inline void vmem_lock_none_spinning(void)
+{
+}
+#endif
+
+static inline void spin_take(uint8_t *lock, unsigned rank)
+{
+	vmem_lock_taken(rank);
+	if (__builtin_expect(__atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) != 0, 0)) {
+		vmem_spin_wait(lock);
+	}
+}
+
+/* Without waiting; false: another CPU has it. */
+static inline bool spin_try(uint8_t *lock, unsigned rank)
+{
+	if (__atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) != 0) {
+		return false;
+	}
+	vmem_lock_taken(rank);
+	return true;
+}
+
+static inline void spin_give(uint8_t *lock, unsigned rank)
+{
+	vmem_lock_given(rank);
+	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+static inline void mutex_take(struct vmem_mutex *mutex, unsigned rank)
+{
+	vmem_lock_taken(rank);
+	if (__builtin_expect(__atomic_exchange_n(&mutex->held, 1, __ATOMIC_ACQ_REL) != 0, 0)) {
+		vmem_mutex_wait(mutex);
+	}
+}
+
+static inline bool mutex_try(struct vmem_mutex *mutex, unsigned rank)
+{
+	return spin_try(&mutex->held, rank);
+}
+
+static inline void mutex_give(struct vmem_mutex *mutex, unsigned rank)
+{
+	spin_give(&mutex->held, rank);
+}
+
+#else /* one CPU */
+
+static inline unsigned cpu_number(void)
+{
+	return 0;
+}
+
+#define shared_add(place, value) ((*(place) += (value)) - (value))
+#define shared_subtract(place, value) ((*(place) -= (value)) + (value))
+
+static inline void vmem_lock_none_spinning(void)
+{
+}
+
+static inline void spin_take(uint8_t *lock, unsigned rank)
+{
+	(void)lock;
+	(void)rank;
+}
+
+static inline bool spin_try(uint8_t *lock, unsigned rank)
+{
+	(void)lock;
+	(void)rank;
+	return true;
+}
+
+static inline void spin_give(uint8_t *lock, unsigned rank)
+{
+	(void)lock;
+	(void)rank;
+}
+
+static inline void mutex_take(struct vmem_mutex *mutex, unsigned rank)
+{
+	(void)mutex;
+	(void)rank;
+}
+
+static inline bool mutex_try(struct vmem_mutex *mutex, unsigned rank)
+{
+	(void)mutex;
+	(void)rank;
+	return true;
+}
+
+static inline void mutex_give(struct vmem_mutex *mutex, unsigned rank)
+{
+	(void)mutex;
+	(void)rank;
+}
+#endif
+
+#endif
