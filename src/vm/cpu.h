@@ -3,10 +3,10 @@
  * cpu.h - what the library keeps for each CPU, on lines that no other CPU writes.
  *
  * U1 Notes (`last`, `hot`) are guesses: whoever uses one verifies what it says, by the generation of the
- * region or the record of the table, so nobody has to take a note back. U2 `inside` is set while this CPU
- * reads memory of the slabs without a lock. Only this CPU writes it and only this CPU reads it: a slab's frame
- * goes back after every CPU has answered, in a call from the one that wants to know, that it was outside
- * (slab.h), so entering costs a store and no barrier.
+ * region or the record of the table, so nobody has to take a note back.
+ * U2 `inside` is set while this CPU reads memory of the slabs without a lock. Only this CPU writes it, and
+ * only this CPU reads it: the frame of a slab goes back after every CPU has answered, in a call from the one
+ * that wants to know, that it was outside (slab.h), so entering costs a store and no barrier.
  */
 #ifndef VMEM_CPU_H
 #define VMEM_CPU_H

@@ -62,6 +62,10 @@ SIM_WRITE(tcr_el1, tcr)
 SIM_WRITE(mair_el1, mair)
 SIM_WRITE(ttbr0_el1, ttbr0)
 
+static void insn_pause(void)
+{
+}
+
 static void insn_isb(void)
 {
 	sim.unsynced = sim.pending;

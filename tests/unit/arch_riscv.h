@@ -88,6 +88,10 @@ static void insn_sfence_inval_ir(void)
 	sim.invalidating = false;
 }
 
+static void insn_pause(void)
+{
+}
+
 static void insn_fence_rw(void)
 {
 }

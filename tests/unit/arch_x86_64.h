@@ -143,6 +143,10 @@ static void insn_barrier(void)
 {
 }
 
+static void insn_pause(void)
+{
+}
+
 static void insn_mfence(void)
 {
 	sim.fenced = true;

@@ -35,7 +35,8 @@ INSN_PLAIN(sfence_inval_ir, ".4byte 0x18100073")
 INSN_PLAIN(fence_rw, "fence rw, rw")
 INSN_PLAIN(fence_iorw, "fence iorw, iorw")
 INSN_PLAIN(fence_i, "fence.i")
-INSN_PLAIN(pause, ".4byte 0x0100000f") /* Zihintpause; a fence of nothing elsewhere */
+/* Zihintpause; a fence of nothing elsewhere */
+INSN_PLAIN(pause, ".4byte 0x0100000f")
 
 static inline uint64_t insn_read_satp(void)
 {
