@@ -5,8 +5,8 @@
  * None of them may call back into the library.
  *
  * Any number of CPUs may be inside the library at once. Every call is made with preemption off, so that the
- * CPU stays the same until it returns; interrupts may be on or off. No call is made from an interrupt handler,
- * nor from NMI or machine-check context. None sleeps.
+ * CPU stays the same until it returns; interrupts may be on or off. No call is made from an interrupt
+ * handler, nor from NMI or machine-check context. None sleeps.
  */
 #ifndef VMEM_HOST_H
 #define VMEM_HOST_H

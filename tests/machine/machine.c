@@ -312,7 +312,8 @@ void machine_wait(void)
 		wait_hook();
 		return;
 	}
-	machine_violation(MACHINE_MISUSE, "CPU %u waits for a lock that nobody can give back", machine_now->cpu);
+	machine_violation(
+	    MACHINE_MISUSE, "CPU %u waits for a lock that nobody can give back", machine_now->cpu);
 	abort();
 }
 
