@@ -198,3 +198,19 @@ uint64_t port_hwcap(unsigned which)
 	       capabilities(isar1, sizeof(isar1) / sizeof(isar1[0]), READ_REGISTER("id_aa64isar1_el1")) |
 	       capabilities(pfr0, sizeof(pfr0) / sizeof(pfr0[0]), READ_REGISTER("id_aa64pfr0_el1"));
 }
+
+/* The boot CPU is the only one. */
+unsigned port_cpu_count(void)
+{
+	return 1;
+}
+
+void port_cpus_start(unsigned count)
+{
+	(void)count;
+}
+
+void port_cpu_interrupt(uint64_t cpus)
+{
+	(void)cpus;
+}

@@ -5,7 +5,7 @@
  */
 #include <vmem/init.h>
 
-#include "kernel.h"
+#include "cpus.h"
 
 struct kernel_options kernel_options;
 uint64_t kernel_direct_map;
@@ -155,6 +155,8 @@ void kernel_main(const struct kernel_boot *boot)
 	if (status != VMEM_OK) {
 		kernel_panic("vmem_library_init: %s", vmem_status_name(status));
 	}
+	cpus_start();
+	kernel_note("%u of %u CPUs run\n", kernel_cpu_count, port_cpu_count());
 	if (kernel_argument(line, "test", word, sizeof(word))) {
 		test_run(word);
 	}

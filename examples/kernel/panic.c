@@ -197,18 +197,3 @@ void vmem_host_panic(const char *rule)
 {
 	kernel_panic("libvmem: %s", rule);
 }
-
-#if VMEM_MAX_CPUS > 1
-/* The library may be built for more CPUs than this kernel starts. */
-unsigned vmem_host_cpu(void)
-{
-	return 0;
-}
-
-void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument)
-{
-	(void)cpus;
-	(void)function;
-	(void)argument;
-}
-#endif

@@ -3,10 +3,13 @@
  * port.h - the waist of the example kernel: what an ISA directory (examples/x86_64, aarch64, riscv)
  * supplies, and what the common kernel supplies to it. There is no #if of an ISA in the common code.
  *
- * The machine has one CPU. The kernel runs with interrupts off and is never preempted; interrupts are on in
- * user mode only, and in port_idle(). So a trap comes from user mode, or it is a bug of the kernel. Every
- * thread has a kernel stack of its own, and a thread that gives up the CPU does so inside
- * port_thread_switch(), with all that it left of user mode on that stack.
+ * The kernel runs with interrupts off and is never preempted; interrupts are on in user mode only, and in
+ * port_idle(). So a trap comes from user mode, or it is a bug of the kernel. Every thread has a kernel stack
+ * of its own, and a thread that gives up the CPU does so inside port_thread_switch(), with all that it left
+ * of user mode on that stack. It may go on on another CPU.
+ *
+ * A CPU that runs in the kernel takes no interrupt; while it waits for another CPU it looks into its mailbox
+ * (cpus.c). In a kernel built for one CPU (VMEM_MAX_CPUS is 1) the others are never started.
  *
  * Layout that every port keeps: all RAM is mapped, write-back, read-write and not executable, at physical
  * address + boot.direct_map; the kernel's image is mapped in the kernel half with text read-execute,
@@ -24,9 +27,18 @@
 #include <vmem/init.h>
 #include <vmem/types.h>
 
+/* A CPU's record, in static storage and zero at the beginning. The port makes port_cpu() answer it before
+ * it calls anything of the common kernel: kernel_cpu_port(0) on the boot CPU. */
+struct port_cpu;
+struct port_cpu *kernel_cpu_port(unsigned number);
+
 /*
  * port_isa.h, in the ISA's directory, defines:
  *	struct port_frame, struct port_thread
+ *	struct port_cpu		what the port's assembly needs to know of its CPU
+ *	port_cpu()		the running CPU's, from a register: a static inline function. A thread may run
+ *				on another CPU after port_thread_switch(): nothing is remembered across that
+ *	port_relax()		a static inline function: what the CPU wants to be told in a loop that waits
  *	struct port_stat	Linux's struct stat of the ISA, with its names: st_dev, st_ino, ...
  *	PORT_MACHINE		uname's machine and AT_PLATFORM, a string
  *	PORT_ELF_MACHINE	e_machine
@@ -63,6 +75,30 @@ vmem_paddr_t kernel_ram_take(struct kernel_boot *boot, uint64_t pages, vmem_padd
  * traps working. */
 _Noreturn void kernel_main(const struct kernel_boot *boot);
 
+/* ---- CPUs. ---- */
+
+#define KERNEL_CPU_MAX ((unsigned)VMEM_MAX_CPUS)
+
+/* The stack (exclusive top, 16-byte aligned, KERNEL_STACK_SIZE) that CPU `number`, not the boot CPU, starts
+ * on and keeps for port_idle(). Not before port_cpus_start() is called. */
+void *kernel_cpu_stack(unsigned number);
+
+/* How many CPUs the machine has; it may be more than KERNEL_CPU_MAX. */
+unsigned port_cpu_count(void);
+/* Starts the CPUs 1 to count - 1, once; need not wait for them. Each comes to kernel_cpu_main() with its
+ * record and its stack, on the kernel's final page tables, with traps and everything else set up as on the
+ * boot CPU, interrupts off. */
+void port_cpus_start(unsigned count);
+_Noreturn void kernel_cpu_main(void);
+
+/* Interrupts CPU n for each bit n, never the calling one. All that the caller stored before is visible to
+ * what the interrupt calls there. */
+void port_cpu_interrupt(uint64_t cpus);
+/* That interrupt, acknowledged, from user mode or in port_idle(). May switch threads, or end this one. */
+void kernel_cpu_interrupted(void);
+/* Runs function(argument) on all other CPUs, and returns when it has. Takes no lock. */
+void kernel_cpu_call_others(void (*function)(void *), void *argument);
+
 /* ---- Channels and exit (see CHANNELS.md). All work from the first instruction of C on. ---- */
 
 enum port_channel {
@@ -81,11 +117,12 @@ uint64_t port_wall_ns(void);  /* since 1970, from the machine's clock chip; read
 /* The best word of entropy there is: an instruction, the firmware's seed, the cycle counter. */
 uint64_t port_entropy(void);
 #define KERNEL_TICK_HZ 100u
-/* From now on kernel_tick() is called about KERNEL_TICK_HZ times a second of user time. */
+/* From now on kernel_tick() is called on this CPU about KERNEL_TICK_HZ times a second of user time. */
 void port_tick_start(void);
-/* No more ticks: a lone program is not disturbed. */
+/* No more ticks on this CPU: a lone program is not disturbed. */
 void port_tick_stop(void);
-/* Waits for the next tick, interrupts on meanwhile: the one other place where they are. */
+/* Waits for an interrupt of this CPU, the tick or another CPU's, calls what belongs to it and returns. One
+ * that came before, while interrupts were off, ends the wait at once. */
 void port_idle(void);
 
 /* ---- Threads. struct port_thread is in port_isa.h; its users know no field. ---- */
@@ -95,10 +132,21 @@ void port_idle(void);
  * at reset; NULL: it never enters user mode. */
 void port_thread_init(
     struct port_thread *thread, void *stack_top, void *fp_area, void (*start)(void *), void *argument);
+/*
+ * A thread for clone(): at the first switch to it, it calls kernel_thread_begin() and then goes to user mode
+ * with all registers as the running thread has them in the system call that it is in, but the result is 0,
+ * the stack pointer `sp` (0: the same) and the TLS register *tls (NULL: the same). `argument` is what the
+ * port's own entry for this call, port_call_clone or port_call_clone3, gave to call_clone() or call_clone3():
+ * it is by that entry that the port knows where all registers are. fp_area gets what the CPU's floating-point
+ * and vector registers hold.
+ */
+void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area, const uint64_t *argument,
+    uint64_t sp, const uint64_t *tls);
+void kernel_thread_begin(void);
 /* Saves the callee-saved registers, the user's TLS register and the whole FP and vector state in `from`,
- * loads those of `to`, and makes its stack the one that traps from user mode use. Returns when somebody
- * switches back to `from`. The user half of the address space is the caller's to change. The boot context
- * has a struct port_thread too, with fp_area NULL. */
+ * loads those of `to`, and makes its stack the one that this CPU's traps from user mode use. Returns when
+ * somebody, on whatever CPU, switches back to `from`. The user half of the address space is the caller's to
+ * change. The context in which a CPU starts has a struct port_thread too, with fp_area NULL. */
 void port_thread_switch(struct port_thread *from, struct port_thread *to);
 /* Drops to user mode at pc with the stack pointer sp and every other register zero, FP state as at reset,
  * interrupts on. The kernel stack is empty from here on: the next trap starts at its top. */

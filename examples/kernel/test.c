@@ -6,7 +6,7 @@
 #include <vmem/frame.h>
 #include <vmem/kernel.h>
 
-#include "kernel.h"
+#include "cpus.h"
 
 /* Reads memory that only the compiler thinks is fine. */
 static uint64_t read_word(uint64_t address)
@@ -96,6 +96,31 @@ static bool test_contig(void)
 	return right;
 }
 
+#define CALLS 300u
+
+static unsigned calls_run[KERNEL_CPU_MAX];
+
+static void count_call(void *argument)
+{
+	calls_run[cpu_this()->number] += *(const unsigned *)argument;
+}
+
+/* Each call runs once on every other CPU, all of which are idle, and not here. */
+static bool test_calls(void)
+{
+	const unsigned one = 1;
+	bool right = calls_run[0] == 0;
+
+	for (unsigned i = 0; i < CALLS; i++) {
+		kernel_cpu_call_others(count_call, (void *)(uintptr_t)&one);
+	}
+	for (unsigned i = 1; i < kernel_cpu_count; i++) {
+		right &= calls_run[i] == CALLS;
+	}
+	kernel_log("calls: %u CPUs of %u\n", kernel_cpu_count, port_cpu_count());
+	return right && calls_run[0] == 0;
+}
+
 void test_run(const char *name)
 {
 	if (string_equal(name, "panic")) {
@@ -111,6 +136,8 @@ void test_run(const char *name)
 		}
 	} else if (string_equal(name, "contig")) {
 		kernel_end_exit(test_contig() ? 0 : 1);
+	} else if (string_equal(name, "calls")) {
+		kernel_end_exit(test_calls() ? 0 : 1);
 	} else if (string_equal(name, "none")) {
 		kernel_end_exit(0);
 	}

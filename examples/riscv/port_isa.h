@@ -27,6 +27,20 @@ struct port_thread {
 	void *fp; /* f0 to f31, fcsr; NULL for the boot context */
 };
 
+struct port_cpu {
+	uint64_t unused;
+};
+
+/* The boot CPU is the only one. */
+static inline struct port_cpu *port_cpu(void)
+{
+	return kernel_cpu_port(0);
+}
+
+static inline void port_relax(void)
+{
+}
+
 /* struct stat of Linux's generic system-call interface. */
 struct port_stat {
 	uint64_t st_dev, st_ino;

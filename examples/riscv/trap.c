@@ -152,3 +152,19 @@ int64_t call_riscv_flush_icache(const uint64_t *argument)
 	__asm__ volatile("fence.i" : : : "memory");
 	return 0;
 }
+
+/* The boot CPU is the only one. */
+unsigned port_cpu_count(void)
+{
+	return 1;
+}
+
+void port_cpus_start(unsigned count)
+{
+	(void)count;
+}
+
+void port_cpu_interrupt(uint64_t cpus)
+{
+	(void)cpus;
+}

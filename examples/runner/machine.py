@@ -65,7 +65,7 @@ def command(boot, directory):
         cpu = boot.cpu or "qemu64"
     if isa == "riscv" and "," not in cpu and cpu.startswith("rv64"):
         cpu += "," + _RISCV_EXTENSIONS
-    line = ["qemu-system-" + _SYSTEM[isa], "-M", machine, "-cpu", cpu, "-m", str(boot.memory), "-smp", str(boot.smp), "-accel", "tcg",
+    line = ["qemu-system-" + _SYSTEM[isa], "-M", machine, "-cpu", cpu, "-m", str(boot.memory), "-smp", str(boot.smp), "-accel", "tcg" + (",thread=multi" if boot.smp > 1 else ""),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-chardev", "file,id=log,path=log", "-serial", "chardev:log"] + _CONSOLE[isa]
     if boot.count:

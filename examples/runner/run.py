@@ -19,6 +19,8 @@ import machine  # noqa: E402
 
 EXIT_USAGE, EXIT_SETUP, EXIT_REFUSED, EXIT_NOT_FOUND = 2, 3, 126, 127
 USER = os.path.join(build.ROOT, "examples", "user")
+# CPUs that the kernel for several of them is built for.
+SMP_MAX = 8
 # A benchmark of system calls needs more regions than Linux allows a process by default.
 COUNT_REGIONS = 1 << 20
 
@@ -37,7 +39,7 @@ def arguments(argv):
     parser.add_argument("--count", action="store_true", help="count instructions exactly: one is one tick of the cycle counter")
     parser.add_argument("--cpu", metavar="MODEL", help="QEMU's CPU model, with its own options after commas")
     parser.add_argument("--memory", type=int, metavar="MIB", help="RAM of the machine (default 512, or what the program needs)")
-    parser.add_argument("--smp", type=int, default=1, metavar="N", help="CPUs of the machine (the example kernel runs on one of them)")
+    parser.add_argument("--smp", type=int, default=1, metavar="N", help="CPUs of the machine and the kernel, up to %d (default 1)" % SMP_MAX)
     parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="kill the machine after this long (default 300)")
     parser.add_argument("--gdb", nargs="?", type=int, const=1234, default=0, metavar="PORT", help="wait for a debugger (write --gdb=PORT; default 1234)")
     parser.add_argument("--wx", action="store_true", help="refuse memory that is writable and executable at once")
@@ -51,6 +53,10 @@ def arguments(argv):
     own, rest = split(argv)
     options = parser.parse_args(own)
     options.args = rest
+    if not 1 <= options.smp <= SMP_MAX:
+        parser.error("--smp takes 1 to %d" % SMP_MAX)
+    if options.smp > 1 and options.count:
+        parser.error("--count counts on one CPU")
     if options.file is None and options.isa is None and options.gdb:
         parser.error("--gdb needs an ISA")
     return options
@@ -64,10 +70,11 @@ def split(argv):
     return argv, []
 
 
-def kernel_image(isa, out):
-    """Builds the release kernel of an ISA; its path."""
-    directory = build.build("kernel-" + isa, ["--cross-file", build.cross_file(isa), "--buildtype", "release", "-Dmax_cpus=1"],
-                            what="the %s kernel" % isa, out=out)
+def kernel_image(isa, out, smp=1):
+    """Builds the release kernel of an ISA, for one CPU or for SMP_MAX; its path."""
+    cpus, name, what = (1, "kernel-", "the %s kernel") if smp == 1 else (SMP_MAX, "kernel-smp-", "the %s kernel for several CPUs")
+    directory = build.build(name + isa, ["--cross-file", build.cross_file(isa), "--buildtype", "release", "-Dmax_cpus=%d" % cpus],
+                            what=what % isa, out=out)
     kernel = os.path.join(directory, "examples", "kernel.elf")
     if not os.path.exists(kernel):
         raise build.BuildError("there is no kernel of %s" % isa)
@@ -131,7 +138,7 @@ def run_file(options):
     except elf.Refused as reason:
         complain("%s %s" % (name, reason))
         return EXIT_REFUSED
-    kernel = options.kernel or kernel_image(options.isa, sys.stderr)
+    kernel = options.kernel or kernel_image(options.isa, sys.stderr, options.smp)
     argv = [os.path.basename(name)] + options.args
     files = {"bin/program": data, "etc/arguments": b"".join(os.fsencode(a) + b"\0" for a in argv), "etc/stdin": standard_input()}
     files["boot/symbols"] = symbols(kernel, options.isa)
@@ -189,7 +196,7 @@ def demo_list(files):
 
 def demonstration(options):
     """Boots one ISA's demonstration. True if it succeeded."""
-    kernel = options.kernel or kernel_image(options.isa, sys.stdout)
+    kernel = options.kernel or kernel_image(options.isa, sys.stdout, options.smp)
     directory = user_programs(options.isa, sys.stdout)
     subprocess.run(["sh", os.path.join(USER, "busybox.sh"), options.isa, directory], stdin=subprocess.DEVNULL)
     files = {"boot/symbols": symbols(kernel, options.isa)}

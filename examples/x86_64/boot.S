@@ -73,7 +73,12 @@ boot_entry:
 	jmp 4f
 3:	or $0x1000, %esi
 	mov $PHYS(boot_pml5), %edi
-4:	mov %esi, %cr4
+4:	mov %esi, PHYS(boot_cr4)
+	mov %edi, PHYS(boot_cr3)
+
+	/* To long mode; another CPU comes here with ESP zero and its number in EBP. */
+enter_64:
+	mov %esi, %cr4
 	mov %edi, %cr3
 
 	/* EFER: long mode and SYSCALL, and NX where it exists: setting the bit elsewhere is #GP. */
@@ -101,21 +106,80 @@ boot_entry:
 	mov %eax, %ss
 	mov %eax, %fs
 	mov %eax, %gs
+	test %esp, %esp
+	jz 8f
 	mov $boot_stack_end, %rsp
 	mov %ebp, %edi
 	xor %ebp, %ebp
 	call start_c
 	ud2
+8:	mov boot_root, %rax		/* the stack is in the kernel's final tables only */
+	mov %rax, %cr3
+	mov boot_cpu_stacks(, %rbp, 8), %rsp
+	mov %ebp, %edi
+	xor %ebp, %ebp
+	call start_cpu
+	ud2
+
+	/*
+	 * Where the other CPUs start, in real mode, copied to boot_cpu_page; CS is that page. The boot tables
+	 * still map this code and the high half. All of them may be here at the same time.
+	 */
+	.code16
+	.globl boot_cpu, boot_cpu_end
+boot_cpu:
+	cli
+	mov %cs, %ax
+	mov %ax, %ds
+	lgdtl boot_cpu_gdt_pointer - boot_cpu
+	mov %cr0, %eax
+	or $1, %eax
+	mov %eax, %cr0
+	ljmpl $0x10, $PHYS(boot_cpu_32)
+boot_cpu_gdt_pointer:
+	.word 31
+	.long PHYS(boot_gdt)
+boot_cpu_end:
+
+	.code32
+boot_cpu_32:
+	mov $0x18, %eax
+	mov %eax, %ds
+	mov %eax, %ss
+	cld
+	mov $1, %ebp
+	lock xadd %ebp, PHYS(boot_cpu_next)
+	cmp PHYS(boot_cpu_count), %ebp
+	jae 9f
+	mov PHYS(boot_cr4), %esi
+	mov PHYS(boot_cr3), %edi
+	xor %esp, %esp
+	jmp enter_64
+9:	hlt
+	jmp 9b
 
 	.section .rodata.boot, "a"
 	.balign 8
 boot_gdt:
 	.quad 0, 0x00af9b000000ffff	/* 64-bit code */
+	.quad 0x00cf9b000000ffff, 0x00cf93000000ffff	/* 32-bit code and data */
 boot_gdt_pointer:
 	.word 15
 	.long PHYS(boot_gdt)
 
+	.data
+	.balign 8
+	.globl boot_cpu_count
+boot_cpu_next:	.long 1			/* the next number to take */
+boot_cpu_count:	.long 1
+
 	.section .bss.boot, "aw", @nobits
+	.balign 8
+	.globl boot_root, boot_cpu_stacks
+boot_root:	.skip 8			/* the final tables */
+boot_cpu_stacks: .skip 8 * VMEM_MAX_CPUS
+boot_cr3:	.skip 4
+boot_cr4:	.skip 4
 	.balign 4096
 boot_pml5:	.skip 4096
 boot_pml4:	.skip 4096

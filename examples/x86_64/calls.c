@@ -28,7 +28,7 @@ static int64_t call_arch_prctl(const uint64_t *argument)
 			wrmsr(MSR_FS_BASE, base);
 		} else {
 			thread->gs_base = base;
-			wrmsr(MSR_GS_BASE, base);
+			wrmsr(MSR_KERNEL_GS_BASE, base);
 		}
 		return 0;
 	case ARCH_GET_FS:

@@ -17,6 +17,7 @@
 #define MSR_FMASK 0xc0000084u
 #define MSR_FS_BASE 0xc0000100u
 #define MSR_GS_BASE 0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u /* in the kernel: the user's */
 
 /* Selectors. SYSRET takes user data at STAR[63:48] + 8 and user code at + 16 (SDM vol. 2B, SYSRET). */
 enum {
@@ -34,7 +35,9 @@ enum {
 	VECTOR_DOUBLE_FAULT = 8,
 	VECTOR_PAGE_FAULT = 14,
 	VECTOR_EXCEPTIONS = 32,
-	VECTOR_TIMER = 32
+	VECTOR_TIMER = 32,
+	VECTOR_CALL = 33,
+	VECTOR_SPURIOUS = 255 /* its low four bits are ones on any APIC */
 };
 
 static inline void outb(uint16_t port, uint8_t value)
@@ -47,6 +50,11 @@ static inline uint8_t inb(uint16_t port)
 	uint8_t value;
 	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
 	return value;
+}
+
+static inline void outw(uint16_t port, uint16_t value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
 }
 
 static inline void outl(uint16_t port, uint32_t value)
@@ -115,13 +123,30 @@ static inline bool cpuid_has(uint32_t leaf)
 }
 
 struct kernel_boot;
+struct port_cpu;
+
+/* GS, until traps_start() has loaded the rest: a null selector would clear the base. */
+static inline void cpu_load(struct port_cpu *cpu)
+{
+	*(struct port_cpu **)(void *)cpu = cpu; /* its `self` */
+	wrmsr(MSR_GS_BASE, (uint64_t)(uintptr_t)cpu);
+}
 
 void cpu_features(void);	/* CR0, CR4, XCR0 as the CPU allows; fp.c's sizes */
-void traps_start(void);		/* GDT, TSS, IDT, SYSCALL */
-void traps_stack(uint64_t top); /* where traps from user mode find their stack */
-void timer_start(void);		/* interrupt controller masked, timer stopped */
-void timer_interrupt(void);
-void fp_start(void);
+void traps_start(unsigned number); /* CPU `number`'s GDT, TSS, IDT, SYSCALL */
+void timer_start(void);		   /* old interrupt controllers masked */
+uint64_t timer_measure(uint32_t (*read_down_counter)(void)); /* how far it counts in a millisecond */
+void apic_start(void);		   /* this CPU's; the timer is stopped */
+void apic_timer_interrupt(void);
+void apic_call_interrupt(void);
+/* boot.S: what starts another CPU is copied to a page below 1 MiB. */
+#define BOOT_CPU_PAGE UINT64_C(0x8000)
+extern const char boot_cpu[], boot_cpu_end[];
+extern uint64_t boot_root, boot_cpu_stacks[];
+extern uint32_t boot_cpu_count;
+
+#define APIC_PHYSICAL UINT64_C(0xfee00000)
+_Noreturn void start_cpu(uint32_t number); /* another CPU, out of boot.S */
 void fp_init(void *area);
 void fp_save(void *area);
 void fp_restore(const void *area);

@@ -27,6 +27,28 @@ struct port_thread {
 	uint64_t fs_base, gs_base;
 };
 
+/* Of a CPU; in the kernel GS points here. traps.S knows the first three by their offsets. */
+struct port_cpu {
+	struct port_cpu *self;
+	uint64_t stack_top; /* of the running thread: where traps from user mode begin */
+	uint64_t user_sp;   /* SYSCALL's entry: while it has no stack yet */
+	void *tss_rsp0;	    /* where its TSS has stack_top again */
+	uint32_t apic_id;
+};
+
+static inline struct port_cpu *port_cpu(void)
+{
+	struct port_cpu *cpu;
+
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+
+static inline void port_relax(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
 /* struct stat of the x86-64 system-call interface. */
 struct port_stat {
 	uint64_t st_dev, st_ino, st_nlink;

@@ -6,7 +6,8 @@
  * user half:
  * S1. All RAM of the firmware's map at DIRECT_MAP, writable, never executable.
  * S2. The image at KERNEL_BASE: text read-execute, constants read-only, data read-write.
- * S3. Everything above is global. Nothing else is mapped. The same RAM is reached at both places; only S2's
+ * S3. The local APIC's page in the direct map, uncached.
+ * S4. Everything above is global. Nothing else is mapped. The same RAM is reached at both places; only S2's
  *     text is executable, and only S1's alias of it is writable, which is what a kernel that maps all RAM
  *     has to live with.
  *
@@ -38,6 +39,7 @@ struct start_memory {
 
 #define PTE_P (UINT64_C(1) << 0)
 #define PTE_W (UINT64_C(1) << 1)
+#define PTE_UNCACHED (UINT64_C(1) << 3 | UINT64_C(1) << 4)
 #define PTE_A (UINT64_C(1) << 5)
 #define PTE_D (UINT64_C(1) << 6)
 #define PTE_G (UINT64_C(1) << 8)
@@ -109,9 +111,12 @@ static void tables_build(const struct start_memory *map, unsigned count)
 			tables_map(&boot, top, levels, DIRECT_MAP + start, start, end - start, data);
 		}
 	}
+	tables_map(&boot, top, levels, DIRECT_MAP + APIC_PHYSICAL, APIC_PHYSICAL, VMEM_PAGE_SIZE,
+	    data | PTE_UNCACHED);
 	tables_map_image(&boot, top, levels, kernel_text, kernel_rodata, PTE_P | PTE_A | PTE_G);
 	tables_map_image(&boot, top, levels, kernel_rodata, kernel_data, PTE_P | PTE_A | PTE_G | nx);
 	tables_map_image(&boot, top, levels, kernel_data, kernel_end, data);
+	boot_root = root;
 	write_cr3(root);
 }
 
@@ -151,6 +156,7 @@ _Noreturn void start_c(uint32_t start_info)
 	const struct start_info *info = physical(start_info);
 	unsigned count = 0;
 
+	cpu_load(kernel_cpu_port(0));
 	if (info->magic != START_MAGIC || info->version < 1) {
 		kernel_panic("not started by PVH version 1");
 	}
@@ -174,7 +180,17 @@ _Noreturn void start_c(uint32_t start_info)
 	}
 	tables_build(map, count);
 	cpu_features();
-	traps_start();
+	traps_start(0);
 	timer_start();
+	apic_start();
 	kernel_main(&boot);
+}
+
+_Noreturn void start_cpu(uint32_t number)
+{
+	cpu_load(kernel_cpu_port(number));
+	cpu_features();
+	traps_start(number);
+	apic_start();
+	kernel_cpu_main();
 }

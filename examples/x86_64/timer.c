@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * timer.c - the 8254 as the tick, the time-stamp counter as the clock, the CMOS clock for the date.
+ * timer.c - the time-stamp counter as the clock, the CMOS clock for the date, the 8254 to measure others by.
  *
- * The tick is off unless two threads want the CPU. The counter's frequency is measured against the 8254's
- * second channel, 2 ms, the first time that somebody asks for the time: most runs never do.
+ * The counter's frequency is measured against the 8254's second channel, 2 ms, the first time that somebody
+ * asks for the time: most runs never do. Where there are several CPUs it is measured before they start, and
+ * they are taken to count alike.
  */
 #include "port.h"
 
@@ -16,7 +17,6 @@ enum {
 	PIC1_DATA = 0x21,
 	PIC2 = 0xa0,
 	PIC2_DATA = 0xa1,
-	PIT_0 = 0x40,
 	PIT_2 = 0x42,
 	PIT_COMMAND = 0x43,
 	PIT_GATE = 0x61
@@ -40,40 +40,24 @@ void timer_start(void)
 	outb(PIC2_DATA, 0xff);
 }
 
-void port_tick_start(void)
-{
-	const uint32_t reload = PIT_HZ / KERNEL_TICK_HZ;
-
-	outb(PIT_COMMAND, 0x34); /* channel 0, rate generator */
-	outb(PIT_0, (uint8_t)reload);
-	outb(PIT_0, (uint8_t)(reload >> 8));
-	outb(PIC1_DATA, 0xfe);
-}
-
-void port_tick_stop(void)
-{
-	outb(PIC1_DATA, 0xff);
-}
-
-void timer_interrupt(void)
-{
-	outb(PIC1, 0x20); /* end of interrupt, first: kernel_tick() may not come back soon */
-	kernel_tick();
-}
-
-static void measure(void)
+/* 2 ms of the 8254's second channel. */
+uint64_t timer_measure(uint32_t (*read_down_counter)(void))
 {
 	const uint32_t count = PIT_HZ / 500;
 	uint64_t from;
+	uint32_t down;
 
 	outb(PIT_GATE, (inb(PIT_GATE) & 0xfc) | 1); /* gate on, speaker off */
 	outb(PIT_COMMAND, 0xb0);		    /* channel 2, interrupt on terminal count */
 	outb(PIT_2, (uint8_t)count);
 	outb(PIT_2, (uint8_t)(count >> 8));
 	from = rdtsc();
+	down = read_down_counter != NULL ? read_down_counter() : 0;
 	while ((inb(PIT_GATE) & 0x20) == 0) {
 	}
-	tsc_khz = (rdtsc() - from) / 2;
+	down -= read_down_counter != NULL ? read_down_counter() : 0;
+	tsc_khz = tsc_khz != 0 ? tsc_khz : (rdtsc() - from) / 2;
+	return down / 2;
 }
 
 uint64_t port_clock_ns(void)
@@ -81,7 +65,7 @@ uint64_t port_clock_ns(void)
 	uint64_t ticks;
 
 	if (tsc_khz == 0) {
-		measure();
+		(void)timer_measure(NULL);
 	}
 	ticks = rdtsc() - tsc_start;
 	return ticks / tsc_khz * 1000000 + ticks % tsc_khz * 1000000 / tsc_khz;
@@ -142,9 +126,4 @@ uint64_t port_entropy(void)
 		}
 	}
 	return (rdtsc() ^ port_wall_ns()) * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-void port_idle(void)
-{
-	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }

@@ -4,15 +4,27 @@
  *
  * T1. The kernel runs with interrupts off, so its own stack is in use only between an entry and the
  *     matching exit: a trap from user mode always starts at the thread's stack_top, by TSS.RSP0 or, for
- *     SYSCALL, by traps_stack_top.
- * T2. One CPU: traps_stack_top and traps_user_sp are plain variables at absolute addresses; there is no
- *     SWAPGS, and GS is the user's.
+ *     SYSCALL, by its copy in struct port_cpu.
+ * T2. In the kernel GS is the CPU's struct port_cpu and the user's base waits in MSR_KERNEL_GS_BASE. An entry
+ *     from user mode exchanges them, and so does the way back there; CS on the stack says which it is. Only
+ *     traps that never return come from the kernel, and the interrupts that port_idle() waits for.
  * T3. A fast entry saves the nine registers that a C function may destroy; C keeps the other six. When the
  *     C function wants them all it says so, and the slow path stores the six below the nine: struct
  *     port_frame.
  */
 
+	.set CPU_STACK_TOP, 8		/* struct port_cpu */
+	.set CPU_USER_SP, 16
+
 	.text
+
+	/* T2, with CS at the given place. */
+	.macro SWAP_IF_USER cs
+	testb $3, \cs
+	jz 9f
+	swapgs
+9:
+	.endm
 
 	.macro SAVE_CALLER
 	push %rax
@@ -46,6 +58,7 @@
 	.globl entry_page_fault
 	.balign 64
 entry_page_fault:
+	SWAP_IF_USER 16(%rsp)
 	pushq $14
 	SAVE_CALLER
 	mov %cr2, %rdi
@@ -55,22 +68,36 @@ entry_page_fault:
 	test %al, %al
 	jz entry_slow
 	RESTORE_CALLER
+	swapgs				/* a fault of the kernel's does not come back */
 	iretq
 
-/* The timer, from user mode or from port_idle(). */
-	.globl entry_timer
+/* Interrupts, from user mode or from port_idle(). */
+	.macro INTERRUPT name, function
+	.globl \name
 	.balign 16
-entry_timer:
+\name:
+	SWAP_IF_USER 8(%rsp)
 	pushq $0
-	pushq $32
+	pushq $0
 	SAVE_CALLER
-	call timer_interrupt
+	call \function
 	RESTORE_CALLER
+	SWAP_IF_USER 8(%rsp)
+	iretq
+	.endm
+
+	INTERRUPT entry_timer, apic_timer_interrupt
+	INTERRUPT entry_call, apic_call_interrupt
+
+/* The APIC withdrew an interrupt at the last moment; there is nothing to acknowledge. */
+	.globl entry_spurious
+entry_spurious:
 	iretq
 
 /* Every other vector: all registers, then C. traps_exception() returns only for traps that the kernel
  * ignores. */
 entry_common:
+	SWAP_IF_USER 24(%rsp)
 	SAVE_CALLER
 entry_slow:
 	mov %r15, 0(%rsp)
@@ -83,6 +110,7 @@ entry_slow:
 	xor %ebp, %ebp
 	call traps_exception
 	RESTORE_CALLER
+	SWAP_IF_USER 8(%rsp)
 	iretq
 
 	.macro ENTRY number, has_error
@@ -118,9 +146,10 @@ entry_\number:
 	.globl entry_syscall
 	.balign 64
 entry_syscall:
-	mov %rsp, traps_user_sp
-	mov traps_stack_top, %rsp
-	pushq traps_user_sp
+	swapgs
+	mov %rsp, %gs:CPU_USER_SP
+	mov %gs:CPU_STACK_TOP, %rsp
+	pushq %gs:CPU_USER_SP
 	push %r11
 	push %rcx
 	push %rax			/* keeps the stack aligned, too */
@@ -147,6 +176,7 @@ entry_syscall:
 	pop %rcx
 	pop %r11
 	pop %rsp
+	swapgs
 	sysretq
 2:	mov %rax, %rdi
 	call kernel_call_unknown
@@ -157,7 +187,7 @@ entry_syscall_end:
 /* port_user_enter(pc, sp): IRET, because the CPU may be on any path here, with every register zero. */
 	.globl port_user_enter
 port_user_enter:
-	mov traps_stack_top, %rsp
+	mov %gs:CPU_STACK_TOP, %rsp
 	pushq $0x23
 	push %rsi
 	pushq $0x202			/* IF */
@@ -178,6 +208,7 @@ port_user_enter:
 	xor %r13d, %r13d
 	xor %r14d, %r14d
 	xor %r15d, %r15d
+	swapgs
 	iretq
 
 /* switch_stacks(uint64_t *save, uint64_t load): T1 makes this the only place where one kernel stack becomes

@@ -31,19 +31,23 @@ struct tss {
 } __attribute__((packed));
 
 extern const uint64_t traps_entries[VECTOR_EXCEPTIONS];
-extern char entry_page_fault[], entry_timer[], entry_syscall[], entry_syscall_end[];
+extern char entry_page_fault[], entry_timer[], entry_call[], entry_spurious[];
+extern char entry_syscall[], entry_syscall_end[];
 void traps_exception(const struct port_frame *frame);
 void switch_stacks(uint64_t *save, uint64_t load);
 void switch_begin(void);
 
-/* Read by traps.S. */
-extern uint64_t traps_stack_top, traps_user_sp;
-uint64_t traps_stack_top, traps_user_sp;
+_Static_assert(offsetof(struct port_cpu, self) == 0, "port_cpu()");
+_Static_assert(offsetof(struct port_cpu, stack_top) == 8, "traps.S");
+_Static_assert(offsetof(struct port_cpu, user_sp) == 16, "traps.S");
 
-static struct tss tss;
-static struct gate idt[VECTOR_TIMER + 1];
-static uint64_t gdt[8];
-static uint8_t ist_stacks[4][4096] __attribute__((aligned(16)));
+/* A CPU's own: the TSS says where its stacks are, and the GDT where its TSS is. */
+static struct tables {
+	struct tss tss;
+	uint64_t gdt[8];
+	uint8_t ist_stacks[4][4096] __attribute__((aligned(16)));
+} cpu_tables[KERNEL_CPU_MAX];
+static struct gate idt[256];
 
 static void set_gate(unsigned vector, uint64_t entry, unsigned ist, unsigned ring)
 {
@@ -57,12 +61,12 @@ static void set_gate(unsigned vector, uint64_t entry, unsigned ist, unsigned rin
 	};
 }
 
-static void load_tables(void)
+static void load_tables(struct tables *tables)
 {
 	struct descriptor_pointer p;
 
-	p.limit = sizeof(gdt) - 1;
-	p.base = (uint64_t)(uintptr_t)gdt;
+	p.limit = sizeof(tables->gdt) - 1;
+	p.base = (uint64_t)(uintptr_t)tables->gdt;
 	__asm__ volatile("lgdt %0" : : "m"(p));
 	p.limit = sizeof(idt) - 1;
 	p.base = (uint64_t)(uintptr_t)idt;
@@ -75,22 +79,28 @@ static void load_tables(void)
 			 : "rax", "memory");
 }
 
-void traps_start(void)
+static void fill_tables(struct tables *tables)
 {
-	const uint64_t at = (uint64_t)(uintptr_t)&tss;
+	const uint64_t at = (uint64_t)(uintptr_t)&tables->tss;
+	uint64_t *gdt = tables->gdt;
 
 	gdt[1] = UINT64_C(0x00af9b000000ffff); /* kernel code */
 	gdt[2] = UINT64_C(0x00cf93000000ffff); /* kernel data */
 	gdt[4] =
 	    UINT64_C(0x00cff3000000ffff); /* user data; 3 would be 32-bit user code, which does not exist */
 	gdt[5] = UINT64_C(0x00affb000000ffff); /* user code */
-	gdt[6] = UINT64_C(0x0000890000000000) | (sizeof(tss) - 1) | (at & 0xffffff) << 16 |
+	gdt[6] = UINT64_C(0x0000890000000000) | (sizeof(struct tss) - 1) | (at & 0xffffff) << 16 |
 		 (at >> 24 & 0xff) << 56;
 	gdt[7] = at >> 32;
-	tss.io_map = sizeof(tss);
+	tables->tss.io_map = sizeof(struct tss);
 	for (unsigned i = 0; i < 4; i++) {
-		tss.ist[i] = (uint64_t)(uintptr_t)(ist_stacks[i] + sizeof(ist_stacks[i]));
+		tables->tss.ist[i] =
+		    (uint64_t)(uintptr_t)(tables->ist_stacks[i] + sizeof(tables->ist_stacks[i]));
 	}
+}
+
+static void fill_idt(void)
+{
 	for (unsigned i = 0; i < VECTOR_EXCEPTIONS; i++) {
 		set_gate(i, traps_entries[i], 0, 0);
 	}
@@ -101,7 +111,20 @@ void traps_start(void)
 	set_gate(3, traps_entries[3], 0, 3); /* INT3 is for programs */
 	set_gate(VECTOR_PAGE_FAULT, (uint64_t)(uintptr_t)entry_page_fault, 0, 0);
 	set_gate(VECTOR_TIMER, (uint64_t)(uintptr_t)entry_timer, 0, 0);
-	load_tables();
+	set_gate(VECTOR_CALL, (uint64_t)(uintptr_t)entry_call, 0, 0);
+	set_gate(VECTOR_SPURIOUS, (uint64_t)(uintptr_t)entry_spurious, 0, 0);
+}
+
+void traps_start(unsigned number)
+{
+	struct port_cpu *cpu = kernel_cpu_port(number);
+
+	if (number == 0) {
+		fill_idt();
+	}
+	fill_tables(&cpu_tables[number]);
+	load_tables(&cpu_tables[number]);
+	cpu->tss_rsp0 = &cpu_tables[number].tss.rsp[0];
 
 	wrmsr(MSR_STAR, (uint64_t)SELECT_USER_BASE << 48 | (uint64_t)SELECT_CODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)(uintptr_t)entry_syscall);
@@ -180,16 +203,18 @@ void port_thread_init(
 
 void port_thread_switch(struct port_thread *from, struct port_thread *to)
 {
+	struct port_cpu *cpu = port_cpu();
+
 	if (from->fp != NULL) {
 		fp_save(from->fp);
 	}
 	if (to->fp != NULL) {
 		fp_restore(to->fp);
 		wrmsr(MSR_FS_BASE, to->fs_base);
-		wrmsr(MSR_GS_BASE, to->gs_base);
+		wrmsr(MSR_KERNEL_GS_BASE, to->gs_base);
 	}
-	traps_stack_top = to->stack_top;
-	tss.rsp[0] = to->stack_top;
+	cpu->stack_top = to->stack_top;
+	memcpy(cpu->tss_rsp0, &to->stack_top, sizeof(to->stack_top)); /* not aligned */
 	switch_stacks(&from->sp, to->sp);
 }
 

@@ -242,7 +242,7 @@ def cases(isa):
     table["64 MiB of memory"] = programs_succeed("hello", options=["--memory", "64"])
     table["6 GiB of memory"] = programs_succeed("hello", options=["--memory", "6144"])
     table["waits for a debugger"] = gdb_case.waits_for_a_debugger
-    table["4 CPUs"] = programs_succeed("hello", options=["--smp", "4"])
+    table["4 CPUs, a kernel for one"] = programs_succeed("hello", options=["--smp", "4"])
     return table
 
 
