@@ -15,13 +15,15 @@
  * S2 type->free is the sum of the free objects of all its frames; free + in use = total.
  * S3 An object is 0 mod size in its frame, and on the frame's free list exactly if it is free.
  * S4 A promise can be kept: free + covered >= promised, where covered is what the promised frames would
- *    hold. Ordinary reservations leave promised - covered objects alone.
+ *    hold. Ordinary claims leave promised - covered objects alone.
+ * S5 A claim can be kept: free >= claimed, the sum of what the CPUs have set aside and not taken.
  *
  * A frame whose last object is freed becomes the spare; if there is one, it goes back to the frame
  * allocator (unless S4 wants its objects). The library is entered by one CPU at a time, so no reader can be
  * looking at it then (contract 6.2).
  *
- * Locks: none of its own (vmem/host.h).
+ * Locks: the type's byte over all that is kept of a type, its lists, and the links in its objects; frames
+ * are taken and given back under it.
  */
 #include "slab.h"
 
@@ -102,16 +104,27 @@ static void frame_drop(struct slab_type *type, struct vmem_page *page)
 	vmem_frame_give(page);
 }
 
-/* Objects that ordinary reservations must leave (S4). */
+/* Objects that ordinary claims must leave (S4). */
 static uint64_t kept(const struct slab_type *type)
 {
 	return type->promised > type->covered ? type->promised - type->covered : 0;
 }
 
-/* Whether S4 allows an empty frame to go. */
+/* Objects that are claimed (S5). */
+static uint64_t set_aside(const struct slab_type *type)
+{
+#if VMEM_SMP
+	return type->claimed;
+#else
+	(void)type;
+	return 0;
+#endif
+}
+
+/* Whether S4 and S5 allow an empty frame to go. */
 static bool may_drop(const struct slab_type *type)
 {
-	return type->free - type->capacity >= kept(type);
+	return type->free - type->capacity >= kept(type) + set_aside(type);
 }
 
 /* Allocation ----------------------------------------------------------------------------------- */
@@ -136,6 +149,7 @@ void *vmem_slab_alloc_slow(struct slab_type *type)
 	} else {
 		page = frame_new(type, false);
 		if (!page) {
+			spin_give(&type->lock, LOCK_SLAB);
 			return NULL;
 		}
 	}
@@ -149,17 +163,20 @@ void *vmem_slab_alloc_slow(struct slab_type *type)
 	type->free--;
 	page->u.slab.first_free = SLAB_NONE;
 	page->u.slab.in_use = type->capacity;
+	slab_claim_use(type);
+	spin_give(&type->lock, LOCK_SLAB);
 	return object;
 }
 
-/* Frees into a frame other than current; its list may be another one then. */
-static __attribute__((noinline)) void free_elsewhere(struct slab_type *type, void *object)
+/* Frees into a frame other than current; its list may be another one then. False: not of the type. */
+static __attribute__((noinline)) bool free_elsewhere(struct slab_type *type, void *object)
 {
 	struct vmem_page *page = pa_to_page(virt_to_phys(object));
-	VMEM_CHECK(page && page->kind == PAGE_SLAB && page->u.slab.type == type,
-	    "a small object is freed that is not of its type");
+	if (!page || shared_load(&page->kind) != PAGE_SLAB || page->u.slab.type != type) {
+		return false;
+	}
 	bool was_full = page->u.slab.first_free == SLAB_NONE;
-	*(void **)object = free_list(page);
+	shared_store((void **)object, free_list(page));
 	page->u.slab.first_free = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
 	page->u.slab.in_use--;
 	type->free++;
@@ -168,7 +185,7 @@ static __attribute__((noinline)) void free_elsewhere(struct slab_type *type, voi
 		list_push(&type->partial, page);
 	}
 	if (page->u.slab.in_use != 0 || (type->spare && !may_drop(type))) {
-		return;
+		return true;
 	}
 	list_remove(&type->partial, page);
 	if (type->spare) {
@@ -176,28 +193,30 @@ static __attribute__((noinline)) void free_elsewhere(struct slab_type *type, voi
 	} else {
 		type->spare = page;
 	}
+	return true;
 }
 
 void vmem_slab_free(enum slab_id id, void *object)
 {
 	struct slab_type *type = &vmem_slab_types[id];
 	VMEM_ASSERT(vmem_slab_owns(id, object));
+	bool ours = true;
+	spin_take(&type->lock, LOCK_SLAB);
 	if (((uintptr_t)object & ~(uintptr_t)VMEM_PAGE_MASK) != type->base) {
-		free_elsewhere(type, object);
-		return;
+		ours = free_elsewhere(type, object);
+	} else {
+		shared_store((void **)object, type->next);
+		type->next = object;
+		type->free++;
 	}
-	*(void **)object = type->next;
-	type->next = object;
-	type->free++;
+	spin_give(&type->lock, LOCK_SLAB);
+	VMEM_CHECK(ours, "a small object is freed that is not of its type");
 }
 
-bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised)
+/* Makes sure that `count` objects are free beyond those claimed, and those kept for promises (S4). */
+static bool have_free(struct slab_type *type, uint64_t count, bool promised)
 {
-	struct slab_type *type = &vmem_slab_types[id];
-	if (!promised && VMEM_FAIL_ALLOCATION()) {
-		return false;
-	}
-	while (type->free < count + (promised ? 0 : kept(type))) {
+	while (type->free < set_aside(type) + count + (promised ? 0 : kept(type))) {
 		struct vmem_page *page = frame_new(type, promised && type->covered != 0);
 		if (!page) {
 			return false;
@@ -207,9 +226,59 @@ bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised)
 	return true;
 }
 
-bool vmem_slab_promise(enum slab_id id, uint64_t count)
+bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised)
 {
 	struct slab_type *type = &vmem_slab_types[id];
+	if (!promised && VMEM_FAIL_ALLOCATION()) {
+		return false;
+	}
+	spin_take(&type->lock, LOCK_SLAB);
+	bool have = have_free(type, count, promised);
+	spin_give(&type->lock, LOCK_SLAB);
+	return have;
+}
+
+/* With one CPU nobody allocates between the claim and its use, so there is nothing to set aside. */
+bool vmem_slab_claim(enum slab_id id, unsigned count, bool promised)
+{
+#if VMEM_SMP
+	struct slab_type *type = &vmem_slab_types[id];
+	uint32_t *claim = &type->claim[cpu_number()];
+	if (!promised && VMEM_FAIL_ALLOCATION()) {
+		return false;
+	}
+	VMEM_ASSERT(*claim == 0);
+	spin_take(&type->lock, LOCK_SLAB);
+	bool have = have_free(type, count, promised);
+	if (have) {
+		*claim = count;
+		type->claimed += count;
+	}
+	spin_give(&type->lock, LOCK_SLAB);
+	return have;
+#else
+	return vmem_slab_reserve(id, count, promised);
+#endif
+}
+
+void vmem_slab_unclaim(enum slab_id id, unsigned count)
+{
+#if VMEM_SMP
+	struct slab_type *type = &vmem_slab_types[id];
+	uint32_t *claim = &type->claim[cpu_number()];
+	VMEM_ASSERT(*claim <= count);
+	spin_take(&type->lock, LOCK_SLAB);
+	type->claimed -= *claim;
+	*claim = 0;
+	spin_give(&type->lock, LOCK_SLAB);
+#endif
+	(void)id;
+	(void)count;
+}
+
+/* Under the type's lock. */
+static bool promise(struct slab_type *type, uint64_t count)
+{
 	uint64_t need = type->promised + count;
 	uint64_t have = type->covered + kept(type);
 	if (need > have) {
@@ -223,10 +292,18 @@ bool vmem_slab_promise(enum slab_id id, uint64_t count)
 	return true;
 }
 
-void vmem_slab_release(enum slab_id id, uint64_t count)
+bool vmem_slab_promise(enum slab_id id, uint64_t count)
 {
 	struct slab_type *type = &vmem_slab_types[id];
-	VMEM_CHECK(count <= type->promised, "more small objects are released than were promised");
+	spin_take(&type->lock, LOCK_SLAB);
+	bool promised = promise(type, count);
+	spin_give(&type->lock, LOCK_SLAB);
+	return promised;
+}
+
+/* Under the type's lock. */
+static void release(struct slab_type *type, uint64_t count)
+{
 	type->promised -= count;
 	uint64_t surplus = type->covered > type->promised ? type->covered - type->promised : 0;
 	if (surplus >= type->capacity) {
@@ -236,11 +313,27 @@ void vmem_slab_release(enum slab_id id, uint64_t count)
 	}
 }
 
+void vmem_slab_release(enum slab_id id, uint64_t count)
+{
+	struct slab_type *type = &vmem_slab_types[id];
+	spin_take(&type->lock, LOCK_SLAB);
+	bool was_promised = count <= type->promised;
+	if (was_promised) {
+		release(type, count);
+	}
+	spin_give(&type->lock, LOCK_SLAB);
+	VMEM_CHECK(was_promised, "more small objects are released than were promised");
+}
+
 /* Validation and maintenance ------------------------------------------------------------------- */
 
 uint64_t vmem_slab_in_use(enum slab_id id)
 {
-	return vmem_slab_types[id].total - vmem_slab_types[id].free;
+	struct slab_type *type = &vmem_slab_types[id];
+	spin_take(&type->lock, LOCK_SLAB);
+	uint64_t in_use = type->total - type->free;
+	spin_give(&type->lock, LOCK_SLAB);
+	return in_use;
 }
 
 /* The free list of any frame of the type. */
@@ -249,13 +342,13 @@ static const void *any_free_list(const struct slab_type *type, const struct vmem
 	return page == type->current ? type->next : free_list(page);
 }
 
-bool vmem_slab_owns(enum slab_id id, const void *object)
+/* Under the type's lock. */
+static bool owns(const struct slab_type *type, const void *object)
 {
-	const struct slab_type *type = &vmem_slab_types[id];
 	const struct vmem_page *page = pa_to_page(virt_to_phys(object));
 	uint32_t offset = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
-	if (!page || page->kind != PAGE_SLAB || page->u.slab.type != type || offset % type->size != 0 ||
-		offset / type->size >= type->capacity) {
+	if (!page || shared_load(&page->kind) != PAGE_SLAB || page->u.slab.type != type ||
+		offset % type->size != 0 || offset / type->size >= type->capacity) {
 		return false;
 	}
 	const void *free = any_free_list(type, page);
@@ -263,6 +356,15 @@ bool vmem_slab_owns(enum slab_id id, const void *object)
 		free = *(void *const *)free;
 	}
 	return !free;
+}
+
+bool vmem_slab_owns(enum slab_id id, const void *object)
+{
+	struct slab_type *type = &vmem_slab_types[id];
+	spin_take(&type->lock, LOCK_SLAB);
+	bool owned = owns(type, object);
+	spin_give(&type->lock, LOCK_SLAB);
+	return owned;
 }
 
 /* The number of free objects in a frame; S3 on the way. */
@@ -285,6 +387,7 @@ void vmem_slab_trim(void)
 {
 	for (unsigned id = 0; id < SLAB_COUNT; id++) {
 		struct slab_type *type = &vmem_slab_types[id];
+		spin_take(&type->lock, LOCK_SLAB);
 		if (type->spare && may_drop(type)) {
 			frame_drop(type, type->spare);
 			type->spare = NULL;
@@ -303,6 +406,7 @@ void vmem_slab_trim(void)
 				frame_drop(type, page);
 			}
 		}
+		spin_give(&type->lock, LOCK_SLAB);
 	}
 }
 
@@ -341,6 +445,7 @@ static void check_type(const struct slab_type *type)
 	}
 	VMEM_CHECK(free == type->free && frames * type->capacity == type->total,
 	    "a type's count of small objects is wrong (S2)");
+	VMEM_CHECK(free >= set_aside(type), "more small objects are claimed than are free (S5)");
 	VMEM_CHECK(free + type->covered >= type->promised, "a promise of small objects cannot be kept (S4)");
 }
 

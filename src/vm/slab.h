@@ -10,6 +10,7 @@
 #define VMEM_SLAB_H
 
 #include "frame.h"
+#include "lock.h"
 
 enum slab_id {
 	SLAB_REGION,
@@ -29,7 +30,8 @@ struct slab_spec {
 };
 extern const struct slab_spec vmem_slab_specs[SLAB_COUNT]; /* one place knows all types: init.c */
 
-/* What the library keeps of a type. Fields are slab.c's; here for the inline hit path. */
+/* What the library keeps of a type, all of it under `lock`. Fields are slab.c's; here for the inline hit
+ * path. */
 struct slab_type {
 	void *next; /* first free object of current's frame, linked by their first bytes; or NULL */
 	uint64_t free;		   /* free objects in all frames of the type */
@@ -38,12 +40,19 @@ struct slab_type {
 	uint64_t total;		   /* objects in all frames of the type */
 	uint64_t promised;	   /* objects promised (vmem_slab_promise) */
 	uint64_t covered;	   /* of those, how many the promised frames could hold */
+	uint8_t lock;		   /* LOCK_SLAB */
+#if VMEM_SMP
+	uint32_t claimed; /* objects claimed and not taken yet: the sum of claim[] */
+#endif
 	struct vmem_page *spare;   /* one frame without an object in use, in no list; or NULL */
 	uint32_t partial;	   /* frames with a free object, but for current; by page number */
 	uint32_t full;		   /* frames without, but for current */
 	uint32_t size;		   /* an object and the gap behind it */
 	uint32_t capacity;	   /* objects in a frame */
-};
+#if VMEM_SMP
+	uint32_t claim[VMEM_MAX_CPUS]; /* what each CPU has claimed and not taken yet */
+#endif
+} __attribute__((aligned(64)));
 extern struct slab_type vmem_slab_types[SLAB_COUNT];
 #define SLAB_NONE UINT32_MAX
 
@@ -52,12 +61,17 @@ void vmem_slabs_init(void);
  * new, else as freed). NULL: no frame. */
 static inline void *vmem_slab_alloc(enum slab_id id);
 void vmem_slab_free(enum slab_id id, void *object);
-/* Makes sure that the next `count` allocations of the type cannot fail (until somebody else allocates of
- * it). False: no memory, nothing lost. promised: may use what was promised; then it fails only where
- * more is wanted than was. */
+/* Sets `count` free objects aside for this CPU: its next `count` allocations of the type cannot fail,
+ * whatever other CPUs allocate. False: no memory, nothing lost. promised: may use what was promised; then it
+ * fails only where more is wanted than was. A CPU has one claim of a type at a time. A type that is claimed is
+ * only ever allocated under a claim: other allocations would take what was set aside. */
+bool vmem_slab_claim(enum slab_id id, unsigned count, bool promised);
+/* The end of that claim, of `count` objects, whether they were taken or not. */
+void vmem_slab_unclaim(enum slab_id id, unsigned count);
+/* The check alone, of what is free now: nothing is set aside. */
 bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised);
 
-/* Promises: `count` more objects of the type can be had by vmem_slab_reserve(.., promised = true) until
+/* Promises: `count` more objects of the type can be had by vmem_slab_claim(.., promised = true) until
  * they are released. O(1): a counter, and frames kept back by vmem_frame_reserve(). Who takes a promised
  * object releases it himself. False: no memory, nothing changed. */
 bool vmem_slab_promise(enum slab_id id, uint64_t count);
@@ -71,18 +85,35 @@ bool vmem_slab_owns(enum slab_id id, const void *object);
 void vmem_slab_trim(void);
 void vmem_slab_check(void);
 
-/* vmem_slab_alloc() when the current frame has no free object. */
+/* vmem_slab_alloc() when the current frame has no free object. Called with the type's lock, and gives it
+ * back. */
 void *vmem_slab_alloc_slow(struct slab_type *type);
+
+/* An object has been taken: out of this CPU's claim, if it has one. */
+static inline void slab_claim_use(struct slab_type *type)
+{
+#if VMEM_SMP
+	if (type->claimed != 0 && type->claim[cpu_number()] != 0) {
+		type->claim[cpu_number()]--;
+		type->claimed--;
+	}
+#else
+	(void)type;
+#endif
+}
 
 static inline void *vmem_slab_alloc(enum slab_id id)
 {
 	struct slab_type *type = &vmem_slab_types[id];
+	spin_take(&type->lock, LOCK_SLAB);
 	void *object = type->next;
 	if (__builtin_expect(!object, 0)) {
 		return vmem_slab_alloc_slow(type);
 	}
 	type->next = *(void **)object;
 	type->free--;
+	slab_claim_use(type);
+	spin_give(&type->lock, LOCK_SLAB);
 	return object;
 }
 

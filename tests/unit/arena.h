@@ -75,6 +75,19 @@ unsigned vmem_host_cpu(void)
 	return arena_cpu;
 }
 
+/* No test here waits for another CPU. */
+void vmem_host_relax(void);
+void vmem_host_relax(void)
+{
+	abort();
+}
+
+void vmem_arch_pause(void);
+void vmem_arch_pause(void)
+{
+	abort();
+}
+
 bool machine_fail_allocation(void);
 bool machine_fail_allocation(void)
 {
