@@ -90,6 +90,7 @@ static void no_leaf(const struct walk *w, uint64_t va, void *argument)
 
 struct machine_audit machine_audit(unsigned cpu)
 {
+	MACHINE_LOCKED;
 	struct machine_audit audit = {0};
 	struct tour tour = {.cpu = cpu, .leaf = no_leaf, .argument = &audit};
 	tour_roots(&tour); /* finds the tables, so that a leaf that maps one is known for what it is */
@@ -117,6 +118,7 @@ static void find_dirty(const struct walk *w, uint64_t va, void *argument)
 
 void machine_dirty_check(uint64_t pa, bool known)
 {
+	MACHINE_LOCKED;
 	struct search search = {pa, known};
 	for (unsigned i = 0; i < machine_now->config.cpus && !search.found; i++) {
 		struct tour tour = {.cpu = i, .leaf = find_dirty, .argument = &search};

@@ -7,6 +7,9 @@
  * C2  A rule about one entry is checked whenever a walk reads it, and for all entries by machine_audit().
  * C3  Break-before-make is checked wherever an entry and a cached copy of it meet: at a walk, and when the
  *     copy is dropped. The TLB forgets nothing, so the copies are the history.
+ * C4  With several threads batches are open at any time. What is found stale at a moment was removed by an
+ *     operation that has ended, or by one that is under way then. So it is legal as long as one of those
+ *     that were under way when it was first found is under way still, and no longer.
  */
 #include "internal.h"
 
@@ -54,9 +57,46 @@ enum judgement check_cached(unsigned cpu, const struct tlb_entry *e, uint64_t va
 	return (e->perm & ~fresh->deny) != 0 ? JUDGED_STRICTER : JUDGED_SAME;
 }
 
-void check_report(unsigned cpu, const struct tlb_entry *e, enum judgement judged, uint64_t va)
+void check_inside(unsigned cpu, bool inside)
 {
-	if (machine_now->relaxed > 0 || judged < JUDGED_STALE) {
+	MACHINE_LOCKED;
+	machine_now->inside[cpu] = inside ? ++machine_now->clock : 0;
+}
+
+bool check_quiet(void)
+{
+	for (unsigned i = 0; machine_is_threaded && i < MACHINE_CPUS; i++) {
+		if (machine_now->inside[i] != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* (C4) */
+static bool still_legal(struct tlb_entry *e)
+{
+	if (machine_now->relaxed > 0) {
+		return true;
+	}
+	if (e->stale_at == 0) {
+		e->stale_at = machine_now->clock + 1;
+	}
+	for (unsigned i = 0; machine_is_threaded && i < MACHINE_CPUS; i++) {
+		if (machine_now->inside[i] != 0 && machine_now->inside[i] < e->stale_at) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void check_report(unsigned cpu, struct tlb_entry *e, enum judgement judged, uint64_t va)
+{
+	if (judged < JUDGED_STALE) {
+		e->stale_at = 0;
+		return;
+	}
+	if (still_legal(e)) {
 		return;
 	}
 	if (judged == JUDGED_DIRTY_LOST) {
@@ -92,6 +132,7 @@ static enum judgement judge_now(unsigned cpu, const struct tlb_entry *e, uint64_
 
 void machine_check(void)
 {
+	MACHINE_LOCKED;
 	for (unsigned cpu = 0; cpu < machine_now->config.cpus; cpu++) {
 		check_id(cpu);
 		for (unsigned i = 0; i <= TLB_GLOBAL; i++) {
@@ -125,7 +166,9 @@ void check_id(unsigned cpu)
 			continue;
 		}
 		enum judgement judged = judge_now(cpu, e, &va);
-		if (judged >= JUDGED_STALE) {
+		bool other = e->root != machine_root_of(cpu, e->va);
+		if (machine_is_threaded ? other
+					: judged >= JUDGED_STALE) { /* stale ones: where they are used */
 			machine_violation(MACHINE_BAD_ID,
 			    "CPU %u takes id %u, under which it still has %s for %#llx", cpu, asid,
 			    e->kind == MMU_TABLE ? "a table" : "a leaf", (ull)va);
@@ -162,28 +205,40 @@ static void check_target(const struct walk *w, uint64_t va)
 	}
 }
 
-/* The members of a run must say the same of consecutive memory. */
+unsigned check_run_same(const struct walk *w)
+{
+	unsigned count = 1u << w->entry.run_shift;
+	uint64_t first = w->at & ~low_mask(w->entry.run_shift + 3u);
+	uint64_t size = UINT64_C(1) << level_shift(w->level);
+	uint64_t base = w->entry.pa - (w->at - first) / 8 * size;
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t raw = __atomic_load_n(machine_entry(first + 8 * i), __ATOMIC_RELAXED);
+		struct mmu_entry e = machine_now->mmu->decode(raw, w->level, entry_index(first) + i);
+		if (e.kind != MMU_LEAF || e.run_shift != w->entry.run_shift || e.pa != base + i * size ||
+		    e.allow != w->entry.allow || e.type != w->entry.type || e.global != w->entry.global) {
+			return i;
+		}
+	}
+	return count;
+}
+
+/* The members of a run must say the same of consecutive memory, but while an operation may be changing it. */
 static void check_run(const struct walk *w, uint64_t va)
 {
 	unsigned count = 1u << w->entry.run_shift;
 	uint64_t first = w->at & ~low_mask(w->entry.run_shift + 3u);
 	uint64_t size = UINT64_C(1) << level_shift(w->level);
-	uint64_t index = (w->at - first) / 8;
-	uint64_t base = w->entry.pa - index * size;
+	uint64_t base = w->entry.pa - (w->at - first) / 8 * size;
+	unsigned same;
 	if ((base & (size * count - 1)) != 0) {
 		machine_violation(MACHINE_MALFORMED, "the run at %#llx starts at %#llx, which is not aligned",
 		    (ull)va, (ull)base);
 		return;
 	}
-	for (unsigned i = 0; i < count; i++) {
-		struct mmu_entry e =
-		    machine_now->mmu->decode(*machine_entry(first + 8 * i), w->level, entry_index(first) + i);
-		if (e.kind != MMU_LEAF || e.run_shift != w->entry.run_shift || e.pa != base + i * size ||
-		    e.allow != w->entry.allow || e.type != w->entry.type || e.global != w->entry.global) {
-			machine_violation(
-			    MACHINE_MALFORMED, "the run at %#llx is not uniform (member %u)", (ull)va, i);
-			return;
-		}
+	same = check_quiet() ? check_run_same(w) : count;
+	if (same != count) {
+		machine_violation(
+		    MACHINE_MALFORMED, "the run at %#llx is not uniform (member %u)", (ull)va, same);
 	}
 }
 
@@ -292,7 +347,7 @@ static void check_whole(const struct tlb_entry *cached, uint64_t first)
 {
 	const struct mmu *mmu = machine_now->mmu;
 	unsigned members = 0;
-	for (unsigned i = 0; i < tlb_members(cached); i++) {
+	for (unsigned i = 0; i < tlb_members(cached) && check_quiet(); i++) {
 		const uint64_t *now = still_there(first + 8 * i, cached->at_generation);
 		struct mmu_entry e = {.kind = MMU_INVALID};
 		if (now != NULL) {
@@ -321,8 +376,8 @@ void check_break(const struct tlb_entry *cached)
 	}
 	uint64_t first = cached->at - (uint64_t)place * 8;
 	for (int i = 0; i < (int)members; i++) {
-		check_break_of(cached, first + (uint64_t)i * 8,
-		    mmu->member(cached->raw, cached->level, i - place));
+		check_break_of(
+		    cached, first + (uint64_t)i * 8, mmu->member(cached->raw, cached->level, i - place));
 	}
 	check_whole(cached, first);
 }
@@ -381,8 +436,25 @@ static uint8_t **fetched(unsigned cpu, uint64_t pa)
 	return frame == NULL ? NULL : &frame->fetched[broadcast ? 0 : cpu];
 }
 
+bool check_may_be_used(const struct tlb_entry *e)
+{
+	const struct frame *root = machine_frame(e->root);
+	if (tlb_usable(e->cpu, e)) {
+		return true;
+	}
+	return machine_now->ids_unique && machine_cpu_is_on(e->cpu) && !e->global && root != NULL &&
+	       !root->free && root->generation == e->root_generation;
+}
+
+void machine_ids_unique(bool unique)
+{
+	MACHINE_LOCKED;
+	machine_now->ids_unique = unique;
+}
+
 void machine_fetch_sync(unsigned cpu, uint64_t pa, size_t len)
 {
+	MACHINE_LOCKED;
 	machine_counters.fetch_syncs++;
 	while (len != 0) {
 		uint64_t offset = pa & (MACHINE_PAGE - 1);
@@ -395,7 +467,9 @@ void machine_fetch_sync(unsigned cpu, uint64_t pa, size_t len)
 			*seen = malloc(MACHINE_PAGE);
 			memset(*seen, 0xee, MACHINE_PAGE);
 		}
-		memcpy(*seen + offset, machine_ram(pa), part);
+		for (size_t i = 0; i < part; i++) {
+			(*seen)[offset + i] = *((const volatile uint8_t *)machine_ram(pa) + i);
+		}
 		pa += part;
 		len -= part;
 	}
@@ -407,7 +481,9 @@ void check_fetch(unsigned cpu, uint64_t va, uint64_t pa, size_t len)
 	if ((machine_now->config.features & MACHINE_COHERENT_FETCH) != 0 || seen == NULL) {
 		return;
 	}
-	if (*seen == NULL || memcmp(*seen + (pa & (MACHINE_PAGE - 1)), machine_ram(pa), len) != 0) {
+	uint64_t now = 0;
+	memory_load(&now, machine_ram(pa), len);
+	if (*seen == NULL || memcmp(*seen + (pa & (MACHINE_PAGE - 1)), &now, len) != 0) {
 		machine_violation(MACHINE_FETCH_STALE,
 		    "CPU %u fetches %#llx from frame %#llx, stored to and not synchronised", cpu, (ull)va,
 		    (ull)pa);

@@ -12,7 +12,7 @@
 #define vmem_arch_publish isa_publish
 #define vmem_arch_flush isa_flush
 #define vmem_arch_icache_sync isa_icache_sync
-#define insn_pause machine_wait /* a turn of a loop that waits for another CPU */
+#define insn_pause machine_pause /* a turn of a loop that waits for another CPU */
 #include "arch.h"
 
 #include <string.h>

@@ -13,11 +13,11 @@ const enum machine_isa glue_isa = MACHINE_AARCH64;
 
 #define LINE 64u
 
-static struct {
+static _Thread_local struct {
 	uint64_t start, end; /* cleaned to the point of unification, without a gap */
 	bool complete;	     /* a DSB came after */
 } cleaned;
-static uint64_t par;
+static _Thread_local uint64_t par;
 
 static inline bool has(uint32_t feature)
 {
@@ -181,7 +181,7 @@ static inline void insn_dc_cvau(uint64_t operand)
 static inline void insn_dc_civac(uint64_t operand)
 {
 	(void)operand;
-	machine_counters.cleaned_lines++;
+	machine_cleaned();
 }
 
 static inline void insn_ic_ivau(uint64_t operand)

@@ -67,7 +67,7 @@ static inline void insn_fence_rw(void)
 
 static inline void insn_fence_iorw(void)
 {
-	machine_counters.cleaned_lines++;
+	machine_cleaned();
 }
 
 static inline void insn_fence_i(void)

@@ -113,13 +113,13 @@ static inline void insn_mfence(void)
 
 static inline void insn_wbinvd(void)
 {
-	machine_counters.cleaned_lines++;
+	machine_cleaned();
 }
 
 static inline void insn_clflush(uint64_t address)
 {
 	(void)address;
-	machine_counters.cleaned_lines++;
+	machine_cleaned();
 }
 
 static inline void insn_clear_words(void *to, uint64_t words)

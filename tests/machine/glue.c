@@ -18,7 +18,7 @@
 #undef vmem_arch_flush
 #undef vmem_arch_icache_sync
 
-uint64_t glue_fetch_start, glue_fetch_end;
+_Thread_local uint64_t glue_fetch_start, glue_fetch_end;
 
 void vmem_arch_cpu_init(void);
 void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush);

@@ -9,7 +9,7 @@
 
 extern const enum machine_isa glue_isa; /* that this program is built for */
 /* What vmem_arch_icache_sync() was asked for, as physical addresses: for FENCE.I, which names none. */
-extern uint64_t glue_fetch_start, glue_fetch_end;
+extern _Thread_local uint64_t glue_fetch_start, glue_fetch_end;
 uint64_t glue_physical(const void *kva);
 
 #endif

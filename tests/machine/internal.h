@@ -69,7 +69,10 @@ struct tlb_entry {
 	uint64_t va, pa; /* first address of what it covers, and where that is; a table entry: the table */
 	uint64_t at;	 /* physical address of the entry */
 	uint64_t raw;
+	uint64_t root;		/* of the walk */
+	uint64_t stale_at;	/* when it was first found stale (C4); 0: it is not */
 	uint32_t at_generation; /* of the frame of `at` */
+	uint32_t root_generation;
 	uint32_t asid;
 	uint32_t perm;	      /* leaf: as finished; table: denied so far */
 	uint8_t kind;	      /* enum mmu_kind, not MMU_BAD */
@@ -129,8 +132,7 @@ struct machine {
 	struct machine_config config;
 	const struct mmu *mmu;
 	unsigned va_bits; /* of one half where halves are split, of both else */
-	unsigned cpu;
-	uint8_t *arena; /* of the span from the lowest to the highest physical address */
+	uint8_t *arena;	  /* of the span from the lowest to the highest physical address */
 	uint64_t base, span;
 	struct frame *frames; /* of the span */
 	bool traced;	      /* the allocator tells of frames */
@@ -151,8 +153,44 @@ struct machine {
 	unsigned broken_count;
 	struct broken broken[BROKEN_MAX];
 	void (*call_hook)(unsigned cpu);
+	uint64_t clock;		       /* of operations begun */
+	uint64_t inside[MACHINE_CPUS]; /* when the operation of a CPU began; 0: it is in none */
+	bool ids_unique;
 };
 extern struct machine *machine_now;
+
+/*
+ * lock.c. The machine's lock protects all of its state; it is not taken with one thread. A function that
+ * begins with MACHINE_LOCKED holds it until it returns.
+ */
+extern bool machine_is_threaded;
+void machine_lock_take(void);
+void machine_lock_give(void);
+static inline bool machine_guard_take(void)
+{
+	if (machine_is_threaded) {
+		machine_lock_take();
+	}
+	return machine_is_threaded;
+}
+static inline void machine_guard_give(const bool *taken)
+{
+	if (*taken) {
+		machine_lock_give();
+	}
+}
+#define MACHINE_LOCKED bool guard_ __attribute__((cleanup(machine_guard_give), unused)) = machine_guard_take()
+
+/* memory.c: what a CPU does to memory that the library knows too. */
+void memory_walked(const uint64_t *entry); /* a walk goes on through it, or its result is cached */
+bool memory_mark(uint64_t *entry, uint64_t from, uint64_t to);
+void memory_load(void *buffer, const void *memory, size_t len);
+void memory_store(void *memory, const void *buffer, size_t len);
+void memory_done(unsigned cpu); /* an access of a CPU has ended */
+void memory_after_all(void);	/* what follows comes after all accesses that have ended, of all CPUs */
+
+/* threads.c */
+void machine_threads_print(void); /* what every CPU does, if there are several threads */
 
 static inline unsigned entry_index(uint64_t at)
 {
@@ -174,6 +212,7 @@ static inline uint64_t low_mask(unsigned bits)
 void x86_reset(unsigned cpu);
 void arm_reset(unsigned cpu);
 void riscv_reset(unsigned cpu);
+void machine_count_calls(unsigned calls);
 struct frame *machine_frame(uint64_t pa); /* NULL: not RAM */
 uint64_t *machine_entry(uint64_t at);	  /* NULL: no memory */
 bool machine_is_wx(uint64_t root);
@@ -230,12 +269,18 @@ void tlb_read_from(uint64_t at, void (*see)(const struct tlb_entry *entry));
 enum judgement { JUDGED_SAME, JUDGED_STRICTER, JUDGED_STALE, JUDGED_DIRTY_LOST };
 enum judgement check_cached(
     unsigned cpu, const struct tlb_entry *entry, uint64_t va, const struct walk *fresh);
-void check_report(unsigned cpu, const struct tlb_entry *entry, enum judgement judged, uint64_t va);
+void check_report(unsigned cpu, struct tlb_entry *entry, enum judgement judged, uint64_t va);
+void check_inside(unsigned cpu, bool inside); /* the border of an operation */
+bool check_quiet(void);			      /* no operation is under way, or one thread plays them all */
+/* Whether a CPU may translate by an entry, now or after a switch without a flush. */
+bool check_may_be_used(const struct tlb_entry *entry);
 void check_id(unsigned cpu); /* what the CPU has cached under its id must be of the root it runs on */
 void check_fetched(
     unsigned cpu, uint64_t root, uint64_t va, const struct walk *at); /* rules for one live entry */
-void check_break(const struct tlb_entry *cached);		      /* against memory as it is now */
-void check_break_at(uint64_t at); /* every cached copy of an entry, against memory */
+/* How many members of a leaf's run agree with it, from the first on; not more than the run has. */
+unsigned check_run_same(const struct walk *w);
+void check_break(const struct tlb_entry *cached); /* against memory as it is now */
+void check_break_at(uint64_t at);		  /* every cached copy of an entry, against memory */
 void check_fetch(unsigned cpu, uint64_t va, uint64_t pa, size_t len); /* instructions */
 void check_broken(
     const struct tlb_entry *gone); /* remembers a break: a valid entry flushed while memory is invalid */

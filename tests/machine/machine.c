@@ -9,7 +9,7 @@
  * M1  A violation never changes the machine: in collecting mode the run goes on as the hardware might.
  * M2  frames[] covers the whole span, holes included; only machine_is_ram() says what is RAM.
  *
- * There are no locks: one thread drives the machine.
+ * Lock: the machine's (lock.c), over all of it; with one thread there is none.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "internal.h"
@@ -162,6 +162,7 @@ void machine_create(const struct machine_config *config)
 	machine_violations_clear();
 	machine_counters = (struct machine_counters){0};
 	panic_landing = NULL;
+	machine_cpu_set(0);
 	machine_fail_at(0);
 }
 
@@ -240,18 +241,9 @@ uint64_t *machine_entry(uint64_t at)
 	return machine_is_ram(at) ? machine_ram(at & ~UINT64_C(7)) : NULL;
 }
 
-unsigned machine_cpu(void)
-{
-	return machine_now->cpu;
-}
-
-void machine_cpu_set(unsigned cpu)
-{
-	machine_now->cpu = cpu;
-}
-
 void machine_cpu_power(unsigned cpu, bool on)
 {
+	MACHINE_LOCKED;
 	if (on && !machine_now->cpus[cpu].on) {
 		tlb_empty(cpu);
 	}
@@ -278,18 +270,18 @@ uint32_t machine_asid(unsigned cpu)
 	return machine_now->cpus[cpu].asid;
 }
 
-void machine_relax(int by)
-{
-	machine_now->relaxed += by;
-}
-
 void machine_operation(void)
 {
-	check_breaks_made(false);
+	if (!machine_is_threaded) {
+		check_breaks_made(false);
+	}
 }
 
 void machine_effect(void)
 {
+	if (machine_is_threaded) {
+		return; /* the others run by themselves */
+	}
 	check_breaks_made(true);
 	if ((machine_now->config.features & MACHINE_SPECULATES) == 0) {
 		return;
@@ -299,55 +291,17 @@ void machine_effect(void)
 	}
 }
 
-static void (*wait_hook)(void);
-
-void machine_wait_hook(void (*hook)(void))
+void machine_count_calls(unsigned calls)
 {
-	wait_hook = hook;
-}
-
-void machine_wait(void)
-{
-	if (wait_hook != NULL) {
-		wait_hook();
-		return;
-	}
-	machine_violation(
-	    MACHINE_MISUSE, "CPU %u waits for a lock that nobody can give back", machine_now->cpu);
-	abort();
-}
-
-void machine_call_hook(void (*hook)(unsigned cpu))
-{
-	machine_now->call_hook = hook;
-}
-
-void machine_call(uint64_t cpus, void (*function)(void *), void *argument)
-{
-	unsigned self = machine_now->cpu;
-	if ((cpus >> self & 1) != 0) {
-		machine_violation(MACHINE_MISUSE, "CPU %u calls itself", self);
-	}
-	for (unsigned i = 0; i < MACHINE_CPUS; i++) {
-		if ((cpus >> i & 1) == 0 || !machine_cpu_is_on(i)) {
-			continue;
-		}
-		machine_now->cpu = i;
-		machine_counters.calls++;
-		if (machine_now->call_hook != NULL) {
-			machine_relax(1);
-			machine_now->call_hook(i);
-			machine_relax(-1);
-		}
-		function(argument);
-	}
-	machine_now->cpu = self;
+	MACHINE_LOCKED;
+	machine_counters.calls += calls;
 }
 
 /* Frames. */
 
 void machine_frame_allocated(uint64_t pa, unsigned order)
 {
+	MACHINE_LOCKED;
 	machine_now->traced = true;
 	for (uint64_t i = 0; i < (UINT64_C(1) << order); i++) {
 		struct frame *frame = machine_frame(pa + i * MACHINE_PAGE);
@@ -368,7 +322,7 @@ static void see_freed(struct tlb_entry *entry, void *argument)
 {
 	const struct freeing *freeing = argument;
 	bool linear = machine_now->linear != 0 && entry->va - entry->pa == machine_now->linear;
-	if (!linear && tlb_usable(entry->cpu, entry)) { /* the linear map reaches all frames, free or not */
+	if (!linear && check_may_be_used(entry)) { /* the linear map reaches all frames, free or not */
 		machine_violation(MACHINE_FREED_REACHED,
 		    "frame %#llx order %u freed while CPU %u has %s %#llx -> %#llx",
 		    (unsigned long long)freeing->pa, freeing->order, entry->cpu,
@@ -379,6 +333,7 @@ static void see_freed(struct tlb_entry *entry, void *argument)
 
 void machine_frame_freed(uint64_t pa, unsigned order)
 {
+	MACHINE_LOCKED;
 	struct freeing freeing = {pa, order};
 	uint64_t size = (uint64_t)MACHINE_PAGE << order;
 	tlb_reaching(pa, size, see_freed, &freeing);
@@ -411,7 +366,7 @@ void machine_fail_at(uint64_t n)
 
 bool machine_fail_allocation(void)
 {
-	return ++asked == failing;
+	return __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED) == failing;
 }
 
 uint64_t machine_allocations(void)
@@ -421,6 +376,7 @@ uint64_t machine_allocations(void)
 
 void machine_kernel_only(uint64_t pa, uint64_t len)
 {
+	MACHINE_LOCKED;
 	for (uint64_t i = 0; i < len; i += MACHINE_PAGE) {
 		machine_frame(pa + i)->kernel_only = true;
 	}
@@ -428,6 +384,7 @@ void machine_kernel_only(uint64_t pa, uint64_t len)
 
 void machine_wx(uint64_t root, bool on)
 {
+	MACHINE_LOCKED;
 	struct machine *m = machine_now;
 	if (root == UINT64_MAX) {
 		m->wx_all = on;
@@ -456,13 +413,21 @@ bool machine_is_wx(uint64_t root)
 	return machine_now->wx_all;
 }
 
+void machine_cleaned(void)
+{
+	MACHINE_LOCKED;
+	machine_counters.cleaned_lines++;
+}
+
 bool machine_dirty_expected(uint64_t pa)
 {
+	MACHINE_LOCKED;
 	return machine_frame(pa)->stored;
 }
 
 void machine_dirty_forget(uint64_t pa)
 {
+	MACHINE_LOCKED;
 	machine_frame(pa)->stored = false;
 }
 
@@ -500,6 +465,7 @@ void machine_violations_clear(void)
 
 void machine_violation(enum machine_rule rule, const char *format, ...)
 {
+	MACHINE_LOCKED;
 	va_list list;
 	int n = snprintf(violation_text, sizeof(violation_text), "%s: ", rule_names[rule]);
 	va_start(list, format);
@@ -508,6 +474,7 @@ void machine_violation(enum machine_rule rule, const char *format, ...)
 	violations[rule]++;
 	if (!collecting) {
 		fprintf(stderr, "machine (%s): %s\n", machine_now->mmu->name, violation_text);
+		machine_threads_print();
 		abort();
 	}
 }
@@ -526,9 +493,10 @@ const char *machine_panic_text(void)
 _Noreturn void machine_panic(const char *rule)
 {
 	(void)snprintf(panic_text, sizeof(panic_text), "%s", rule);
-	if (panic_landing != NULL) {
+	if (panic_landing != NULL && !machine_is_threaded) {
 		longjmp(*panic_landing, 1);
 	}
 	fprintf(stderr, "machine: panic: %s\n", rule);
+	machine_threads_print();
 	abort();
 }

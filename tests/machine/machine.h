@@ -4,7 +4,8 @@
  * its manual allows.
  *
  * The library under test is compiled for the build machine with the codec of one ISA; its page tables lie
- * in the physical memory of this machine. A test drives the CPUs, one at a time. Every access goes through
+ * in the physical memory of this machine. A test drives the CPUs, one at a time, or each by a thread of its
+ * own (machine_threads). Every access goes through
  * the MMU of the ISA, which reads raw entries as its manual says and shares no header with the library.
  * What a manual forbids is a violation, and fails the test.
  *
@@ -109,8 +110,8 @@ enum { MACHINE_USER = 1u << 0, MACHINE_SUPERVISOR = 0 };
 
 struct machine_result {
 	bool ok;
-	bool spurious;	/* not explained by memory: the TLB had a stricter translation */
-	uint64_t cause; /* x86-64: vector; AArch64: ESR_EL1; RISC-V: scause */
+	bool spurious;	 /* not explained by memory: the TLB had a stricter translation */
+	uint64_t cause;	 /* x86-64: vector; AArch64: ESR_EL1; RISC-V: scause */
 	uint64_t detail; /* x86-64: error code; AArch64: 1 if from EL0; RISC-V: sstatus */
 	uint64_t va;	 /* CR2, FAR_EL1, stval */
 	uint64_t pa;	 /* when ok: where the access went */
@@ -261,11 +262,12 @@ const char *machine_panic_text(void);
 _Noreturn void machine_panic(const char *rule);
 
 /*
- * A turn of a loop that waits for another CPU: what runs then. Without a hook it is a violation: a test with
- * one thread waits for ever.
+ * A turn of a loop that waits for another CPU, which answers calls or (pause) does not: what runs then.
+ * Without a hook it is a violation: a test with one thread waits for ever.
  */
 void machine_wait_hook(void (*hook)(void));
 void machine_wait(void);
+void machine_pause(void);
 
 /*
  * Called on each target before a function called on other CPUs runs there, the CPU already switched, stale
@@ -274,6 +276,28 @@ void machine_wait(void);
 void machine_call_hook(void (*hook)(unsigned cpu));
 /* Runs the function on each of the CPUs that is on, in turn, each being the current one meanwhile. */
 void machine_call(uint64_t cpus, void (*function)(void *), void *argument);
+/*
+ * Several threads, each of them one CPU for good (machine_cpu_set() at its start). machine_threads() is
+ * called while there is only one. Calls to other CPUs then wait until the targets take them: in
+ * machine_turn(), which every thread calls again and again while it is in no operation, in machine_wait(),
+ * and while they wait for calls of their own. A CPU is not switched off meanwhile.
+ *
+ * Every call of the library stands between machine_inside() and machine_outside(), so that the machine knows
+ * which translations may still be stale: those that an operation under way may have removed.
+ */
+void machine_threads(bool on);
+void machine_inside(const char *what);
+void machine_outside(void);
+void machine_turn(void);
+/* The watchdog aborts, and tells what all CPUs do, when a watched one makes no step for so long. */
+void machine_watchdog(unsigned seconds);
+void machine_watched(bool on); /* this CPU; its thread has begun, or ends */
+void machine_progress(void);   /* a step of this CPU */
+/* No id is given a second time from now on (or may be, again): so a frame that is freed must not be reached
+ * under the ids of spaces that do not run either. */
+void machine_ids_unique(bool unique);
+void machine_cleaned(void); /* counts a line */
+
 /*
  * glue.c: what the library's host would find out about a RISC-V machine (struct vmem_config); 0 elsewhere.
  */

@@ -20,8 +20,6 @@
  */
 #include "internal.h"
 
-#include <string.h>
-
 #define BIT(n) (UINT64_C(1) << (n))
 #define VALID BIT(0)
 #define TABLE BIT(1)
@@ -204,7 +202,18 @@ static void fault(const struct mmu_fault *f, struct machine_result *out)
 
 static bool same_content(uint64_t a, uint64_t b, uint64_t size)
 {
-	return machine_is_ram(a) && machine_is_ram(b) && memcmp(machine_ram(a), machine_ram(b), size) == 0;
+	const volatile uint64_t *x, *y;
+	if (!machine_is_ram(a) || !machine_is_ram(b)) {
+		return false;
+	}
+	x = machine_ram(a);
+	y = machine_ram(b);
+	for (uint64_t i = 0; i < size / sizeof(*x); i++) {
+		if (x[i] != y[i]) {
+			return false;
+		}
+	}
+	return true;
 }
 
 /*
@@ -299,6 +308,7 @@ static void load_root(unsigned cpu)
 
 void arm_write_tcr(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	uint64_t free = ARM_TCR_EPD0 | ARM_TCR_AS | ARM_TCR_HA | ARM_TCR_HD;
 	if (!is_arm("MSR TCR_EL1")) {
@@ -322,6 +332,7 @@ uint64_t arm_read_mair(unsigned cpu)
 
 void arm_write_mair(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	machine_now->cpus[cpu].mair = value;
 	machine_now->attributes = value;
 }
@@ -335,6 +346,7 @@ uint64_t arm_read_ttbr1(unsigned cpu)
 
 void arm_write_ttbr0(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	if (!is_arm("MSR TTBR0_EL1")) {
 		return;
@@ -405,6 +417,7 @@ static void invalidate(unsigned cpu, const struct later *later)
 
 void arm_tlbi(unsigned cpu, enum arm_tlbi op, bool inner_shareable, uint64_t operand)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	struct later later = {.a = operand, .op = (uint8_t)op, .shared = inner_shareable};
 	if (!is_arm("TLBI")) {
@@ -419,12 +432,14 @@ void arm_tlbi(unsigned cpu, enum arm_tlbi op, bool inner_shareable, uint64_t ope
 
 void arm_dsb(unsigned cpu, bool inner_shareable)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	unsigned left = 0;
 	for (unsigned i = 0; i < c->later_count; i++) {
 		if (c->later[i].shared && !inner_shareable) {
 			c->later[left++] = c->later[i];
 		} else {
+			memory_after_all();
 			invalidate(cpu, &c->later[i]);
 		}
 	}

@@ -204,6 +204,7 @@ uint64_t riscv_read_satp(unsigned cpu)
 
 void riscv_write_satp(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	uint64_t ids = low_mask(machine_now->config.asid_bits) << 44;
 	uint64_t field = value & low_mask(60) & ~low_mask(44);
@@ -237,6 +238,7 @@ static bool matches(const struct tlb_entry *e, const void *argument)
 
 void riscv_sfence_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
 {
+	MACHINE_LOCKED;
 	struct operand operand = {rs1 != RISCV_ANY, rs2 == RISCV_ANY, (uint32_t)rs2};
 	uint64_t *counter = !operand.leaves_only ? (operand.any_id ? &machine_counters.flush_all
 								   : &machine_counters.flush_space)
@@ -258,11 +260,13 @@ void riscv_sfence_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
 
 void riscv_sfence_w_inval(unsigned cpu)
 {
+	MACHINE_LOCKED;
 	machine_now->cpus[cpu].in_inval = true;
 }
 
 void riscv_sinval_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	if (!has(MACHINE_SVINVAL) || !c->in_inval) {
 		machine_violation(MACHINE_MISUSE, "SINVAL.VMA without Svinval, or not after SFENCE.W.INVAL");
@@ -276,6 +280,7 @@ void riscv_sinval_vma(unsigned cpu, uint64_t rs1, uint64_t rs2)
 
 void riscv_sfence_inval_ir(unsigned cpu)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	for (unsigned i = 0; i < c->later_count; i++) {
 		riscv_sfence_vma(cpu, c->later[i].a, c->later[i].b);

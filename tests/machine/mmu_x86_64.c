@@ -224,6 +224,7 @@ static void check_set_up(unsigned cpu, uint64_t root)
 
 void x86_write_cr3(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	bool pcide = (c->cr4 & X86_CR4_PCIDE) != 0;
 	uint32_t pcid = pcide ? (uint32_t)(value & 0xfff) : 0;
@@ -258,6 +259,7 @@ uint64_t x86_read_cr4(unsigned cpu)
 
 void x86_write_cr4(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	struct machine_cpu *c = &machine_now->cpus[cpu];
 	uint64_t changed = c->cr4 ^ value;
 	if (!is_x86("MOV to CR4")) {
@@ -283,6 +285,7 @@ uint64_t x86_read_cr0(unsigned cpu)
 
 void x86_write_cr0(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	machine_now->cpus[cpu].cr0 = value;
 }
 
@@ -293,12 +296,14 @@ uint64_t x86_read_pat(unsigned cpu)
 
 void x86_write_pat(unsigned cpu, uint64_t value)
 {
+	MACHINE_LOCKED;
 	machine_now->cpus[cpu].pat = value;
 	machine_now->attributes = value;
 }
 
 void x86_invlpg(unsigned cpu, uint64_t va)
 {
+	MACHINE_LOCKED;
 	uint32_t pcid = machine_now->cpus[cpu].asid;
 	if (!is_x86("INVLPG")) {
 		return;
@@ -311,6 +316,7 @@ void x86_invlpg(unsigned cpu, uint64_t va)
 
 void x86_invpcid(unsigned cpu, uint64_t type, uint64_t id, uint64_t va)
 {
+	MACHINE_LOCKED;
 	uint32_t pcid = (uint32_t)id;
 	bool ids = (machine_now->cpus[cpu].cr4 & X86_CR4_PCIDE) != 0;
 	if (!is_x86("INVPCID")) {

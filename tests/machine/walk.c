@@ -14,8 +14,6 @@
  */
 #include "internal.h"
 
-#include <string.h>
-
 uint32_t machine_perm_bit(enum machine_access_kind kind, bool user)
 {
 	static const uint8_t bits[2][3] = {
@@ -61,7 +59,7 @@ bool machine_fetch(uint64_t table, uint64_t va, unsigned level, struct walk *w)
 		w->entry = (struct mmu_entry){.kind = MMU_BAD, .bad = "a table that is not in RAM"};
 		return false;
 	}
-	w->raw = *(const volatile uint64_t *)entry;
+	w->raw = __atomic_load_n(entry, __ATOMIC_RELAXED);
 	w->entry = machine_now->mmu->decode(w->raw, level, entry_index(w->at));
 	w->kind = w->entry.kind;
 	return true;
@@ -129,6 +127,7 @@ bool machine_grants(const struct walk *fresh, enum machine_access_kind kind, boo
 
 bool machine_translate(unsigned cpu, uint64_t va, struct machine_translation *out)
 {
+	MACHINE_LOCKED;
 	struct walk w;
 	if (!machine_now->mmu->canonical(va)) {
 		return false;
@@ -157,7 +156,10 @@ static struct tlb_entry cached_form(unsigned cpu, uint64_t va, const struct walk
 	bool is_leaf = w->kind == MMU_LEAF;
 	unsigned run = is_leaf ? w->entry.run_shift : 0;
 	const struct frame *frame = machine_frame(w->at);
+	uint64_t root = machine_root_of(cpu, va);
 	struct tlb_entry e = {
+	    .root = root,
+	    .root_generation = machine_is_ram(root) ? machine_frame(root)->generation : 0,
 	    .at = w->at,
 	    .raw = w->raw,
 	    .at_generation = frame->generation,
@@ -177,7 +179,8 @@ static struct tlb_entry cached_form(unsigned cpu, uint64_t va, const struct walk
 	return e;
 }
 
-/* Whether a CPU has a single member of the run around va: then it caches the others as such too. */
+/* Whether a CPU has a single member of the run around va: then it caches the others as such too. So it does
+ * while memory has not all of them, or not all alike. */
 static bool caches_members(unsigned cpu, uint64_t va, const struct walk *w)
 {
 	unsigned shift = level_shift(w->level);
@@ -187,7 +190,7 @@ static bool caches_members(unsigned cpu, uint64_t va, const struct walk *w)
 			return true;
 		}
 	}
-	return false;
+	return machine_is_threaded && check_run_same(w) != 1u << w->entry.run_shift;
 }
 
 static void insert(unsigned cpu, uint64_t va, const struct walk *w)
@@ -198,36 +201,40 @@ static void insert(unsigned cpu, uint64_t va, const struct walk *w)
 	}
 	struct tlb_entry form = cached_form(cpu, va, &alone);
 	struct tlb_entry *e = tlb_insert(cpu, &form);
+	memory_walked(machine_entry(w->at));
 	if (e != NULL && w->kind == MMU_LEAF) {
 		check_types(e);
 	}
 }
 
-/*
- * Sets accessed as the CPU does when it uses an entry; false if that is the software's task and not done.
- */
-static bool touch(struct walk *w)
-{
-	uint64_t *entry = machine_entry(w->at);
-	if (w->entry.accessed) {
-		return true;
-	}
-	if (!marks_itself()) {
-		return false;
-	}
-	w->raw = machine_now->mmu->mark(w->raw, w->level, false);
-	*(volatile uint64_t *)entry = w->raw;
-	w->entry.accessed = true;
-	return true;
-}
+enum visit { PASSED, FAULTS, CHANGED };
 
 /*
- * One step of a walk that caches. Returns true when the walk can end here or go on below; false with *why
- * when it faults.
+ * Sets accessed as the CPU does when it uses an entry; FAULTS if that is the software's task and not done,
+ * CHANGED if the entry is not what was read any more.
  */
-static bool visit(unsigned cpu, uint64_t va, uint64_t root, struct walk *w, enum mmu_why *why)
+static enum visit touch(struct walk *w)
+{
+	uint64_t raw = machine_now->mmu->mark(w->raw, w->level, false);
+	if (w->entry.accessed) {
+		return PASSED;
+	}
+	if (!marks_itself()) {
+		return FAULTS;
+	}
+	if (!memory_mark(machine_entry(w->at), w->raw, raw)) {
+		return CHANGED;
+	}
+	w->raw = raw;
+	w->entry.accessed = true;
+	return PASSED;
+}
+
+/* One step of a walk that caches. It can end here or go on below; FAULTS: with *why; CHANGED: read again. */
+static enum visit visit(unsigned cpu, uint64_t va, uint64_t root, struct walk *w, enum mmu_why *why)
 {
 	bool caches_invalid = (machine_now->config.features & MACHINE_CACHES_INVALID) != 0;
+	enum visit touched;
 	if (w->kind == MMU_LEAF) {
 		machine_finish_leaf(w);
 	}
@@ -239,26 +246,40 @@ static bool visit(unsigned cpu, uint64_t va, uint64_t root, struct walk *w, enum
 		if (caches_invalid) {
 			insert(cpu, va, w);
 		}
-		return false;
+		return FAULTS;
 	case MMU_BAD:
 		*why = w->entry.bad_size ? WHY_SIZE : WHY_BAD;
-		return false;
+		return FAULTS;
 	case MMU_TABLE:
-		touch(w);
-		insert(cpu, va, w);
-		return true;
 	case MMU_LEAF:
 		break;
 	}
-	if (!touch(w)) {
-		*why = WHY_ACCESSED;
-		if (caches_invalid) {
-			insert(cpu, va, w);
-		}
-		return false;
+	touched = touch(w);
+	if (touched == CHANGED) {
+		return CHANGED;
 	}
-	insert(cpu, va, w);
-	return true;
+	if (w->kind == MMU_TABLE || touched == PASSED) {
+		insert(cpu, va, w);
+		return PASSED;
+	}
+	*why = WHY_ACCESSED;
+	if (caches_invalid) {
+		insert(cpu, va, w);
+	}
+	return FAULTS;
+}
+
+/* Reads the entry of a table and visits it, until it stays as it was read. */
+static enum visit step(unsigned cpu, uint64_t table, uint64_t va, unsigned level, uint64_t root,
+    struct walk *w, enum mmu_why *why)
+{
+	const struct walk above = *w;
+	enum visit visited;
+	do {
+		*w = above;
+		visited = machine_fetch(table, va, level, w) ? visit(cpu, va, root, w, why) : FAULTS;
+	} while (visited == CHANGED);
+	return visited;
 }
 
 /* Walks from the deepest cached table entry; false: it faulted. */
@@ -288,8 +309,7 @@ static bool walk_and_cache(unsigned cpu, uint64_t va, struct mmu_fault *fault)
 	}
 	for (;; level--) {
 		enum mmu_why why = WHY_BUS;
-		bool ok = machine_fetch(table, va, level, &w) && visit(cpu, va, root, &w, &why);
-		if (!ok) {
+		if (step(cpu, table, va, level, root, &w, &why) == FAULTS) {
 			if (why == WHY_BUS) {
 				machine_violation(MACHINE_MALFORMED, "a walk for %#llx leaves RAM at %#llx",
 				    (unsigned long long)va, (unsigned long long)w.at);
@@ -339,6 +359,31 @@ static struct tlb_entry *pick(unsigned cpu, uint64_t va, const struct walk *fres
 
 enum grant { GRANTED, REFUSED, AGAIN };
 
+/* An entry is what it was, but for marks. */
+static bool still_as(const uint64_t *entry, uint64_t raw, unsigned level)
+{
+	const struct mmu *mmu = machine_now->mmu;
+	uint64_t now = __atomic_load_n(entry, __ATOMIC_RELAXED);
+	return mmu->mark(now, level, true) == mmu->mark(raw, level, true);
+}
+
+/* Marks the first member of the run that is cached, `behind` bytes before the one it was read from; false if
+ * it is another one now. */
+static bool mark_dirty(uint64_t *marked, const struct tlb_entry *e, uint64_t behind)
+{
+	const struct mmu *mmu = machine_now->mmu;
+	uint64_t raw = behind == 0 ? e->raw : mmu->member(e->raw, e->level, -(int)(behind / 8));
+	for (;;) {
+		uint64_t now = __atomic_load_n(marked, __ATOMIC_RELAXED);
+		if (!still_as(marked, raw, e->level)) {
+			return false;
+		}
+		if (memory_mark(marked, now, mmu->mark(now, e->level, true))) {
+			return true;
+		}
+	}
+}
+
 /* What the cached translation says; a first store marks the entry in memory. */
 static enum grant consult(
     struct tlb_entry *e, enum machine_access_kind kind, bool user, struct mmu_fault *fault)
@@ -357,15 +402,14 @@ static enum grant consult(
 		fault->why = WHY_ACCESSED;
 		return REFUSED;
 	}
-	if (mmu->mark(*entry, e->level, true) != mmu->mark(e->raw, e->level, true)) {
+	uint64_t run = low_mask(e->shift - level_shift(e->level) + 3u);
+	uint64_t *marked = machine_entry(e->at & ~run);
+	if (!still_as(entry, e->raw, e->level) || !mark_dirty(marked, e, e->at - (e->at & ~run))) {
 		tlb_remove(e);
 		return AGAIN;
 	}
-	uint64_t run = low_mask(e->shift - level_shift(e->level) + 3u);
-	uint64_t *marked = machine_entry(e->at & ~run);
-	*(volatile uint64_t *)marked = mmu->mark(*marked, e->level, true);
 	if (marked == entry) {
-		e->raw = *entry;
+		e->raw = mmu->mark(e->raw, e->level, true);
 	}
 	e->dirty = true;
 	return GRANTED;
@@ -390,7 +434,8 @@ static void transfer(unsigned cpu, uint64_t va, const struct tlb_entry *e, enum 
 	out->ok = true;
 	out->pa = pa;
 	if (kind == MACHINE_WRITE) {
-		memcpy(memory, buf, len);
+		memory_store(memory, buf, len);
+		memory_done(cpu);
 		if (frame != NULL) {
 			frame->stored = true;
 		}
@@ -399,7 +444,8 @@ static void transfer(unsigned cpu, uint64_t va, const struct tlb_entry *e, enum 
 	if (kind == MACHINE_EXEC) {
 		check_fetch(cpu, va, pa, len);
 	}
-	memcpy(buf, memory, len);
+	memory_load(buf, memory, len);
+	memory_done(cpu);
 }
 
 static void raise(unsigned cpu, uint64_t va, const struct mmu_fault *fault, struct machine_result *out)
@@ -422,6 +468,7 @@ static void raise(unsigned cpu, uint64_t va, const struct mmu_fault *fault, stru
 struct machine_result machine_access(
     unsigned cpu, uint64_t va, enum machine_access_kind kind, unsigned mode, void *buf, size_t len)
 {
+	MACHINE_LOCKED;
 	struct machine_result result = {0};
 	bool user = (mode & MACHINE_USER) != 0;
 	struct mmu_fault fault = {.why = WHY_ADDRESS, .level = top_level()};
@@ -473,17 +520,16 @@ static void fill_table(
 	for (unsigned i = 0; i < entries; i++) {
 		uint64_t va = base + ((uint64_t)i << shift);
 		enum mmu_why why;
-		if (raw[i] == 0) {
+		if (__atomic_load_n(&raw[i], __ATOMIC_RELAXED) == 0) {
 			continue;
 		}
 		struct walk w = *above;
 		if (both_halves && i >= entries / 2) {
 			va |= ~low_mask(machine_now->va_bits);
 		}
-		machine_fetch(table, va, level, &w);
 		uint32_t invalid = machine_now->config.features & MACHINE_CACHES_INVALID;
 		machine_now->config.features &= ~invalid; /* absences are cached where an access meets them */
-		bool ok = visit(cpu, va, root, &w, &why);
+		bool ok = step(cpu, table, va, level, root, &w, &why) == PASSED;
 		machine_now->config.features |= invalid;
 		if (ok && w.kind == MMU_TABLE) {
 			w.deny |= w.entry.deny;
@@ -495,6 +541,7 @@ static void fill_table(
 
 void machine_fill(unsigned cpu)
 {
+	MACHINE_LOCKED;
 	const struct walk none = {.kind = MMU_TABLE};
 	uint64_t root = machine_now->cpus[cpu].root;
 	if (!machine_cpu_is_on(cpu)) {
