@@ -68,7 +68,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 	vmem_library_seed = config->seed;
 	vmem_arch_probe(&vmem_mmu, config->isa_features);
 	vmem_arch_cpu_init();
-	vmem_asid_init(0);
+	vmem_tlb_init();
 	vmem_aspaces_init();
 	vmem_stores_init();
 	status = vmem_frames_init(config->ram, config->ram_count);
@@ -87,5 +87,6 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 
 void vmem_library_init_cpu(void)
 {
+	vmem_tlb_cpu_on();
 	vmem_arch_cpu_init();
 }

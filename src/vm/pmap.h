@@ -38,6 +38,7 @@ struct vmem_pmap {
 	} hot;
 	struct vmem_page *kept; /* the one empty leaf table left in place (P3), or NULL */
 	uint64_t cpus;		/* CPUs that may hold translations (T4) */
+	uint64_t stale;		/* of them, ones that forget all of the id before they run it again */
 	uint64_t asid;		/* generation << 16 | id; 0: none yet */
 	uint64_t resident;	/* present leaves, in pages */
 	uint64_t tables;	/* table pages with a record, root included */

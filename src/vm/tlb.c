@@ -1,154 +1,305 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tlb.c - batches, activation and address-space ids. Idea and invariants T1 to T5 are in tlb.h.
+ * tlb.c - batches, activation and address-space ids. Idea and invariants T1 to T6 are in tlb.h.
  *
  * Ids are handed out in order; those of dead spaces are not taken back one by one. When they run out a new
  * generation begins: every CPU owes itself a complete flush, paid when it next activates a space, and ids
- * that CPUs are running under move into the new generation as they are.
+ * that CPUs are running under move into the new generation: the space finds its own again when it is next
+ * activated anywhere.
  *
- * Locks: batches as their pmap; activation and ids are serialised by the caller, and activation runs with
- * preemption off.
+ * A switch back to a space takes no lock and writes no line that other CPUs write. The id goes into the CPU's
+ * own word `active` by compare-and-swap; a new generation exchanges each such word for 0. So an id is either
+ * seen there, and moves on, or the CPU finds the 0 and comes to the lock (T5). What a switch owes to a batch
+ * and a batch to a switch is an order of two stores and two loads:
+ *
+ *	batch: entries cleared, full barrier, `cpus` read, then for each of those CPUs `coming` and `running`
+ *	switch: `coming` stored, own bit set, full barrier, `stale` read, root loaded, then `running` stored
+ *
+ * A CPU that is on neither word is not called. Without ids nothing is left to do: it flushes when it comes.
+ * With ids its bit goes into `stale`, full barrier, and both words are read again: either the switch sees
+ * the bit, and forgets its id before it runs, or the batch sees the word, and calls. Only the CPU itself
+ * takes its bit out of `stale`. A bit found there already will do: whoever took it out since has flushed
+ * since.
+ *
+ * Locks: batches as their pmap, and with no spin lock held; activation none, with preemption off. The ids'
+ * byte (LOCK_IDS): `generation`, `next`, `rollovers`, each CPU's `carried` and `owes_flush`, all
+ * pmap->asid.
  */
+#include "bits.h"
 #include "frame.h"
+#include "lock.h"
 #include "panic.h"
 #include "pmap.h"
 
 #define ASID_ID_BITS 16u
 #define ASID_ID_MASK ((UINT64_C(1) << ASID_ID_BITS) - 1)
 
+struct tlb_cpu {
+	struct vmem_pmap *running; /* whose root the CPU walks; stored when it does */
+#if VMEM_SMP
+	struct vmem_pmap *coming; /* whose root it is about to walk, from before it looks what it owes */
+	uint64_t active;	  /* the id it runs under, or the last it did; 0: taken by a new generation */
+#endif
+	uint64_t carried; /* the id it was running under when this generation began; 0: none */
+	bool owes_flush;  /* of everything, before it uses an id of this generation (T5) */
+} __attribute__((aligned(64)));
+
 static struct {
+	/* Read by every switch and every batch; written when a generation begins and when a CPU comes on. */
 	uint64_t generation; /* in the place it has in pmap->asid; never 0 */
-	uint64_t next;	     /* the next id to hand out */
 	uint64_t last;	     /* the largest id; 0: the CPU has none */
-	uint64_t rollovers;
+	uint64_t on;	     /* CPUs that have come on (T6) */
 	struct {
-		struct vmem_pmap *active;
-		uint64_t carried; /* the id it was running under when this generation began; 0: none */
-		bool owes_flush;  /* of everything, before it uses an id of this generation (T5) */
-	} cpu[VMEM_MAX_CPUS];
+		uint64_t next; /* the next id to hand out */
+		uint64_t rollovers;
+		uint8_t lock;
+	} ids __attribute__((aligned(64)));
+	struct tlb_cpu cpu[VMEM_MAX_CPUS];
 } tlb;
 
-static inline unsigned this_cpu(void)
+static inline struct tlb_cpu *this_tlb_cpu(void)
 {
-#if VMEM_MAX_CPUS > 1
-	return vmem_host_cpu();
-#else
-	return 0;
+	return &tlb.cpu[cpu_number()];
+}
+
+static inline uint64_t this_cpu_bit(void)
+{
+	return UINT64_C(1) << cpu_number();
+}
+
+/* Stores before it, to entries too, come before loads after it. */
+static inline void full_barrier(void)
+{
+#if VMEM_SMP
+	__sync_synchronize();
 #endif
 }
 
-#define ALL_CPUS (VMEM_MAX_CPUS == 64 ? UINT64_MAX : (UINT64_C(1) << (VMEM_MAX_CPUS % 64)) - 1)
-
-void vmem_asid_init(unsigned ids)
+void vmem_tlb_init(void)
 {
+	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
+		tlb.cpu[i] = (struct tlb_cpu){0};
+	}
+	tlb.on = this_cpu_bit();
 	tlb.generation = UINT64_C(1) << ASID_ID_BITS;
-	tlb.next = 1;
+	tlb.ids.next = 1;
+	tlb.ids.rollovers = 0;
+	tlb.ids.lock = 0;
 	tlb.last = (UINT64_C(1) << vmem_mmu.asid_bits) - 1;
 	if (tlb.last <= VMEM_MAX_CPUS) {
 		tlb.last = 0; /* every CPU could hold on to one: a search for a free id need not end */
 	}
-	if (ids != 0 && ids < tlb.last) {
-		tlb.last = ids;
-	}
-	tlb.rollovers = 0;
-	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		tlb.cpu[i].active = NULL;
-		tlb.cpu[i].carried = 0;
-		tlb.cpu[i].owes_flush = false;
-	}
 }
 
-uint64_t vmem_asid_rollovers(void)
+void vmem_tlb_cpu_on(void)
 {
-	return tlb.rollovers;
+#if VMEM_SMP
+	struct tlb_cpu *cpu = this_tlb_cpu();
+	shared_store(&cpu->coming, NULL);
+	shared_store_release(&cpu->running, NULL);
+	__atomic_fetch_or(&tlb.on, this_cpu_bit(), __ATOMIC_SEQ_CST);
+	full_barrier();
+#endif
 }
 
-static inline uint32_t hardware_id(const struct vmem_pmap *pmap)
+static inline uint32_t hardware_id(uint64_t asid)
 {
-	return (uint32_t)(pmap->asid & ASID_ID_MASK);
+	return (uint32_t)(asid & ASID_ID_MASK);
 }
+
+/* Ids. */
 
 /* Whether a pmap brought the id with it into this generation. It may not run now, and will again under that
  * id (T5). */
 static bool is_carried(uint64_t id)
 {
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		if (tlb.cpu[i].carried == id) {
+		if (hardware_id(tlb.cpu[i].carried) == id) {
 			return true;
 		}
 	}
 	return false;
 }
 
+/* The id a CPU runs under, or may be about to: it will have to ask for its next one. */
+static uint64_t take_active(struct tlb_cpu *cpu)
+{
+#if VMEM_SMP
+	return __atomic_exchange_n(&cpu->active, 0, __ATOMIC_SEQ_CST);
+#else
+	return cpu->running ? cpu->running->asid : 0;
+#endif
+}
+
 static void new_generation(void)
 {
-	tlb.generation += UINT64_C(1) << ASID_ID_BITS;
-	tlb.next = 1;
-	tlb.rollovers++;
+	shared_store(&tlb.generation, tlb.generation + (UINT64_C(1) << ASID_ID_BITS));
+	tlb.ids.next = 1;
+	shared_store(&tlb.ids.rollovers, tlb.ids.rollovers + 1);
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		struct vmem_pmap *active = tlb.cpu[i].active;
+		uint64_t active = take_active(&tlb.cpu[i]);
 		tlb.cpu[i].owes_flush = true;
-		tlb.cpu[i].carried = 0;
-		if (active) {
-			active->asid = tlb.generation | hardware_id(active);
-			tlb.cpu[i].carried = hardware_id(active);
+		if (active != 0 || !VMEM_SMP) { /* 0: it still runs as it did when the last one began */
+			tlb.cpu[i].carried = active;
 		}
 	}
 }
 
-static void assign_id(struct vmem_pmap *pmap)
+void vmem_asid_init(unsigned ids)
 {
-	if (tlb.last == 0 || (pmap->asid & ~ASID_ID_MASK) == tlb.generation) {
-		return;
+	new_generation();
+	tlb.ids.rollovers = 0;
+	tlb.last = ids < tlb.last ? ids : tlb.last;
+}
+
+uint64_t vmem_asid_rollovers(void)
+{
+	return shared_load(&tlb.ids.rollovers);
+}
+
+/* An id of the running generation: the one the space has kept, or a new one. */
+static uint64_t new_id(uint64_t asid)
+{
+	uint64_t kept = tlb.generation | hardware_id(asid);
+	bool found = false;
+	for (unsigned i = 0; i < VMEM_MAX_CPUS && asid != 0; i++) {
+		if (tlb.cpu[i].carried == asid) {
+			tlb.cpu[i].carried = kept;
+			found = true;
+		}
+	}
+	if (found) {
+		return kept;
 	}
 	for (;;) {
-		if (tlb.next > tlb.last) {
+		if (tlb.ids.next > tlb.last) {
 			new_generation();
 		}
-		uint64_t id = tlb.next++;
+		uint64_t id = tlb.ids.next++;
 		if (!is_carried(id)) {
-			pmap->asid = tlb.generation | id;
-			return;
+			return tlb.generation | id;
 		}
 	}
+}
+
+static inline bool is_of_generation(uint64_t asid)
+{
+	return (asid & ~ASID_ID_MASK) == shared_load(&tlb.generation);
+}
+
+/* With the lock: the generation may be over, the pmap may have no id of it, and this CPU may owe a flush. */
+__attribute__((noinline)) static uint64_t take_id_locked(struct tlb_cpu *cpu, struct vmem_pmap *pmap)
+{
+	spin_take(&tlb.ids.lock, LOCK_IDS);
+	uint64_t asid = pmap->asid;
+	if (!is_of_generation(asid)) {
+		asid = new_id(asid);
+		shared_store(&pmap->asid, asid);
+	}
+	bool owes = cpu->owes_flush;
+	cpu->owes_flush = false;
+#if VMEM_SMP
+	shared_store(&cpu->active, asid);
+#endif
+	spin_give(&tlb.ids.lock, LOCK_IDS);
+	if (owes) {
+		const struct arch_flush all = {.flags = FLUSH_SPACE | FLUSH_GLOBAL};
+		vmem_arch_flush(&all);
+	}
+	return asid;
+}
+
+static inline uint64_t take_id(struct tlb_cpu *cpu, struct vmem_pmap *pmap)
+{
+	uint64_t asid = shared_load(&pmap->asid);
+	if (tlb.last == 0) {
+		return 0;
+	}
+#if VMEM_SMP
+	uint64_t active = shared_load(&cpu->active);
+	if (is_of_generation(asid) && active != 0 &&
+	    __atomic_compare_exchange_n(
+		&cpu->active, &active, asid, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+		return asid;
+	}
+#else
+	if (is_of_generation(asid)) {
+		return asid;
+	}
+#endif
+	return take_id_locked(cpu, pmap);
+}
+
+/* Activation. */
+
+/* Notes that this CPU may hold translations of the pmap from now on. True: what it has under the id must go
+ * before it runs. */
+static inline bool note_cpu(struct vmem_pmap *pmap)
+{
+#if VMEM_SMP
+	uint64_t self = this_cpu_bit();
+	if ((shared_load(&pmap->cpus) & self) == 0) {
+		__atomic_fetch_or(&pmap->cpus, self, __ATOMIC_SEQ_CST);
+	}
+	full_barrier();
+	if ((shared_load(&pmap->stale) & self) != 0) {
+		__atomic_fetch_and(&pmap->stale, ~self, __ATOMIC_SEQ_CST);
+		return true;
+	}
+#else
+	pmap->cpus = 1;
+#endif
+	return tlb.last == 0;
 }
 
 void vmem_pmap_activate(struct vmem_pmap *pmap)
 {
-	unsigned cpu = this_cpu();
-	struct vmem_pmap *old = tlb.cpu[cpu].active;
+	struct tlb_cpu *cpu = this_tlb_cpu();
+	struct vmem_pmap *old = cpu->running;
 	if (pmap == old) {
 		return;
 	}
+#if VMEM_SMP
+	shared_store(&cpu->coming, pmap);
+#endif
 	if (!pmap) {
 		vmem_arch_activate(0, 0, tlb.last == 0);
 	} else {
 		VMEM_ASSERT(!pmap->kernel);
-		assign_id(pmap);
-		if (tlb.cpu[cpu].owes_flush) {
-			const struct arch_flush all = {.flags = FLUSH_SPACE | FLUSH_GLOBAL};
-			tlb.cpu[cpu].owes_flush = false;
-			vmem_arch_flush(&all);
-		}
-		pmap->cpus |= UINT64_C(1) << cpu;
-		pmap->activations++;
-		vmem_arch_activate(pmap->root_pa, hardware_id(pmap), tlb.last == 0);
+		uint64_t asid = take_id(cpu, pmap);
+		bool flush = note_cpu(pmap);
+		(void)shared_add(&pmap->activations, 1);
+		vmem_arch_activate(pmap->root_pa, hardware_id(asid), flush);
 	}
-	tlb.cpu[cpu].active = pmap;
+#if VMEM_SMP
+	shared_store_release(&cpu->running, pmap);
+#else
+	cpu->running = pmap;
 	if (old && tlb.last == 0) { /* the switch has flushed all that is not global (T4) */
-		old->cpus &= ~(UINT64_C(1) << cpu);
+		old->cpus = 0;
 	}
+#endif
 }
 
 bool vmem_pmap_is_active(const struct vmem_pmap *pmap)
 {
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		if (tlb.cpu[i].active == pmap) {
+		if (shared_load_acquire(&tlb.cpu[i].running) == pmap) {
 			return true;
 		}
 	}
 	return false;
 }
+
+void vmem_pmap_retire(struct vmem_pmap *pmap)
+{
+	VMEM_CHECK(!vmem_pmap_is_active(pmap), "an address space is destroyed while a CPU runs on it");
+	pmap->cpus = 0;
+	pmap->stale = 0;
+	pmap->asid = 0;
+}
+
+/* Shootdown. */
 
 /* The flushes of one batch, as every CPU runs them. */
 struct flush_job {
@@ -164,30 +315,59 @@ static void run_job(void *argument)
 	}
 }
 
-static void run_everywhere(struct vmem_pmap *pmap, struct flush_job *job)
+#if VMEM_SMP
+/* A CPU that switches stores `coming` first and `running` last: read in this order, one that walks the root
+ * is on one of them. */
+static inline bool is_on(const struct tlb_cpu *cpu, const struct vmem_pmap *pmap)
 {
-	uint64_t cpus = pmap->kernel ? ALL_CPUS : pmap->cpus;
-	uint64_t self = UINT64_C(1) << this_cpu();
-	if (cpus == 0) {
-		return;
-	}
-	pmap->flushes++;
-	if ((cpus & self) || (vmem_mmu.features & MMU_BROADCAST)) {
-		run_job(job);
-	}
-#if VMEM_MAX_CPUS > 1
-	if ((cpus & ~self) && !(vmem_mmu.features & MMU_BROADCAST)) {
-		pmap->flushes_remote++;
-		vmem_host_cpu_call(cpus & ~self, run_job, job);
-	}
-#endif
+	return shared_load_acquire(&cpu->coming) == pmap || shared_load_acquire(&cpu->running) == pmap;
 }
 
-void vmem_pmap_retire(struct vmem_pmap *pmap)
+/* Of the CPUs that may hold translations the ones that run the pmap. The others will forget theirs before
+ * they do. After the barrier that follows the last cleared entry. */
+static uint64_t running_cpus(struct vmem_pmap *pmap, uint64_t cpus)
 {
-	VMEM_CHECK(!vmem_pmap_is_active(pmap), "an address space is destroyed while a CPU runs on it");
-	pmap->cpus = 0;
-	pmap->asid = 0;
+	uint64_t running = 0;
+	for (; cpus != 0; cpus &= cpus - 1) {
+		uint64_t bit = cpus & -cpus;
+		const struct tlb_cpu *cpu = &tlb.cpu[bits_ctz64(bit)];
+		if (is_on(cpu, pmap)) {
+			running |= bit;
+		} else if (tlb.last != 0 && (shared_load_acquire(&pmap->stale) & bit) == 0) {
+			__atomic_fetch_or(&pmap->stale, bit, __ATOMIC_SEQ_CST);
+			full_barrier();
+			running |= is_on(cpu, pmap) ? bit : 0;
+		}
+	}
+	return running;
+}
+#endif
+
+/* Whether any CPU may hold translations of the pmap. */
+static inline bool anywhere(struct vmem_pmap *pmap)
+{
+	return pmap->kernel || shared_load_acquire(&pmap->cpus) != 0;
+}
+
+static void run_everywhere(struct vmem_pmap *pmap, struct flush_job *job)
+{
+	(void)shared_add(&pmap->flushes, 1);
+#if VMEM_SMP
+	if ((vmem_mmu.features & MMU_BROADCAST) == 0) {
+		uint64_t self = this_cpu_bit();
+		uint64_t cpus = pmap->kernel ? shared_load_acquire(&tlb.on)
+					     : running_cpus(pmap, shared_load_acquire(&pmap->cpus));
+		if (cpus & self) {
+			run_job(job);
+		}
+		if (cpus & ~self) {
+			(void)shared_add(&pmap->flushes_remote, 1);
+			vmem_host_cpu_call(cpus & ~self, run_job, job);
+		}
+		return;
+	}
+#endif
+	run_job(job);
 }
 
 void vmem_batch_begin(struct vmem_batch *batch, struct vmem_pmap *pmap)
@@ -227,30 +407,51 @@ void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table)
 	table_push(&batch->tables, table);
 }
 
+/* More ranges than one may together be too much to go through. */
+static bool is_too_much(const struct flush_job *job)
+{
+	uint64_t pages = 0;
+	for (unsigned i = 0; i < job->count; i++) {
+		pages += job->flush[i].pages;
+	}
+	return pages > ARCH_FLUSH_PAGES;
+}
+
 void vmem_batch_end(struct vmem_batch *batch)
 {
+	struct vmem_pmap *pmap = batch->pmap;
 	struct flush_job job;
 	if (batch->count == 0) {
 		return;
 	}
-	job.count = batch->count;
-	for (unsigned i = 0; i < batch->count; i++) {
-		unsigned level = batch->range[i].level;
-		vmem_vaddr_t start = batch->range[i].first & ~(arch_level_size(level) - 1);
-		job.flush[i] = (struct arch_flush){
-		    .start = start,
-		    .pages = ((batch->range[i].last - start) >> arch_level_shift(level)) + 1,
-		    .asid = hardware_id(batch->pmap),
-		    .level = (uint8_t)level,
-		    .flags = (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) |
-				       (batch->pmap->kernel ? FLUSH_GLOBAL : 0)),
-		};
+	vmem_lock_none_spinning();
+	full_barrier();
+	if (anywhere(pmap)) {
+		uint32_t asid = hardware_id(shared_load(&pmap->asid));
+		uint8_t flags =
+		    (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) | (pmap->kernel ? FLUSH_GLOBAL : 0));
+		job.count = batch->count;
+		for (unsigned i = 0; i < batch->count; i++) {
+			unsigned level = batch->range[i].level;
+			vmem_vaddr_t start = batch->range[i].first & ~(arch_level_size(level) - 1);
+			job.flush[i] = (struct arch_flush){
+			    .start = start,
+			    .pages = ((batch->range[i].last - start) >> arch_level_shift(level)) + 1,
+			    .asid = asid,
+			    .level = (uint8_t)level,
+			    .flags = flags,
+			};
+		}
+		if (job.count > 1 && is_too_much(&job)) {
+			job.count = 1;
+			job.flush[0].flags |= FLUSH_SPACE;
+		}
+		run_everywhere(pmap, &job);
 	}
-	run_everywhere(batch->pmap, &job);
 	while (batch->tables) {
 		vmem_frame_give(table_pop(&batch->tables));
 	}
-	vmem_batch_begin(batch, batch->pmap);
+	vmem_batch_begin(batch, pmap);
 }
 
 void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables)
@@ -258,13 +459,13 @@ void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables)
 	const struct arch_flush flush = {
 	    .start = va & ~VMEM_PAGE_MASK,
 	    .pages = 1,
-	    .asid = hardware_id(pmap),
+	    .asid = hardware_id(shared_load(&pmap->asid)),
 	    .flags = (uint8_t)((pmap->kernel ? FLUSH_GLOBAL : 0) | (tables ? FLUSH_TABLES : 0)),
 	};
 	vmem_arch_flush(&flush);
 }
 
-#if VMEM_MAX_CPUS > 1
+#if VMEM_SMP
 struct sync_job {
 	const void *kva;
 	size_t length;
@@ -280,11 +481,15 @@ static void run_sync(void *argument)
 void vmem_icache_publish(const void *kva, size_t length)
 {
 	vmem_arch_icache_sync(kva, length);
-#if VMEM_MAX_CPUS > 1
-	uint64_t others = ALL_CPUS & ~(UINT64_C(1) << this_cpu());
+#if VMEM_SMP
 	if (vmem_mmu.features & MMU_ICACHE_LOCAL) {
 		struct sync_job job = {kva, length};
-		vmem_host_cpu_call(others, run_sync, &job);
+		vmem_lock_none_spinning();
+		full_barrier();
+		uint64_t others = shared_load_acquire(&tlb.on) & ~this_cpu_bit();
+		if (others != 0) {
+			vmem_host_cpu_call(others, run_sync, &job);
+		}
 	}
 #endif
 }

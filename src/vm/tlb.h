@@ -3,13 +3,15 @@
  * tlb.h - batches of revoked translations, and address-space ids.
  *
  * T1 Revoking is complete when vmem_batch_end() returns: no CPU can use a translation that was recorded in
- * the batch. T2 No frame, page table or address is reused before the batch that removed it has ended: tables
- * wait in the batch, frames are dropped by the caller afterwards, through the index. T3 A batch that recorded
- * nothing flushes nothing and calls nobody. An unhooked table counts as something, even an empty one. T4 A
- * CPU whose bit is clear in pmap->cpus holds no translation of that pmap. T5 Two pmaps never have the same id
- * on one CPU without a flush of that id there in between: ids are handed out once per generation; a new
- * generation starts with a flush on every CPU before it first uses one of its ids. The ids that CPUs are
- *    running under survive into the new generation.
+ * the batch. T2 No frame, page table or address is reused before the batch that removed it has ended:
+ * tables wait in the batch, frames are dropped by the caller afterwards, through the index. T3 A batch that
+ * recorded nothing flushes nothing and calls nobody. An unhooked table counts as something, even an empty
+ * one. T4 A CPU whose bit is clear in pmap->cpus holds no translation of that pmap; one whose bit is set
+ * and that runs something else is not called: it forgets what was revoked meanwhile before it runs the pmap
+ * again. T5 Two pmaps never have the same id on one CPU without a flush of that id there in between: ids
+ * are handed out once per generation; a new generation starts with a flush on every CPU before it first
+ * uses one of its ids. The ids that CPUs are running under survive into the new generation. T6 A CPU that
+ * is not on holds no translation: it flushes everything after it has been noted as on.
  */
 #ifndef VMEM_TLB_H
 #define VMEM_TLB_H
@@ -69,7 +71,11 @@ bool vmem_pmap_is_active(const struct vmem_pmap *pmap);
 void vmem_pmap_retire(struct vmem_pmap *pmap);
 /* Makes [kva, +length) fetchable as instructions on all CPUs. */
 void vmem_icache_publish(const void *kva, size_t length);
-/* Starts the ids over; ids: how many there are, for tests (0: as many as the CPU has). */
+/* All CPUs but this one are off, and no pmap has an id. */
+void vmem_tlb_init(void);
+/* This CPU comes on, running on the kernel's tables; its flush of everything follows (T6). */
+void vmem_tlb_cpu_on(void);
+/* Begins a generation of at most so many ids; for tests, which have fewer CPUs in use. */
 void vmem_asid_init(unsigned ids);
 uint64_t vmem_asid_rollovers(void);
 

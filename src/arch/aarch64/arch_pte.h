@@ -26,6 +26,14 @@
 #define ARCH_TABLE_ENTRIES 512u
 #define ARCH_CONTIG_PAGES 16u
 
+/*
+ * A flush of more leaves than this, and a batch of more in all its ranges, is of the whole id. Each TLBI is
+ * a broadcast that every CPU answers, whether it runs the space or not; a whole id is one, and what it
+ * costs the CPUs that run the space is bounded by the refills of what they use. Linux goes up to 512, for
+ * the sake of those; we stop where its RISC-V back end does.
+ */
+#define ARCH_FLUSH_PAGES 64u
+
 #define ARCH_FEATURE_LPA2 (1u << MMU_FEATURE_ISA_SHIFT)
 #define ARCH_HOST_ATTR_SHIFT 24u /* vmem_cache_t of MAIR indexes 0 to 3 */
 

@@ -38,12 +38,6 @@
 #define MAIR_VALUE UINT64_C(0x0444bbff)
 #define MAIR_SHIFT (8 * MAIR_OURS)
 
-/*
- * Beyond this many TLBI the refill of a whole id is cheaper than the broadcasts. Linux stops at 512, where
- * it fears for the other CPUs' latency; we stop where its RISC-V back end does.
- */
-#define FLUSH_MAX_PAGES 64u
-
 static uint64_t empty_table[ARCH_TABLE_ENTRIES] __attribute__((aligned(4096)));
 static struct {
 	vmem_paddr_t empty_root;
@@ -223,7 +217,7 @@ static void flush_range(const struct arch_flush *flush)
 void vmem_arch_flush(const struct arch_flush *flush)
 {
 	bool tables = (flush->flags & FLUSH_TABLES) != 0;
-	bool whole = (flush->flags & FLUSH_SPACE) != 0 || flush->pages > FLUSH_MAX_PAGES;
+	bool whole = (flush->flags & FLUSH_SPACE) != 0 || flush->pages > ARCH_FLUSH_PAGES;
 
 	if (!whole && !tables && flush->pages == 0) {
 		return;

@@ -24,6 +24,13 @@
 #define ARCH_TABLE_ENTRIES 512u
 #define ARCH_CONTIG_PAGES 16u
 
+/*
+ * A flush of more leaves than this, and a batch of more in all its ranges, is of the whole id. A fence of one
+ * address drains the hart as a fence of all does, and there are harts that take either for all. Linux stops
+ * at 64 (arch/riscv/mm/tlbflush.c).
+ */
+#define ARCH_FLUSH_PAGES 64u
+
 #define ARCH_FEATURE_SVPBMT (1u << MMU_FEATURE_ISA_SHIFT)
 #define ARCH_FEATURE_SVNAPOT (2u << MMU_FEATURE_ISA_SHIFT)
 #define ARCH_FEATURE_SVINVAL (4u << MMU_FEATURE_ISA_SHIFT)

@@ -27,12 +27,6 @@
 #define SATP_ASID (UINT64_C(0xffff) << SATP_ASID_SHIFT)
 #define SATP_PPN ((UINT64_C(1) << SATP_ASID_SHIFT) - 1)
 
-/*
- * Beyond this many fences the refill of a whole id is cheaper; Linux's threshold
- * (arch/riscv/mm/tlbflush.c).
- */
-#define FLUSH_MAX_PAGES 64u
-
 static struct {
 	uint64_t satp; /* mode and root of the kernel's own table, id 0 */
 } hart;
@@ -84,11 +78,12 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features)
 
 /*
  * Nothing is a hart's own to set: the mode comes with satp, the rest from menvcfg, which is the
- * firmware's.
+ * firmware's. What other harts have made fetchable until now was no call to this one.
  */
 void vmem_arch_cpu_init(void)
 {
 	insn_sfence_all();
+	insn_fence_i();
 }
 
 vmem_paddr_t vmem_arch_kernel_root(void)
@@ -158,7 +153,7 @@ void vmem_arch_flush(const struct arch_flush *flush)
 {
 	unsigned wide = flush->flags & (FLUSH_SPACE | FLUSH_TABLES);
 
-	if (wide != 0 || flush->pages > FLUSH_MAX_PAGES) { /* M2 */
+	if (wide != 0 || flush->pages > ARCH_FLUSH_PAGES) { /* M2 */
 		if ((flush->flags & FLUSH_GLOBAL) != 0) {
 			insn_sfence_all();
 		} else {

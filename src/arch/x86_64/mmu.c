@@ -42,12 +42,6 @@
 
 enum { INVPCID_ADDRESS = 0, INVPCID_ID = 1, INVPCID_ALL = 2 };
 
-/*
- * Beyond this many INVLPG the refill of a whole id is cheaper: Linux's measured ceiling (its document
- * x86/tlb.rst).
- */
-#define FLUSH_MAX_PAGES 33u
-
 static struct {
 	vmem_paddr_t kernel_root;
 	unsigned cache_line;
@@ -180,7 +174,7 @@ static void flush_range_elsewhere(const struct arch_flush *flush)
 
 void vmem_arch_flush(const struct arch_flush *flush)
 {
-	bool whole = (flush->flags & FLUSH_SPACE) != 0 || flush->pages > FLUSH_MAX_PAGES;
+	bool whole = (flush->flags & FLUSH_SPACE) != 0 || flush->pages > ARCH_FLUSH_PAGES;
 	bool tables = (flush->flags & FLUSH_TABLES) != 0;
 
 	if (!whole && !tables && flush->pages == 0) {
