@@ -8,10 +8,12 @@
  *
  * boot_table is 512 leaves of 1 GiB and serves both halves at 39 bits (T0SZ = T1SZ = 25, so that the walk
  * starts at level 1): physical addresses at themselves and at DIRECT_MAP, and the image. It lives until
- * start.c has made the real tables. Its leaves keep SH = 0: with TCR_EL1.DS these bits are address bits, and
- * boot_switch() sets DS while the table is live (DDI 0487, D8.3).
+ * start.c has made the real tables; the low half of it serves once more when another CPU starts. Its leaves
+ * keep SH = 0: with TCR_EL1.DS these bits are address bits, and boot_switch() sets DS while the table is live
+ * (DDI 0487, D8.3).
  */
 #include "dtboot.h"
+#include "frame.h"
 
 #define IMAGE_OFFSET (IMAGE_BASE - 0x40000000)
 #define LEAF_NORMAL 0x401		/* AF, AttrIndx 0, block */
@@ -40,11 +42,46 @@ boot_entry:
 
 boot_start:
 	mov	x20, x0
+	bl	boot_drop
+	adrp	x1, boot_bss
+	add	x1, x1, :lo12:boot_bss
+	adrp	x2, kernel_end
+1:	stp	xzr, xzr, [x1], #16
+	cmp	x1, x2
+	b.lo	1b
+
+	ldr	x1, =MAIR
+	msr	mair_el1, x1
+	ldr	x1, =TCR
+	msr	tcr_el1, x1
+	adrp	x1, boot_table
+	msr	ttbr0_el1, x1
+	msr	ttbr1_el1, x1
+	tlbi	vmalle1
+	dsb	nsh
+	isb
+	ldr	x1, =SCTLR_ON
+	msr	sctlr_el1, x1
+	isb
+	ldr	x1, =2f
+	br	x1
+2:	adrp	x1, boot_stack_end
+	mov	sp, x1
+	mov	x29, xzr
+	mov	x30, xzr
+	mov	x0, x20
+	bl	start_c
+	brk	#0
+	.ltorg
+
+/* Returns at EL1 with the MMU off, from EL1 or EL2. Keeps x20. */
+boot_drop:
 	mrs	x1, CurrentEL
 	cmp	x1, #2 << 2
-	b.ne	2f
+	b.eq	1f
+	ret
 
-	/* EL2: leave EL1 alone with the machine, and drop to it. */
+1:	/* EL2: leave EL1 alone with the machine, and drop to it. */
 	mov	x1, #1 << 31		/* RW: EL1 is AArch64 */
 	msr	hcr_el2, x1
 	mov	x1, #3			/* EL1 may use the physical timer */
@@ -63,49 +100,54 @@ boot_start:
 	msr	vmpidr_el2, x1
 	mrs	x1, id_aa64pfr0_el1
 	ubfx	x1, x1, #24, #4
-	cbz	x1, 1f			/* no system registers for the interrupt controller */
+	cbz	x1, 2f			/* no system registers for the interrupt controller */
 	mov	x1, #0xf		/* SRE, and EL1 may use it */
 	msr	S3_4_C12_C9_5, x1	/* ICC_SRE_EL2 */
 	isb
 	msr	S3_4_C12_C11_0, xzr	/* ICH_HCR_EL2 */
-1:	ldr	x1, =SCTLR_OFF
+2:	ldr	x1, =SCTLR_OFF
 	msr	sctlr_el1, x1
 	mov	x1, #0x3c5		/* EL1h, all masked */
 	msr	spsr_el2, x1
-	adr	x1, 2f
-	msr	elr_el2, x1
+	msr	elr_el2, x30
 	eret
+	.ltorg
 
-2:	adrp	x1, boot_bss
-	add	x1, x1, :lo12:boot_bss
-	adrp	x2, kernel_end
-3:	stp	xzr, xzr, [x1], #16
-	cmp	x1, x2
-	b.lo	3b
-
+#if VMEM_MAX_CPUS > 1
+/*
+ * Where firmware starts another CPU: the MMU off, x0 the physical address of its struct port_cpu. The kernel
+ * half is the real one at once; the identity half of boot_table carries the CPU over the moment when the MMU
+ * comes on.
+ */
+	.globl boot_secondary
+boot_secondary:
+	mov	x20, x0
+	bl	boot_drop
 	ldr	x1, =MAIR
 	msr	mair_el1, x1
-	ldr	x1, =TCR
-	msr	tcr_el1, x1
+	ldp	x1, x2, [x20, #CPU_TTBR1]
+	msr	ttbr1_el1, x1
+	msr	tcr_el1, x2
 	adrp	x1, boot_table
 	msr	ttbr0_el1, x1
-	msr	ttbr1_el1, x1
 	tlbi	vmalle1
 	dsb	nsh
 	isb
 	ldr	x1, =SCTLR_ON
 	msr	sctlr_el1, x1
 	isb
-	ldr	x1, =4f
+	ldr	x1, =1f
 	br	x1
-4:	adrp	x1, boot_stack_end
+1:	ldr	x1, =IMAGE_OFFSET
+	add	x0, x20, x1
+	ldr	x1, [x0, #CPU_STACK]
 	mov	sp, x1
 	mov	x29, xzr
 	mov	x30, xzr
-	mov	x0, x20
-	bl	start_c
+	bl	start_secondary
 	brk	#0
 	.ltorg
+#endif
 
 /*
  * void boot_switch(uint64_t ttbr1, uint64_t tcr): another kernel root of another shape. A root and the size

@@ -40,17 +40,35 @@ static inline void write32(uint64_t va, uint32_t value)
 	*(volatile uint32_t *)(uintptr_t)va = value;
 }
 
+#define RAM_BASE UINT64_C(0x40000000) /* of -M virt; the image is linked for it */
+
 /* boot.S and trap.S */
-extern char trap_vectors[];
+extern char trap_vectors[], boot_secondary[];
 extern uint64_t boot_table[512];
 void boot_switch(uint64_t ttbr1, uint64_t tcr);
 void thread_begin(void);
+void fork_begin(void);
+void fp_save(void *area);
+_Noreturn void user_enter(uint64_t pc, uint64_t sp, uint64_t stack_top);
 _Noreturn void trap_report(const struct port_frame *frame, uint64_t syndrome, uint64_t address);
+
+/* start.c: what another CPU's first instructions need of the boot CPU's tables. */
+void start_prepare(struct port_cpu *cpu);
+
+/* smp.c */
+void smp_boot_cpu(void); /* first of all */
+void smp_find(const struct fdt *fdt);
+
+/* gic.c */
+void gic_find(struct dtboot_mmu *mmu, const struct fdt *fdt);
+void gic_start(void);
+void gic_start_cpu(unsigned number);
+void gic_interrupt(void);
 
 /* timer.c */
 void timer_find(struct dtboot_mmu *mmu, const struct fdt *fdt);
 void timer_start(void);
-void timer_interrupt(void);
+void timer_arm(void);
 
 /* calls_generic.c: the ISA has no system call of its own. */
 #define CPU_CALLS

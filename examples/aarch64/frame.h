@@ -25,6 +25,12 @@
 #define THREAD_USER_TLS 136
 #define THREAD_FP 144
 
+/* struct port_cpu */
+#define CPU_TRAP_STACK 0
+#define CPU_STACK 8
+#define CPU_TTBR1 16
+#define CPU_TCR 24
+
 /* The area of the FP and vector state. */
 #define FP_FPSR 512
 #define FP_FPCR 520

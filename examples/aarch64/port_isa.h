@@ -26,18 +26,25 @@ struct port_thread {
 	void *fp; /* v0 to v31, fpsr, fpcr; NULL for the boot context */
 };
 
+/* A CPU; TPIDR_EL1 points to it. All of it is written before the CPU starts. */
 struct port_cpu {
-	uint64_t unused;
+	uint64_t trap_stack; /* top of the stack on which a bug of the kernel is reported */
+	uint64_t stack;	     /* top of the stack that the CPU starts on */
+	uint64_t ttbr1, tcr; /* what it starts with */
+	unsigned number;
 };
 
-/* The boot CPU is the only one. */
 static inline struct port_cpu *port_cpu(void)
 {
-	return kernel_cpu_port(0);
+	struct port_cpu *cpu;
+
+	__asm__ volatile("mrs %0, tpidr_el1" : "=r"(cpu));
+	return cpu;
 }
 
 static inline void port_relax(void)
 {
+	__asm__ volatile("yield");
 }
 
 /* struct stat of Linux's generic system-call interface. */

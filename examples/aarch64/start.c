@@ -12,7 +12,6 @@
  */
 #include "cpu.h"
 
-#define RAM_BASE UINT64_C(0x40000000) /* of -M virt; the image is linked for it */
 #define UART_BASE UINT64_C(0x09000000)
 
 #define TCR_T0SZ(bits) (UINT64_C(64) - (bits))
@@ -40,6 +39,9 @@
 static struct kernel_boot boot;
 static struct fdt fdt;
 static bool large; /* 52 bits: S1 */
+static struct {
+	uint64_t ttbr0, ttbr1, tcr; /* ttbr0: an empty table */
+} final;
 
 static uint64_t make_table(uint64_t table)
 {
@@ -85,6 +87,22 @@ static uint64_t final_tcr(unsigned bits)
 	return tcr;
 }
 
+/* The final kernel half beside the boot table's low half. */
+static uint64_t boot_tcr(void)
+{
+	return (final.tcr & ~(uint64_t)63) | TCR_T0SZ(39);
+}
+
+/* Nothing runs in the low half any more: its boot table goes, then its boot size. */
+static void leave_low_half(void)
+{
+	WRITE_REGISTER("ttbr0_el1", final.ttbr0);
+	instruction_barrier();
+	WRITE_REGISTER("tcr_el1", final.tcr);
+	instruction_barrier();
+	__asm__ volatile("tlbi vmalle1\n\tdsb nsh\n\tisb" : : : "memory");
+}
+
 static void start_tables(struct dtboot_mmu *mmu)
 {
 	static const struct dtboot_mode modes[] = {{"48", 4}, {"52", 5}};
@@ -94,16 +112,11 @@ static void start_tables(struct dtboot_mmu *mmu)
 	mmu->levels = dtboot_levels(boot.command_line, modes, 2, has_large ? 5 : 4);
 	large = mmu->levels == 5;
 	mmu->va_bits = large ? 52 : 48;
-	uint64_t tcr = final_tcr(mmu->va_bits);
-	uint64_t empty = kernel_ram_take(&boot, 1, 0);
-
-	boot_switch(dtboot_tables(&boot, &fdt, mmu), (tcr & ~(uint64_t)63) | TCR_T0SZ(39));
-	/* Now nothing runs in the low half: its boot table goes, then its boot size. */
-	WRITE_REGISTER("ttbr0_el1", empty);
-	instruction_barrier();
-	WRITE_REGISTER("tcr_el1", tcr);
-	instruction_barrier();
-	__asm__ volatile("tlbi vmalle1\n\tdsb nsh\n\tisb" : : : "memory");
+	final.tcr = final_tcr(mmu->va_bits);
+	final.ttbr0 = kernel_ram_take(&boot, 1, 0);
+	final.ttbr1 = dtboot_tables(&boot, &fdt, mmu);
+	boot_switch(final.ttbr1, boot_tcr());
+	leave_low_half();
 }
 
 static void start_registers(void)
@@ -139,15 +152,40 @@ _Noreturn void start_c(uint64_t tree)
 		.entry_address = entry_address,
 	};
 
+	smp_boot_cpu();
 	start_registers();
 	/* An ELF image gets no address: QEMU then leaves the tree at the start of RAM. */
 	dtboot_read(&boot, &fdt, tree != 0 ? tree : RAM_BASE, RAM_BASE);
 	dtboot_add_device(&mmu, UART_BASE, VMEM_PAGE_SIZE);
+	gic_find(&mmu, &fdt);
 	timer_find(&mmu, &fdt);
+	smp_find(&fdt);
 	start_tables(&mmu);
+	gic_start();
+	gic_start_cpu(0);
 	timer_start();
 	kernel_main(&boot);
 }
+
+#if VMEM_MAX_CPUS > 1
+void start_prepare(struct port_cpu *cpu)
+{
+	cpu->ttbr1 = final.ttbr1;
+	cpu->tcr = boot_tcr();
+}
+
+_Noreturn void start_secondary(struct port_cpu *cpu);
+
+/* From boot.S, on the CPU's own stack. */
+_Noreturn void start_secondary(struct port_cpu *cpu)
+{
+	WRITE_REGISTER("tpidr_el1", (uintptr_t)cpu);
+	start_registers();
+	leave_low_half();
+	gic_start_cpu(cpu->number);
+	kernel_cpu_main();
+}
+#endif
 
 void port_describe(void)
 {

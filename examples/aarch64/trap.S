@@ -24,6 +24,16 @@
 	str	x30, [sp, #FRAME_X(30)]
 	.endm
 
+	/* What C keeps in registers, for those who want it in memory. `in` points to the frame. */
+	.macro save_kept in
+	stp	x19, x20, [\in, #FRAME_X(19)]
+	stp	x21, x22, [\in, #FRAME_X(21)]
+	stp	x23, x24, [\in, #FRAME_X(23)]
+	stp	x25, x26, [\in, #FRAME_X(25)]
+	stp	x27, x28, [\in, #FRAME_X(27)]
+	str	x29, [\in, #FRAME_X(29)]
+	.endm
+
 	.macro restore_volatile_but_x0
 	ldr	x1, [sp, #FRAME_X(1)]
 	ldp	x2, x3, [sp, #FRAME_X(2)]
@@ -102,17 +112,12 @@ fault_done:
 
 interrupt_from_user:
 	save_volatile
-	bl	timer_interrupt
+	bl	gic_interrupt
 	b	fault_done
 
 bad_from_user:
 	save_volatile
-bad:	stp	x19, x20, [sp, #FRAME_X(19)]
-	stp	x21, x22, [sp, #FRAME_X(21)]
-	stp	x23, x24, [sp, #FRAME_X(23)]
-	stp	x25, x26, [sp, #FRAME_X(25)]
-	stp	x27, x28, [sp, #FRAME_X(27)]
-	str	x29, [sp, #FRAME_X(29)]
+bad:	save_kept sp
 	mrs	x1, sp_el0
 trap:	mrs	x2, elr_el1
 	mrs	x3, spsr_el1
@@ -130,8 +135,9 @@ trap:	mrs	x2, elr_el1
 	 */
 from_kernel:
 	msr	tpidrro_el0, x0
-	adrp	x0, trap_stack_end - FRAME_SIZE
-	add	x0, x0, #:lo12:(trap_stack_end - FRAME_SIZE)
+	mrs	x0, tpidr_el1
+	ldr	x0, [x0, #CPU_TRAP_STACK]
+	sub	x0, x0, #FRAME_SIZE
 	stp	x1, x2, [x0, #FRAME_X(1)]
 	mov	x1, sp
 	mov	sp, x0
@@ -157,25 +163,8 @@ from_kernel:
 	.arch_extension fp
 	.arch_extension simd
 
-	/* void port_thread_switch(struct port_thread *from, struct port_thread *to) */
-	.globl port_thread_switch
-port_thread_switch:
-	stp	x19, x20, [x0, #THREAD_X19]
-	stp	x21, x22, [x0, #THREAD_X19 + 16]
-	stp	x23, x24, [x0, #THREAD_X19 + 32]
-	stp	x25, x26, [x0, #THREAD_X19 + 48]
-	stp	x27, x28, [x0, #THREAD_X19 + 64]
-	stp	x29, x30, [x0, #THREAD_X29]
-	mov	x2, sp
-	str	x2, [x0, #THREAD_SP]
-	mrs	x3, sp_el0
-	mrs	x4, elr_el1
-	mrs	x5, spsr_el1
-	mrs	x6, tpidr_el0
-	stp	x3, x4, [x0, #THREAD_USER_SP]
-	stp	x5, x6, [x0, #THREAD_USER_PSTATE]
-	ldr	x2, [x0, #THREAD_FP]
-	cbz	x2, 1f
+	/* Into the area at x2; x2 to x4 are lost. */
+	.macro save_fp
 	stp	q0, q1, [x2]
 	stp	q2, q3, [x2, #32]
 	stp	q4, q5, [x2, #64]
@@ -196,6 +185,35 @@ port_thread_switch:
 	mrs	x4, fpcr
 	add	x2, x2, #FP_FPSR
 	stp	x3, x4, [x2]
+	.endm
+
+	/* void fp_save(void *area) */
+	.globl fp_save
+fp_save:
+	mov	x2, x0
+	save_fp
+	ret
+
+	/* void port_thread_switch(struct port_thread *from, struct port_thread *to) */
+	.globl port_thread_switch
+port_thread_switch:
+	stp	x19, x20, [x0, #THREAD_X19]
+	stp	x21, x22, [x0, #THREAD_X19 + 16]
+	stp	x23, x24, [x0, #THREAD_X19 + 32]
+	stp	x25, x26, [x0, #THREAD_X19 + 48]
+	stp	x27, x28, [x0, #THREAD_X19 + 64]
+	stp	x29, x30, [x0, #THREAD_X29]
+	mov	x2, sp
+	str	x2, [x0, #THREAD_SP]
+	mrs	x3, sp_el0
+	mrs	x4, elr_el1
+	mrs	x5, spsr_el1
+	mrs	x6, tpidr_el0
+	stp	x3, x4, [x0, #THREAD_USER_SP]
+	stp	x5, x6, [x0, #THREAD_USER_PSTATE]
+	ldr	x2, [x0, #THREAD_FP]
+	cbz	x2, 1f
+	save_fp
 
 1:	ldr	x2, [x1, #THREAD_FP]
 	cbz	x2, 2f
@@ -225,9 +243,6 @@ port_thread_switch:
 	msr	elr_el1, x4
 	msr	spsr_el1, x5
 	msr	tpidr_el0, x6
-	ldr	x2, [x1, #THREAD_STACK_TOP]
-	adrp	x3, thread_stack_top
-	str	x2, [x3, #:lo12:thread_stack_top]
 	ldr	x2, [x1, #THREAD_SP]
 	mov	sp, x2
 	ldp	x19, x20, [x1, #THREAD_X19]
@@ -246,16 +261,37 @@ thread_begin:
 	blr	x19
 	brk	#0
 
-	/* void port_user_enter(uint64_t pc, uint64_t sp) */
-	.globl port_user_enter
-port_user_enter:
+	/* For clone: all registers of the program in the frame, which x0 points to. */
+	.globl port_call_clone, port_call_clone3
+	.weak call_clone, call_clone3, kernel_thread_begin
+port_call_clone:
+	save_kept x0
+	b	call_clone
+port_call_clone3:
+	save_kept x0
+	b	call_clone3
+
+	/* Where a thread of a clone begins; sp points to its copy of the frame. */
+	.globl fork_begin
+fork_begin:
+	bl	kernel_thread_begin
+	ldp	x19, x20, [sp, #FRAME_X(19)]
+	ldp	x21, x22, [sp, #FRAME_X(21)]
+	ldp	x23, x24, [sp, #FRAME_X(23)]
+	ldp	x25, x26, [sp, #FRAME_X(25)]
+	ldp	x27, x28, [sp, #FRAME_X(27)]
+	ldr	x29, [sp, #FRAME_X(29)]
+	mov	x0, xzr
+	b	call_done
+
+	/* void user_enter(uint64_t pc, uint64_t sp, uint64_t stack_top) */
+	.globl user_enter
+user_enter:
+	mov	sp, x2
 	msr	elr_el1, x0
 	msr	sp_el0, x1
 	msr	spsr_el1, xzr		/* EL0t, AArch64, interrupts on */
 	msr	tpidr_el0, xzr
-	adrp	x2, thread_stack_top
-	ldr	x2, [x2, #:lo12:thread_stack_top]
-	mov	sp, x2
 	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	mov	x\n, xzr
 	.endr
@@ -270,10 +306,4 @@ port_semihost:
 	hlt	#0xf000
 	ret
 
-	.section .bss.thread, "aw", %nobits
-	.balign 16
-thread_stack_top:	.skip 8
-	.balign 16
-	.skip 16384
-trap_stack_end:
 	.section .note.GNU-stack, "", %progbits

@@ -18,6 +18,10 @@ _Static_assert(offsetof(struct port_thread, user_pc) == THREAD_USER_PC, "trap.S"
 _Static_assert(offsetof(struct port_thread, user_pstate) == THREAD_USER_PSTATE, "trap.S");
 _Static_assert(offsetof(struct port_thread, user_tls) == THREAD_USER_TLS, "trap.S");
 _Static_assert(offsetof(struct port_thread, fp) == THREAD_FP, "trap.S");
+_Static_assert(offsetof(struct port_cpu, trap_stack) == CPU_TRAP_STACK, "trap.S");
+_Static_assert(offsetof(struct port_cpu, stack) == CPU_STACK, "boot.S");
+_Static_assert(offsetof(struct port_cpu, ttbr1) == CPU_TTBR1, "boot.S");
+_Static_assert(offsetof(struct port_cpu, tcr) == CPU_TCR && CPU_TCR == CPU_TTBR1 + 8, "boot.S");
 
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11 };
 
@@ -100,6 +104,31 @@ void port_thread_init(
 		.stack_top = (uintptr_t)stack_top,
 		.fp = fp_area,
 	};
+}
+
+/* The program's other registers still are where the system call left them (trap.S). */
+void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area, const uint64_t *argument,
+    uint64_t sp, const uint64_t *tls)
+{
+	struct port_frame *frame = (struct port_frame *)stack_top - 1;
+
+	*frame = *(const struct port_frame *)(const void *)argument;
+	fp_save(fp_area);
+	*thread = (struct port_thread){
+		.x30 = (uintptr_t)fork_begin,
+		.sp = (uintptr_t)frame,
+		.stack_top = (uintptr_t)stack_top,
+		.user_sp = sp != 0 ? sp : READ_REGISTER("sp_el0"),
+		.user_pc = READ_REGISTER("elr_el1"),
+		.user_pstate = READ_REGISTER("spsr_el1"),
+		.user_tls = tls != NULL ? *tls : READ_REGISTER("tpidr_el0"),
+		.fp = fp_area,
+	};
+}
+
+void port_user_enter(uint64_t pc, uint64_t sp)
+{
+	user_enter(pc, sp, kernel_port_thread()->stack_top);
 }
 
 uint64_t port_frame_pc(const struct port_frame *frame)
@@ -197,20 +226,4 @@ uint64_t port_hwcap(unsigned which)
 	return capabilities(isar0, sizeof(isar0) / sizeof(isar0[0]), READ_REGISTER("id_aa64isar0_el1")) |
 	       capabilities(isar1, sizeof(isar1) / sizeof(isar1[0]), READ_REGISTER("id_aa64isar1_el1")) |
 	       capabilities(pfr0, sizeof(pfr0) / sizeof(pfr0[0]), READ_REGISTER("id_aa64pfr0_el1"));
-}
-
-/* The boot CPU is the only one. */
-unsigned port_cpu_count(void)
-{
-	return 1;
-}
-
-void port_cpus_start(unsigned count)
-{
-	(void)count;
-}
-
-void port_cpu_interrupt(uint64_t cpus)
-{
-	(void)cpus;
 }

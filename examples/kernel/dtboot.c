@@ -240,6 +240,26 @@ vmem_paddr_t dtboot_tables(struct kernel_boot *boot, const struct fdt *fdt, cons
 	return root;
 }
 
+unsigned dtboot_cpus(const struct fdt *fdt, uint64_t own, uint64_t *name, unsigned room)
+{
+	struct fdt_node node = {0};
+	unsigned count = 1;
+	uint64_t length;
+
+	name[0] = own;
+	while (count < room && fdt_next(fdt, &node)) {
+		/* A node without a status is "okay". */
+		bool usable = fdt_has_string(fdt, &node, "device_type", "cpu") &&
+			      (fdt_string(fdt, &node, "status") == NULL ||
+				  fdt_has_string(fdt, &node, "status", "okay"));
+
+		if (usable && fdt_reg(fdt, &node, 0, &name[count], &length) && name[count] != own) {
+			count++;
+		}
+	}
+	return count;
+}
+
 uint64_t dtboot_seed(const struct fdt *fdt)
 {
 	struct fdt_node node = {0};

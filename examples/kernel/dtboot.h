@@ -49,6 +49,10 @@ void dtboot_add_device(struct dtboot_mmu *mmu, uint64_t start, uint64_t length);
 /* Builds the final tables from boot's free RAM; returns the root's physical address. */
 vmem_paddr_t dtboot_tables(struct kernel_boot *boot, const struct fdt *fdt, const struct dtboot_mmu *mmu);
 
+/* What firmware calls the CPUs ("reg" of their nodes): the running one's `own` first, then the others in the
+ * tree's order, less those that the tree says cannot be used; at most `room`. Answers how many. */
+unsigned dtboot_cpus(const struct fdt *fdt, uint64_t own, uint64_t *name, unsigned room);
+
 /* The firmware's seed, folded to a word; 0 without one. */
 uint64_t dtboot_seed(const struct fdt *fdt);
 

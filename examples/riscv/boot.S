@@ -3,12 +3,14 @@
  * boot.S - from OpenSBI to start_c() in the high half.
  *
  * Supervisor mode, paging off, a0 the hart, a1 the device tree's physical address (Linux,
- * Documentation/riscv/boot.rst). Any hart may be the one that boots; no other runs.
+ * Documentation/riscv/boot.rst). Any hart may be the one that boots; no other runs before it is started.
  *
  * boot_table is an Sv39 root of 512 leaves of 1 GiB: physical addresses at themselves and at DIRECT_MAP, and
- * the image. It lives until start.c has found the largest paging mode and made the real tables.
+ * the image. It lives until start.c has found the largest paging mode and made the real tables, and serves
+ * once more when another hart starts.
  */
 #include "dtboot.h"
+#include "frame.h"
 
 	.option norelax			/* ld.lld 14 cannot shrink code, which .balign would ask of it */
 
@@ -21,11 +23,24 @@ boot_entry:
 	csrw	sie, zero
 	csrw	sscratch, zero
 	mv	s1, a1
+	mv	s2, a0
 	lla	t0, boot_bss
 	lla	t1, kernel_end
 1:	sd	zero, 0(t0)
 	addi	t0, t0, 8
 	bltu	t0, t1, 1b
+	ld	a1, boot_high
+	j	boot_paging
+2:	lla	sp, boot_stack_end
+	mv	s0, zero
+	mv	ra, zero
+	mv	a0, s1
+	mv	a1, s2
+	call	start_c
+	ebreak
+
+/* On to a1 in the high half, on boot_table. t0 and t1 are lost. */
+boot_paging:
 	lla	t0, boot_table
 	srli	t0, t0, 12
 	li	t1, SATP_SV39
@@ -34,17 +49,34 @@ boot_entry:
 	sfence.vma
 	csrw	satp, t0
 	sfence.vma
-	ld	t0, boot_high
-	jr	t0
-2:	lla	sp, boot_stack_end
+	jr	a1
+
+#if VMEM_MAX_CPUS > 1
+/* Where firmware starts another hart: a0 is its name, a1 its struct port_cpu's physical address. */
+	.globl boot_secondary
+boot_secondary:
+	csrw	sie, zero
+	csrw	sscratch, zero
+	li	t0, IMAGE_BASE - 0x80000000
+	add	tp, a1, t0
+	ld	a1, boot_secondary_high
+	j	boot_paging
+3:	ld	t0, CPU_SATP(tp)
+	csrw	satp, t0
+	sfence.vma
+	ld	sp, CPU_STACK(tp)
 	mv	s0, zero
 	mv	ra, zero
-	mv	a0, s1
-	call	start_c
+	call	start_secondary
 	ebreak
+#endif
 	.balign 8
 boot_high:
 	.quad	2b
+#if VMEM_MAX_CPUS > 1
+boot_secondary_high:
+	.quad	3b
+#endif
 
 	.section .data.boot, "aw"
 	.balign 4096

@@ -22,37 +22,53 @@
 #define CLEAR_CSR(name, bits) __asm__ volatile("csrc " name ", %0" : : "r"((uint64_t)(bits)) : "memory")
 
 #define STATUS_SPP (UINT64_C(1) << 8)
-#define INTERRUPT_TIMER (UINT64_C(1) << 5) /* in sie and sip */
+#define STATUS_SPIE (UINT64_C(1) << 5)
+#define INTERRUPT_CALL (UINT64_C(1) << 1) /* in sie and sip */
+#define INTERRUPT_TIMER (UINT64_C(1) << 5)
 
 static inline uint64_t read_time(void)
 {
 	return READ_CSR("time");
 }
 
-/* One SBI call of one argument (RISC-V SBI specification, "Binary Encoding"). */
-static inline void sbi_call(uint64_t extension, uint64_t function, uint64_t argument)
+/* One SBI call; its error code, 0 for none (RISC-V SBI specification, "Binary Encoding"). */
+static inline int64_t sbi_call(uint64_t extension, uint64_t function, uint64_t a, uint64_t b, uint64_t c)
 {
-	register uint64_t a0 __asm__("a0") = argument;
-	register uint64_t a1 __asm__("a1");
+	register uint64_t a0 __asm__("a0") = a;
+	register uint64_t a1 __asm__("a1") = b;
+	register uint64_t a2 __asm__("a2") = c;
 	register uint64_t a6 __asm__("a6") = function;
 	register uint64_t a7 __asm__("a7") = extension;
 
-	__asm__ volatile("ecall" : "+r"(a0), "=r"(a1) : "r"(a6), "r"(a7) : "memory");
+	__asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a6), "r"(a7) : "memory");
+	return (int64_t)a0;
 }
+
+#define RAM_BASE UINT64_C(0x80000000) /* of -M virt; the image is linked for it */
 
 /* boot.S and trap.S */
 extern uint64_t boot_table[512];
-extern char trap_entry[];
+extern char trap_entry[], boot_secondary[];
 void thread_begin(void);
+void fork_begin(void);
+_Noreturn void user_enter(uint64_t pc, uint64_t sp, uint64_t stack_top);
+void fp_save(void *area);
 void probe_store(uint64_t va); /* a store that may fault */
 _Noreturn void trap_report(const struct port_frame *frame, uint64_t cause, uint64_t value);
+
+/* smp.c */
+extern char trap_stacks[VMEM_MAX_CPUS][16384];
+void smp_boot_cpu(void); /* first of all */
+void smp_find(const struct fdt *fdt, uint64_t boot_hart);
 
 /* timer.c */
 void timer_find(struct dtboot_mmu *mmu, const struct fdt *fdt);
 void timer_start(const struct fdt *fdt);
-void timer_interrupt(void);
+void interrupt_taken(void);
 
-/* start.c: the letters of the ISA string, bit n for 'a' + n. */
+/* start.c: what another CPU's first instructions need of the boot CPU's tables. */
+void start_prepare(struct port_cpu *cpu);
+/* The letters of the ISA string, bit n for 'a' + n. */
 extern uint64_t cpu_letters;
 
 /* trap.c; and the ISA's places in calls_generic.c: 258 is riscv_hwprobe. */

@@ -18,6 +18,24 @@
 #define STATUS_FS_CLEAN (2 << 13)
 
 	.text
+	/* Into the area at a0; t1 is lost. */
+	.macro save_fp
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	fsd	f\n, FP_F(\n)(a0)
+	.endr
+	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	fsd	f\n, FP_F(\n)(a0)
+	.endr
+	frcsr	t1
+	sd	t1, FP_FCSR(a0)
+	.endm
+
+	/* void fp_save(void *area): of a thread that has been in user mode, so FS is not "off". */
+	.globl fp_save
+fp_save:
+	save_fp
+	ret
+
 	/* fp_switch(void *from, void *to): either may be NULL. After the load FS is "clean": the hardware
 	 * makes it "dirty" at the first write (privileged specification, "Extension Context Status in mstatus
 	 * Register"). */
@@ -28,14 +46,7 @@ fp_switch:
 	and	t1, t1, t0
 	bne	t1, t0, 1f		/* not dirty: what is in memory still holds */
 	beqz	a0, 1f
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	fsd	f\n, FP_F(\n)(a0)
-	.endr
-	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-	fsd	f\n, FP_F(\n)(a0)
-	.endr
-	frcsr	t1
-	sd	t1, FP_FCSR(a0)
+	save_fp
 1:	beqz	a1, 2f
 	csrs	sstatus, t0
 	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15

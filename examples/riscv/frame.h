@@ -10,6 +10,7 @@
 #define FRAME_PC 0
 #define FRAME_X(n) (8 * (n))
 #define FRAME_STATUS 256
+#define FRAME_CPU 264
 #define FRAME_SIZE 272
 
 /* struct port_thread */
@@ -21,6 +22,12 @@
 #define THREAD_USER_GP 128
 #define THREAD_USER_TP 136
 #define THREAD_FP 144
+#define THREAD_CPU 152
+
+/* struct port_cpu */
+#define CPU_TRAP_STACK 0
+#define CPU_STACK 8
+#define CPU_SATP 16
 
 /* The area of the FP state: f0 to f31, then fcsr. */
 #define FP_F(n) (8 * (n))

@@ -15,30 +15,47 @@
 struct port_frame {
 	uint64_t pc;
 	uint64_t x[31]; /* x1 to x31 */
-	uint64_t status, pad;
+	uint64_t status;
+	struct port_cpu *cpu; /* of the frame at the top of a kernel stack: the CPU that the thread runs on */
 };
 
-/* What a thread keeps while another one runs. The user's pc, gp and tp stay in their registers from a trap
- * until the thread gives up the CPU: the kernel is built to use neither gp nor tp. */
+/* What a thread keeps while another one runs. The user's pc and gp stay in their registers from a trap until
+ * the thread gives up the CPU: the compiler uses neither gp nor tp in the kernel. The user's tp does, too,
+ * in a kernel for one CPU; else it is in the trap's frame, and tp points to the CPU. */
 struct port_thread {
 	uint64_t s[12], ra, sp;
 	uint64_t stack_top; /* where traps from user mode begin */
 	uint64_t user_pc, user_gp, user_tp;
-	void *fp; /* f0 to f31, fcsr; NULL for the boot context */
+	void *fp;	      /* f0 to f31, fcsr; NULL for the boot context */
+	struct port_cpu *cpu; /* where it ran last */
 };
 
+/* A CPU; all of it is written before the CPU starts. */
 struct port_cpu {
-	uint64_t unused;
+	uint64_t trap_stack; /* top of the stack on which a bug of the kernel is reported */
+	uint64_t stack;	     /* top of the stack that the CPU starts on */
+	uint64_t satp;	     /* what it starts with */
+	unsigned number;
 };
 
-/* The boot CPU is the only one. */
+#if VMEM_MAX_CPUS > 1
+static inline struct port_cpu *port_cpu(void)
+{
+	struct port_cpu *cpu;
+
+	__asm__ volatile("mv %0, tp" : "=r"(cpu));
+	return cpu;
+}
+#else
 static inline struct port_cpu *port_cpu(void)
 {
 	return kernel_cpu_port(0);
 }
+#endif
 
 static inline void port_relax(void)
 {
+	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010"); /* pause (Zihintpause), elsewhere no operation */
 }
 
 /* struct stat of Linux's generic system-call interface. */

@@ -14,7 +14,6 @@
  */
 #include "cpu.h"
 
-#define RAM_BASE UINT64_C(0x80000000) /* of -M virt; the image is linked for it */
 #define UART_BASE UINT64_C(0x10000000)
 
 #define PTE_V UINT64_C(1)
@@ -40,6 +39,7 @@ static struct fdt fdt;
 static const char *isa_string = "";
 static unsigned levels;
 static uint64_t asid_mask;
+static uint64_t final_satp;
 
 static uint64_t make_table(uint64_t table)
 {
@@ -135,6 +135,7 @@ static void start_tables(struct dtboot_mmu *mmu)
 	mmu->levels = levels;
 	mmu->va_bits = 12 + 9 * levels;
 	write_satp(levels, dtboot_tables(&boot, &fdt, mmu));
+	final_satp = READ_CSR("satp");
 	asid_mask = probe_asid();
 }
 
@@ -179,14 +180,15 @@ static void start_registers(void)
 {
 	WRITE_CSR("sscratch", 0);
 	WRITE_CSR("stvec", (uintptr_t)trap_entry);
-	WRITE_CSR("sie", 0);
-	CLEAR_CSR("sstatus", STATUS_FS | STATUS_VS | STATUS_SUM | STATUS_MXR);
+	WRITE_CSR("sie", INTERRUPT_CALL);
+	CLEAR_CSR("sstatus", STATUS_SPP | STATUS_FS | STATUS_VS | STATUS_SUM | STATUS_MXR);
+	SET_CSR("sstatus", STATUS_SPIE); /* trap.S, T2: a thread may come from another CPU */
 	WRITE_CSR("scounteren", 7);
 }
 
-_Noreturn void start_c(uint64_t tree);
+_Noreturn void start_c(uint64_t tree, uint64_t hart);
 
-_Noreturn void start_c(uint64_t tree)
+_Noreturn void start_c(uint64_t tree, uint64_t hart)
 {
 	struct dtboot_mmu mmu = {
 		.image_physical = RAM_BASE,
@@ -195,16 +197,34 @@ _Noreturn void start_c(uint64_t tree)
 		.entry_address = entry_address,
 	};
 
+	smp_boot_cpu();
 	start_registers();
 	dtboot_read(&boot, &fdt, tree, RAM_BASE);
 	read_isa();
 	boot.isa_features |= probe_hardware_dirty() ? VMEM_RISCV_SVADU : 0u;
 	dtboot_add_device(&mmu, UART_BASE, VMEM_PAGE_SIZE);
 	timer_find(&mmu, &fdt);
+	smp_find(&fdt, hart);
 	start_tables(&mmu);
 	timer_start(&fdt);
 	kernel_main(&boot);
 }
+
+#if VMEM_MAX_CPUS > 1
+void start_prepare(struct port_cpu *cpu)
+{
+	cpu->satp = final_satp;
+}
+
+_Noreturn void start_secondary(void);
+
+/* From boot.S, on the CPU's own stack. */
+_Noreturn void start_secondary(void)
+{
+	start_registers();
+	kernel_cpu_main();
+}
+#endif
 
 void port_describe(void)
 {

@@ -2,8 +2,11 @@
 /*
  * timer.c - the timer through SBI, clocks, and the UART that carries the log.
  *
- *  T1  The supervisor timer interrupt is the only one that is ever enabled; setting the timer anew clears it
- *      (RISC-V SBI specification, "Timer Extension").
+ *  T1  Two interrupts are ever enabled, on every CPU its own: the supervisor timer's, which setting the timer
+ *      anew clears (RISC-V SBI specification, "Timer Extension"), and the software one, which CPUs send each
+ *      other ("IPI Extension").
+ *  T2  The software interrupt is cleared before the handler looks for what it means: a call that comes later
+ *      sets it again.
  */
 #include "cpu.h"
 
@@ -40,7 +43,7 @@ void timer_start(const struct fdt *fdt)
 
 static void arm(void)
 {
-	sbi_call(SBI_TIME, 0, read_time() + tick_counts);
+	(void)sbi_call(SBI_TIME, 0, read_time() + tick_counts, 0, 0);
 }
 
 void port_tick_start(void)
@@ -54,19 +57,23 @@ void port_tick_stop(void)
 	CLEAR_CSR("sie", INTERRUPT_TIMER);
 }
 
-void timer_interrupt(void)
+void interrupt_taken(void)
 {
-	arm();
-	kernel_tick();
+	if ((READ_CSR("sip") & INTERRUPT_CALL) != 0) {
+		CLEAR_CSR("sip", INTERRUPT_CALL); /* T2 */
+		kernel_cpu_interrupted();
+	}
+	if ((READ_CSR("sip") & READ_CSR("sie") & INTERRUPT_TIMER) != 0) {
+		arm();
+		kernel_tick();
+	}
 }
 
 /* WFI ends on a pending interrupt although it stays masked. */
 void port_idle(void)
 {
 	__asm__ volatile("wfi" : : : "memory");
-	if ((READ_CSR("sip") & INTERRUPT_TIMER) != 0) {
-		timer_interrupt();
-	}
+	interrupt_taken();
 }
 
 uint64_t port_clock_ns(void)

@@ -5,11 +5,18 @@
  *  T1  In user mode sscratch holds where the thread's trap frame goes: its kernel stack's top less the frame.
  *      In the kernel it is zero, which is how a trap taken there, always a bug, is told from one out of user
  *      mode.
- *  T2  sepc, gp and tp stay in their registers: nothing in the kernel changes them but port_thread_switch().
+ *  T2  sepc and gp stay in their registers: nothing in the kernel changes them but port_thread_switch().
  *      sstatus too: a trap from user mode leaves SPP = 0 and SPIE = 1, which is what SRET wants to find.
  *  T3  So entry and exit move only what a C function may destroy, and sp.
+ *  T4  tp is like gp in a kernel for one CPU. In one for several it points to the CPU while in the kernel,
+ *      and the program's is in the frame; the frame also says which CPU it is, from the switch to the thread
+ *      on.
+ *  T5  A thread that comes to another CPU executes FENCE.I there before it goes on: what it has written, and
+ *      made visible to its own fetches where it ran before, may lie stale in this CPU's fetch path.
  */
 #include "frame.h"
+
+#define SEVERAL_CPUS (VMEM_MAX_CPUS > 1)
 
 	.option norelax			/* ld.lld 14 cannot shrink code, which .balign would ask of it */
 
@@ -18,6 +25,9 @@
 	sd	t0, FRAME_X(5)(sp)
 	sd	t1, FRAME_X(6)(sp)
 	sd	t2, FRAME_X(7)(sp)
+#if SEVERAL_CPUS
+	sd	tp, FRAME_X(4)(sp)
+#endif
 	sd	a0, FRAME_X(10)(sp)
 	sd	a1, FRAME_X(11)(sp)
 	sd	a2, FRAME_X(12)(sp)
@@ -38,6 +48,9 @@
 	ld	t0, FRAME_X(5)(sp)
 	ld	t1, FRAME_X(6)(sp)
 	ld	t2, FRAME_X(7)(sp)
+#if SEVERAL_CPUS
+	ld	tp, FRAME_X(4)(sp)	/* T4 */
+#endif
 	ld	a1, FRAME_X(11)(sp)
 	ld	a2, FRAME_X(12)(sp)
 	ld	a3, FRAME_X(13)(sp)
@@ -53,6 +66,22 @@
 	.endm
 
 	.text
+	/* What C keeps in registers, for those who want it in memory. `in` points to the frame. */
+	.macro save_kept in
+	sd	s0, FRAME_X(8)(\in)
+	sd	s1, FRAME_X(9)(\in)
+	sd	s2, FRAME_X(18)(\in)
+	sd	s3, FRAME_X(19)(\in)
+	sd	s4, FRAME_X(20)(\in)
+	sd	s5, FRAME_X(21)(\in)
+	sd	s6, FRAME_X(22)(\in)
+	sd	s7, FRAME_X(23)(\in)
+	sd	s8, FRAME_X(24)(\in)
+	sd	s9, FRAME_X(25)(\in)
+	sd	s10, FRAME_X(26)(\in)
+	sd	s11, FRAME_X(27)(\in)
+	.endm
+
 	.balign 64
 	.globl trap_entry
 trap_entry:
@@ -61,6 +90,9 @@ trap_entry:
 	save_volatile
 	csrrw	t0, sscratch, zero	/* T1 */
 	sd	t0, FRAME_X(2)(sp)
+#if SEVERAL_CPUS
+	ld	tp, FRAME_CPU(sp)	/* T4 */
+#endif
 	csrr	t0, scause
 	li	t1, 8			/* ECALL from user mode */
 	bne	t0, t1, not_a_call
@@ -101,25 +133,16 @@ fault_done:
 	sret
 
 interrupt:
-	call	timer_interrupt
+	call	interrupt_taken
 	j	fault_done
 
 bad:	csrr	t0, sepc
 	csrr	t1, sstatus
 	sd	gp, FRAME_X(3)(sp)
+#if !SEVERAL_CPUS
 	sd	tp, FRAME_X(4)(sp)
-	sd	s0, FRAME_X(8)(sp)
-	sd	s1, FRAME_X(9)(sp)
-	sd	s2, FRAME_X(18)(sp)
-	sd	s3, FRAME_X(19)(sp)
-	sd	s4, FRAME_X(20)(sp)
-	sd	s5, FRAME_X(21)(sp)
-	sd	s6, FRAME_X(22)(sp)
-	sd	s7, FRAME_X(23)(sp)
-	sd	s8, FRAME_X(24)(sp)
-	sd	s9, FRAME_X(25)(sp)
-	sd	s10, FRAME_X(26)(sp)
-	sd	s11, FRAME_X(27)(sp)
+#endif
+	save_kept sp
 	sd	t0, FRAME_PC(sp)
 	sd	t1, FRAME_STATUS(sp)
 	mv	a0, sp
@@ -130,7 +153,12 @@ bad:	csrr	t0, sepc
 
 	/* A bug of the kernel, perhaps an overflow of its stack: the report runs on a stack of its own. */
 from_kernel:
-	lla	sp, trap_stack_end - FRAME_SIZE
+#if SEVERAL_CPUS
+	ld	sp, CPU_TRAP_STACK(tp)
+	addi	sp, sp, -FRAME_SIZE
+#else
+	lla	sp, trap_stacks + 16384 - FRAME_SIZE
+#endif
 	save_volatile
 	csrrw	t0, sscratch, zero
 	sd	t0, FRAME_X(2)(sp)
@@ -156,7 +184,9 @@ port_thread_switch:
 	csrr	t0, sepc
 	sd	t0, THREAD_USER_PC(a0)
 	sd	gp, THREAD_USER_GP(a0)
+#if !SEVERAL_CPUS
 	sd	tp, THREAD_USER_TP(a0)
+#endif
 
 	ld	s0, THREAD_S(0)(a1)
 	ld	s1, THREAD_S(1)(a1)
@@ -175,9 +205,18 @@ port_thread_switch:
 	ld	t0, THREAD_USER_PC(a1)
 	csrw	sepc, t0
 	ld	gp, THREAD_USER_GP(a1)
+#if SEVERAL_CPUS
+	ld	t0, THREAD_CPU(a1)
+	ld	t1, THREAD_STACK_TOP(a1)
+	beq	t0, tp, 1f
+	beqz	t1, 1f			/* never in user mode */
+	sd	tp, THREAD_CPU(a1)
+	sd	tp, FRAME_CPU - FRAME_SIZE(t1)	/* T4 */
+	fence.i				/* T5 */
+1:
+#else
 	ld	tp, THREAD_USER_TP(a1)
-	ld	t0, THREAD_STACK_TOP(a1)
-	sd	t0, thread_stack_top, t1
+#endif
 
 	/* FS tells whether the registers were written since they were loaded: then they are saved. They are
 	 * always loaded. */
@@ -194,17 +233,47 @@ thread_begin:
 	jalr	t0
 	ebreak
 
-	/* void port_user_enter(uint64_t pc, uint64_t sp) */
-	.globl port_user_enter
-port_user_enter:
+	/* For clone: all registers of the program in the frame, whose a0 is what a0 points to. */
+	.globl port_call_clone, port_call_clone3
+	.weak call_clone, call_clone3, kernel_thread_begin
+port_call_clone:
+	addi	t0, a0, -FRAME_X(10)
+	save_kept t0
+	tail	call_clone
+port_call_clone3:
+	addi	t0, a0, -FRAME_X(10)
+	save_kept t0
+	tail	call_clone3
+
+	/* Where a thread of a clone begins; sp points to its copy of the frame. */
+	.globl fork_begin
+fork_begin:
+	call	kernel_thread_begin
+	ld	s0, FRAME_X(8)(sp)
+	ld	s1, FRAME_X(9)(sp)
+	ld	s2, FRAME_X(18)(sp)
+	ld	s3, FRAME_X(19)(sp)
+	ld	s4, FRAME_X(20)(sp)
+	ld	s5, FRAME_X(21)(sp)
+	ld	s6, FRAME_X(22)(sp)
+	ld	s7, FRAME_X(23)(sp)
+	ld	s8, FRAME_X(24)(sp)
+	ld	s9, FRAME_X(25)(sp)
+	ld	s10, FRAME_X(26)(sp)
+	ld	s11, FRAME_X(27)(sp)
+	mv	a0, zero
+	j	call_done
+
+	/* void user_enter(uint64_t pc, uint64_t sp, uint64_t stack_top) */
+	.globl user_enter
+user_enter:
 	csrw	sepc, a0
 	li	t0, 1 << 8 | 1 << 1	/* SPP and SIE off, SPIE on */
 	csrc	sstatus, t0
 	li	t0, 1 << 5
 	csrs	sstatus, t0
-	ld	t0, thread_stack_top
-	addi	t0, t0, -FRAME_SIZE
-	csrw	sscratch, t0
+	addi	a2, a2, -FRAME_SIZE
+	csrw	sscratch, a2
 	mv	sp, a1
 	.irp	n, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	mv	x\n, zero
@@ -238,10 +307,4 @@ port_semihost:
 	.option pop
 	ret
 
-	.section .bss.thread, "aw", @nobits
-	.balign 16
-thread_stack_top:	.skip 8
-	.balign 16
-	.skip 16384
-trap_stack_end:
 	.section .note.GNU-stack, "", @progbits

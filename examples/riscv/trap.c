@@ -16,6 +16,11 @@ _Static_assert(offsetof(struct port_thread, user_pc) == THREAD_USER_PC, "trap.S"
 _Static_assert(offsetof(struct port_thread, user_gp) == THREAD_USER_GP, "trap.S");
 _Static_assert(offsetof(struct port_thread, user_tp) == THREAD_USER_TP, "trap.S");
 _Static_assert(offsetof(struct port_thread, fp) == THREAD_FP, "trap.S");
+_Static_assert(offsetof(struct port_thread, cpu) == THREAD_CPU, "trap.S");
+_Static_assert(offsetof(struct port_frame, cpu) == FRAME_CPU, "trap.S");
+_Static_assert(offsetof(struct port_cpu, trap_stack) == CPU_TRAP_STACK, "trap.S");
+_Static_assert(offsetof(struct port_cpu, stack) == CPU_STACK, "boot.S");
+_Static_assert(offsetof(struct port_cpu, satp) == CPU_SATP, "boot.S");
 
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGSEGV = 11 };
 
@@ -59,10 +64,42 @@ void port_thread_init(
 	*thread = (struct port_thread){
 		.s = {(uintptr_t)start, (uintptr_t)argument},
 		.ra = (uintptr_t)thread_begin,
-		.sp = (uintptr_t)stack_top,
+		.sp = (uintptr_t)stack_top - FRAME_SIZE, /* the frame says which CPU it is */
 		.stack_top = (uintptr_t)stack_top,
 		.fp = fp_area,
 	};
+}
+
+/* The program's other registers still are where the system call left them (trap.S). */
+void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area, const uint64_t *argument,
+    uint64_t sp, const uint64_t *tls)
+{
+	struct port_frame *frame = (struct port_frame *)stack_top - 1;
+	uint64_t gp;
+
+	*frame = *(const struct port_frame *)(const void *)(argument - FRAME_X(10) / 8);
+	frame->x[1] = sp != 0 ? sp : frame->x[1];
+	fp_save(fp_area);
+	__asm__ volatile("mv %0, gp" : "=r"(gp));
+	*thread = (struct port_thread){
+		.ra = (uintptr_t)fork_begin,
+		.sp = (uintptr_t)frame,
+		.stack_top = (uintptr_t)stack_top,
+		.user_pc = READ_CSR("sepc"),
+		.user_gp = gp,
+		.fp = fp_area,
+	};
+#if VMEM_MAX_CPUS > 1
+	frame->x[3] = tls != NULL ? *tls : frame->x[3];
+#else
+	__asm__ volatile("mv %0, tp" : "=r"(thread->user_tp));
+	thread->user_tp = tls != NULL ? *tls : thread->user_tp;
+#endif
+}
+
+void port_user_enter(uint64_t pc, uint64_t sp)
+{
+	user_enter(pc, sp, kernel_port_thread()->stack_top);
 }
 
 uint64_t port_frame_pc(const struct port_frame *frame)
@@ -140,31 +177,25 @@ uint64_t port_hwcap(unsigned which)
 	return which == 1 ? cpu_letters & kept : 0;
 }
 
+static void fetch_sync(void *unused)
+{
+	(void)unused;
+	__asm__ volatile("fence.i" : : : "memory");
+}
+
 /*
- * riscv_flush_icache(start, end, flags): FENCE.I takes no address, and there is one hart; the range and the
- * flag that says "this thread only" change nothing. Other flags are refused, as Linux does.
+ * riscv_flush_icache(start, end, flags): FENCE.I takes no address, so the range changes nothing. With the
+ * flag that says "this thread only" the other CPUs are left alone: the thread does it anew where it goes
+ * (trap.S, T5). Other flags are refused, as Linux does.
  */
 int64_t call_riscv_flush_icache(const uint64_t *argument)
 {
 	if (argument[2] > 1) {
 		return -22; /* EINVAL */
 	}
-	__asm__ volatile("fence.i" : : : "memory");
+	fetch_sync(NULL);
+	if (argument[2] == 0) {
+		kernel_cpu_call_others(fetch_sync, NULL);
+	}
 	return 0;
-}
-
-/* The boot CPU is the only one. */
-unsigned port_cpu_count(void)
-{
-	return 1;
-}
-
-void port_cpus_start(unsigned count)
-{
-	(void)count;
-}
-
-void port_cpu_interrupt(uint64_t cpus)
-{
-	(void)cpus;
 }

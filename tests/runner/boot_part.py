@@ -19,6 +19,7 @@ import run as examples_run
 WHAT = "the example kernels under QEMU, through examples/run"
 
 RUN = os.path.join(build.ROOT, "examples", "run")
+SMP_MOST = examples_run.SMP_MAX
 OTHER = {"x86_64": "aarch64", "aarch64": "riscv", "riscv": "x86_64"}
 INTERPRETER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1", "riscv": "/lib/ld-linux-riscv64-lp64d.so.1"}
 # Forced paging modes, and the CPU models of QEMU that have or lack what the backends look for.
@@ -222,6 +223,19 @@ def demonstration(b):
     return wrong or ("" if 0 <= min(order) and max(order[:2]) < min(order[2:]) else "vectors 1 and 2 were not interleaved:\n" + text[-6000:])
 
 
+_smp_kernel = threading.Lock()
+
+
+def calls_between_cpus(cpus):
+    """All CPUs start, and each runs what the first one asks it to, as often as it is asked."""
+    def case(b):
+        with _smp_kernel:
+            kernel = examples_run.kernel_image(b.isa, sys.stdout, SMP_MOST)
+        options = ["--smp", str(cpus), "--kernel", kernel, "--word", "test=calls", "--verbose"]
+        return said(b.run(b.program("hello"), options=options), 0, "calls: %d CPUs of %d" % (cpus, cpus))
+    return case
+
+
 def cases(isa):
     """Name -> case, in the order in which they are most telling."""
     table = {"hello": quiet, "demonstration": demonstration}
@@ -243,6 +257,8 @@ def cases(isa):
     table["6 GiB of memory"] = programs_succeed("hello", options=["--memory", "6144"])
     table["waits for a debugger"] = gdb_case.waits_for_a_debugger
     table["4 CPUs, a kernel for one"] = programs_succeed("hello", options=["--smp", "4"])
+    for cpus in (2, SMP_MOST):
+        table["calls between %d CPUs" % cpus] = calls_between_cpus(cpus)
     return table
 
 
