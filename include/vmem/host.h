@@ -50,12 +50,14 @@ void vmem_host_relax(void);
 /**
  * 2^@p order frames, contiguous, aligned to their size, inside a range given to vmem_library_init(), and
  * below @p limit (exclusive, bytes; UINT64_MAX for none). Contents are indeterminate. Context: anywhere in
- * the library. False when there are none: that is normal.
+ * the library, on any number of CPUs at once. As for vmem_host_frame_free(), the library may hold spin locks:
+ * a lock of the host's may be spun on, if it is never held while other CPUs or the library are waited for.
+ * False when there are none: that is normal.
  */
 bool vmem_host_frame_alloc(unsigned order, vmem_paddr_t limit, vmem_paddr_t *out_frame);
 
 /** Gives back 2^@p order frames. A block may come back in smaller pieces than it was given. No CPU can reach
- * them any more. */
+ * them any more. Context: as vmem_host_frame_alloc(). */
 void vmem_host_frame_free(vmem_paddr_t frame, unsigned order);
 #endif
 

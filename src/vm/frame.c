@@ -14,7 +14,7 @@
  * F1 A record's kind says where its frame is: RESERVED, FREE and FREE_TAIL with the source, CACHED in
  *    exactly one cache, all others in use.
  * F2 The promise is kept by the source alone: refills and blocks leave `reserved` frames there, and
- *    cached frames never count for it.
+ *    cached frames never count for it. So a promised frame is there whatever other CPUs do.
  * F3 Only a frame in use is given back; anything else is a double free or a frame that was never handed
  *    out, and panics.
  * F4 VMEM_DEBUG: a frame with PAGE_F_POISONED holds nothing but the poison. It is checked when the frame
@@ -22,17 +22,21 @@
  * F5 Per kind, taken less given, summed over the CPUs, is the number of frames in use with that kind:
  *    nobody else changes a kind.
  *
- * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h). The caches are per CPU
- * so that the hit path stays as it is when that changes.
+ * Locks: each cache has a byte (LOCK_CACHE), taken by its own CPU, and by others only to empty it; the source
+ * has its own (frame_source.h), below that. A CPU's counters are written by that CPU alone. Other CPUs read
+ * the head of any record at any moment (page.h), and may hold its lock: so it is written in whole fields, and
+ * never the lock. What a record's frame contains is its holder's, whatever its kind.
  */
 #include "frame.h"
 
 #include "frame_source.h"
+#include "lock.h"
 #include "panic.h"
 #include "trace.h"
 
 #define CACHE_FRAMES 32u
 #define CACHE_BATCH 16u
+#define DRAINS_MAX 4u
 #define POISON UINT64_C(0xdeadf4a3edeadf4a)
 
 struct page_ranges vmem_page_ranges;
@@ -40,22 +44,24 @@ uint64_t vmem_direct_map;
 
 /* What one CPU has: its cache, and its share of the counters (F5). */
 struct frame_cpu {
-	uint64_t count;
+	uint64_t count; /* in frame[]; read at any time */
+	uint8_t lock;	/* over frame[], and changes of count */
 	struct vmem_page *frame[CACHE_FRAMES];
 	uint64_t taken[PAGE_KINDS]; /* frames, by kind */
 	uint64_t given[PAGE_KINDS];
-} __attribute__((aligned(64)));
+	uint64_t taken_in_blocks, given_in_blocks; /* of those, beyond one per call */
+} __attribute__((aligned(512)));		   /* lines of its own, and found by a shift */
 
 static struct frame_cpu cpus[VMEM_MAX_CPUS];
-static uint64_t taken_in_blocks, given_in_blocks; /* frames in taken[] and given[] beyond one per call */
 
 static struct frame_cpu *this_cpu(void)
 {
-#if VMEM_MAX_CPUS > 1
-	return &cpus[vmem_host_cpu()];
-#else
-	return &cpus[0];
+	struct frame_cpu *cpu = &cpus[cpu_number()];
+#if VMEM_SMP
+	/* Or compilers keep the number, and compute the address of each field from it again. */
+	__asm__("" : "+r"(cpu));
 #endif
+	return cpu;
 }
 
 const struct page_range *vmem_page_range_of(const struct vmem_page *page)
@@ -151,7 +157,6 @@ vmem_status_t vmem_frames_init(const struct vmem_ram *ram, unsigned count)
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
 		cpus[i] = (struct frame_cpu){0};
 	}
-	taken_in_blocks = given_in_blocks = 0;
 	uint64_t numbered = 0;
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t usable;
@@ -179,7 +184,7 @@ static void poison_write(struct vmem_page *page)
 	for (unsigned i = 0; i < VMEM_PAGE_SIZE / sizeof(*word); i++) {
 		word[i] = POISON;
 	}
-	page->flags = PAGE_F_POISONED;
+	shared_store(&page->flags, PAGE_F_POISONED);
 #else
 	(void)page;
 #endif
@@ -201,17 +206,34 @@ static void poison_verify(const struct vmem_page *page)
 #endif
 }
 
-/* The first eight bytes of a record as handed out: lock, order and flags 0, refs as the kind wants. */
+#if VMEM_SMP
+/* The lock stays as it is: who found the frame in an entry that is gone may hold it, to learn from the kind
+ * that it is no table of his. */
+static inline void head_set(struct vmem_page *page, enum page_kind kind)
+{
+	shared_store(&page->order, 0);
+	shared_store(&page->flags, 0);
+	shared_store(&page->refs, kind == PAGE_DATA);
+	shared_store(&page->kind, (uint8_t)kind);
+}
+#else
+/* The first eight bytes of a record as handed out: order and flags 0, refs as the kind wants. */
 #define HEAD(kind, refs) [kind] = (uint64_t)(kind) << 8 | (uint64_t)(refs) << 32
 static const uint64_t head_of[PAGE_KINDS] = {
     HEAD(PAGE_USED, 0), HEAD(PAGE_TABLE, 0), HEAD(PAGE_SLAB, 0), HEAD(PAGE_DATA, 1), HEAD(PAGE_ZERO, 0)};
 _Static_assert(offsetof(struct vmem_page, kind) == 1 && offsetof(struct vmem_page, refs) == 4,
     "a record's head is one word");
 
+static inline void head_set(struct vmem_page *page, enum page_kind kind)
+{
+	page->head = head_of[kind];
+}
+#endif
+
 static void hand_out(struct vmem_page *page, enum page_kind kind)
 {
 	poison_verify(page);
-	page->head = head_of[kind];
+	head_set(page, kind);
 }
 
 static bool kind_in_use(unsigned kind)
@@ -221,55 +243,66 @@ static bool kind_in_use(unsigned kind)
 
 /* Single frames -------------------------------------------------------------------------------- */
 
-/* Gives the `count` frames that were given back longest ago to the source: neighbours together, they are
- * often a whole block. */
+/* Under the cache's lock: gives the `count` frames that were given back longest ago to the source. */
 static __attribute__((noinline)) void cache_spill(struct frame_cpu *cpu, unsigned count)
 {
-	for (unsigned i = 0; i < count;) {
-		struct vmem_page *lowest = cpu->frame[i];
-		unsigned n = i + 1;
-		if (n < count && cpu->frame[n] == lowest - 1) {
-			for (; n < count && cpu->frame[n] == lowest - 1; n++) {
-				lowest--;
-			}
-		} else {
-			while (n < count && cpu->frame[n] == lowest + (n - i)) {
-				n++;
-			}
-		}
-		vmem_source_give_run(lowest, n - i);
-		i = n;
-	}
-	cpu->count -= count;
+	vmem_source_give_batch(cpu->frame, count);
+	counter_subtract(&cpu->count, count);
 	for (unsigned i = 0; i < cpu->count; i++) {
 		cpu->frame[i] = cpu->frame[i + count];
 	}
 }
 
-void vmem_frame_drain(void)
+/* How many frames it moved. */
+static uint64_t drain(void)
 {
+	uint64_t moved = 0;
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
+		spin_take(&cpus[i].lock, LOCK_CACHE);
+		moved += cpus[i].count;
 		cache_spill(&cpus[i], (unsigned)cpus[i].count);
+		spin_give(&cpus[i].lock, LOCK_CACHE);
 	}
+	return moved;
 }
 
-static struct vmem_page *cache_pop(struct frame_cpu *cpu, enum page_kind kind)
+void vmem_frame_drain(void)
 {
-	struct vmem_page *page = cpu->frame[--cpu->count];
+	(void)drain();
+}
+
+/* Takes a frame out of a cache whose lock this CPU has, and gives the lock back. */
+static inline __attribute__((always_inline)) struct vmem_page *cache_pop(
+    struct frame_cpu *cpu, enum page_kind kind)
+{
+	uint64_t count = cpu->count - 1;
+	shared_store(&cpu->count, count);
+	struct vmem_page *page = cpu->frame[count];
+	spin_give(&cpu->lock, LOCK_CACHE);
 	hand_out(page, kind);
-	cpu->taken[kind]++;
+	counter_add(&cpu->taken[kind], 1);
 	VMEM_TRACE_ALLOC(page_to_pa(page), 0);
 	return page;
 }
 
+/* As cache_pop() with an empty cache. The caches of others are emptied as often as that brings anything, for
+ * another CPU may have it before this one: but not for ever. */
 static __attribute__((noinline)) struct vmem_page *take_slow(struct frame_cpu *cpu, enum page_kind kind)
 {
-	cpu->count = vmem_source_take_batch(cpu->frame, CACHE_BATCH);
-	if (cpu->count == 0) {
-		vmem_frame_drain();
-		cpu->count = vmem_source_take_batch(cpu->frame, CACHE_BATCH);
+	bool again = true;
+	unsigned drains = 0;
+	for (;;) {
+		shared_store(&cpu->count, vmem_source_take_batch(cpu->frame, CACHE_BATCH));
+		if (cpu->count != 0) {
+			return cache_pop(cpu, kind);
+		}
+		spin_give(&cpu->lock, LOCK_CACHE);
+		if (!again || drains++ == DRAINS_MAX) {
+			return NULL;
+		}
+		again = drain() != 0;
+		spin_take(&cpu->lock, LOCK_CACHE);
 	}
-	return cpu->count != 0 ? cache_pop(cpu, kind) : NULL;
 }
 
 struct vmem_page *vmem_frame_take(enum page_kind kind)
@@ -278,6 +311,7 @@ struct vmem_page *vmem_frame_take(enum page_kind kind)
 	if (VMEM_FAIL_ALLOCATION()) {
 		return NULL;
 	}
+	spin_take(&cpu->lock, LOCK_CACHE);
 	if (__builtin_expect(cpu->count == 0, 0)) {
 		return take_slow(cpu, kind);
 	}
@@ -291,13 +325,16 @@ void vmem_frame_give(struct vmem_page *page)
 	VMEM_CHECK(kind_in_use(kind), "a frame is given back that is not allocated (F3)");
 	VMEM_TRACE_FREE(page_to_pa(page), 0);
 	poison_write(page);
-	cpu->given[kind]++;
-	page->kind = PAGE_CACHED;
-	uint64_t count = cpu->count++;
+	counter_add(&cpu->given[kind], 1);
+	shared_store(&page->kind, PAGE_CACHED);
+	spin_take(&cpu->lock, LOCK_CACHE);
+	uint64_t count = cpu->count;
+	shared_store(&cpu->count, count + 1);
 	cpu->frame[count] = page;
 	if (__builtin_expect(count == CACHE_FRAMES - 1, 0)) {
 		cache_spill(cpu, CACHE_BATCH);
 	}
+	spin_give(&cpu->lock, LOCK_CACHE);
 }
 
 /* The promise ---------------------------------------------------------------------------------- */
@@ -308,7 +345,7 @@ vmem_status_t vmem_frame_reserve(uint64_t frames)
 		return VMEM_ERR_NO_MEMORY;
 	}
 	if (!vmem_source_reserve(frames)) {
-		vmem_frame_drain();
+		(void)drain();
 		if (!vmem_source_reserve(frames)) {
 			return VMEM_ERR_NO_MEMORY;
 		}
@@ -318,12 +355,14 @@ vmem_status_t vmem_frame_reserve(uint64_t frames)
 
 void vmem_frame_unreserve(uint64_t frames)
 {
-	vmem_source_unreserve(frames);
+	VMEM_CHECK(vmem_source_unreserve(frames),
+	    "more frames are released from the promise than were promised");
 }
 
 struct vmem_page *vmem_frame_take_reserved(enum page_kind kind)
 {
 	struct frame_cpu *cpu = this_cpu();
+	spin_take(&cpu->lock, LOCK_CACHE);
 	struct vmem_page *page = cpu->count != 0 ? cache_pop(cpu, kind) : take_slow(cpu, kind);
 	if (!page) {
 		page = vmem_source_take(0, UINT64_MAX, true);
@@ -331,7 +370,7 @@ struct vmem_page *vmem_frame_take_reserved(enum page_kind kind)
 			return NULL;
 		}
 		hand_out(page, kind);
-		cpu->taken[kind]++;
+		counter_add(&cpu->taken[kind], 1);
 		VMEM_TRACE_ALLOC(page_to_pa(page), 0);
 	}
 	return page;
@@ -344,8 +383,9 @@ static void hand_out_many(struct vmem_page *page, uint64_t count, enum page_kind
 	for (uint64_t i = 0; i < count; i++) {
 		hand_out(page + i, kind);
 	}
-	this_cpu()->taken[kind] += count;
-	taken_in_blocks += count - 1;
+	struct frame_cpu *cpu = this_cpu();
+	counter_add(&cpu->taken[kind], count);
+	shared_store_release(&cpu->taken_in_blocks, cpu->taken_in_blocks + (count - 1)); /* after taken[] */
 }
 
 struct vmem_page *vmem_frame_take_block(enum page_kind kind, unsigned order, vmem_paddr_t limit)
@@ -359,7 +399,7 @@ struct vmem_page *vmem_frame_take_block(enum page_kind kind, unsigned order, vme
 	vmem_paddr_t below = limit != 0 ? limit : UINT64_MAX;
 	struct vmem_page *page = vmem_source_take(order, below, false);
 	if (!page) {
-		vmem_frame_drain();
+		(void)drain();
 		page = vmem_source_take(order, below, false);
 	}
 	if (page) {
@@ -406,8 +446,9 @@ void vmem_frame_free(vmem_paddr_t frame, unsigned order)
 	for (uint64_t i = 0; i < count; i++) {
 		poison_write(page + i);
 	}
-	this_cpu()->given[PAGE_USED] += count;
-	given_in_blocks += count - 1;
+	struct frame_cpu *cpu = this_cpu();
+	counter_add(&cpu->given[PAGE_USED], count);
+	shared_store_release(&cpu->given_in_blocks, cpu->given_in_blocks + (count - 1));
 	vmem_source_give(page, order);
 }
 
@@ -420,7 +461,7 @@ vmem_status_t vmem_frame_take_run(
 	vmem_paddr_t below = limit != 0 ? limit : UINT64_MAX;
 	struct vmem_page *page = vmem_source_take_run(count, align >> VMEM_PAGE_SHIFT, below);
 	if (!page) {
-		vmem_frame_drain();
+		(void)drain();
 		page = vmem_source_take_run(count, align >> VMEM_PAGE_SHIFT, below);
 		if (!page) {
 			return VMEM_ERR_NO_MEMORY;
@@ -449,11 +490,12 @@ void vmem_frame_free_run(vmem_paddr_t frame, uint64_t count)
 {
 	VMEM_CHECK(count != 0 && vmem_page_aligned(frame),
 	    "a run is freed that has no frame, or does not start at one");
-	given_in_blocks--;
+	uint64_t *in_blocks = &this_cpu()->given_in_blocks;
+	counter_subtract(in_blocks, 1);
 	while (count != 0) {
 		unsigned order = vmem_source_piece(frame >> VMEM_PAGE_SHIFT, count);
 		vmem_frame_free(frame, order);
-		given_in_blocks++;
+		shared_store_release(in_blocks, *in_blocks + 1);
 		frame += VMEM_PAGE_SIZE << order;
 		count -= UINT64_C(1) << order;
 	}
@@ -461,30 +503,33 @@ void vmem_frame_free_run(vmem_paddr_t frame, uint64_t count)
 
 /* Statistics and checks ------------------------------------------------------------------------ */
 
+/* At any time: each number is one that was true, and those of two CPUs need not be of one moment. A frame
+ * that one CPU takes and another gives may be seen given only: so a sum is not told when it is below 0. */
 static uint64_t in_use(enum page_kind kind)
 {
 	uint64_t frames = 0;
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		frames += cpus[i].taken[kind] - cpus[i].given[kind];
+		frames += shared_load(&cpus[i].taken[kind]) - shared_load(&cpus[i].given[kind]);
 	}
-	return frames;
+	return (int64_t)frames < 0 ? 0 : frames;
 }
 
 void vmem_frame_stats(struct vmem_frame_stats *out)
 {
 	*out = (struct vmem_frame_stats){0};
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		out->cached += cpus[i].count;
+		const struct frame_cpu *cpu = &cpus[i];
+		out->cached += shared_load(&cpu->count);
+		out->allocations -= shared_load_acquire(&cpu->taken_in_blocks); /* before what it is a part of */
+		out->frees -= shared_load_acquire(&cpu->given_in_blocks);
 		for (unsigned kind = 0; kind < PAGE_KINDS; kind++) {
-			out->allocations += cpus[i].taken[kind];
-			out->frees += cpus[i].given[kind];
+			out->allocations += shared_load(&cpu->taken[kind]);
+			out->frees += shared_load(&cpu->given[kind]);
 		}
 	}
-	out->allocations -= taken_in_blocks;
-	out->frees -= given_in_blocks;
 	out->total = vmem_source.total;
-	out->free = vmem_source.free + out->cached;
-	out->reserved = vmem_source.reserved;
+	out->free = shared_load(&vmem_source.free) + out->cached;
+	out->reserved = shared_load(&vmem_source.reserved);
 	out->tables = in_use(PAGE_TABLE);
 	out->slabs = in_use(PAGE_SLAB);
 	out->data = in_use(PAGE_DATA);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame.h - the frame allocator as the rest of the library sees it.
+ * frame.h - the frame allocator as the rest of the library sees it. Any number of CPUs call at once, also with
+ * spin locks held whose rank is below LOCK_CACHE: nothing here waits for another CPU's library call.
  */
 #ifndef VMEM_FRAME_PRIVATE_H
 #define VMEM_FRAME_PRIVATE_H
@@ -35,9 +36,9 @@ void vmem_frame_unreserve(uint64_t frames);
  * vmem_frame_unreserve(). */
 struct vmem_page *vmem_frame_take_reserved(enum page_kind kind);
 
-/* Moves every cached frame back to where blocks are made. */
+/* Moves every cached frame, of all CPUs, back to where blocks are made. */
 void vmem_frame_drain(void);
-/* Panics unless lists, records and counters agree. */
+/* Panics unless lists, records and counters agree: while no other CPU is in the library. */
 void vmem_frame_check(void);
 
 #endif

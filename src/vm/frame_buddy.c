@@ -18,7 +18,9 @@
  * The records of a range lie in the range's last frames, which stay PAGE_RESERVED for ever. Ranges do not
  * touch, so neither do their records.
  *
- * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h).
+ * Locks: LOCK_SOURCE over the lists, the counters, and the kind and order of all records that are, become or
+ * stop being PAGE_FREE. A record of another kind may change to another such kind at any moment. The search
+ * for a run that no block holds goes over all records under the lock: its time grows with memory.
  */
 #include "frame_source.h"
 
@@ -59,8 +61,8 @@ static uint64_t page_to_pfn(const struct vmem_page *page)
 static void block_link(struct vmem_page *page, unsigned order)
 {
 	uint32_t number = page_to_number(page);
-	page->kind = PAGE_FREE;
-	page->order = (uint8_t)order;
+	shared_store(&page->kind, PAGE_FREE);
+	shared_store(&page->order, (uint8_t)order);
 	page->prev = PAGE_NIL;
 	page->next = heads[order];
 	if (page->next != PAGE_NIL) {
@@ -85,24 +87,30 @@ static void block_unlink(struct vmem_page *page)
 			filled &= ~(1u << order);
 		}
 	}
-	page->kind = PAGE_FREE_TAIL;
+	shared_store(&page->kind, PAGE_FREE_TAIL);
 }
 
-void vmem_source_give(struct vmem_page *page, unsigned order)
+/* The records of frames that are about to be given: no block's yet, so the lock is not needed. */
+static void mark_free(struct vmem_page *page, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		shared_store(&page[i].kind, PAGE_FREE_TAIL);
+	}
+}
+
+/* The functions from here to vmem_source_take() are called under the lock. */
+static void give(struct vmem_page *page, unsigned order)
 {
 	uint64_t index;
 	const struct page_range *r = page_locate(page, &index);
-	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
-		page[i].kind = PAGE_FREE_TAIL;
-	}
-	vmem_source.free += UINT64_C(1) << order;
+	counter_add(&vmem_source.free, UINT64_C(1) << order);
 	for (uint64_t size = UINT64_C(1) << order; order < VMEM_ORDER_MAX; order++, size <<= 1) {
 		uint64_t buddy = ((r->first_pfn + index) ^ size) - r->first_pfn;
 		if (buddy >= r->count) {
 			break;
 		}
 		struct vmem_page *other = r->pages + buddy;
-		if (other->kind != PAGE_FREE || other->order != order) {
+		if (shared_load(&other->kind) != PAGE_FREE || other->order != order) {
 			break;
 		}
 		block_unlink(other);
@@ -111,20 +119,14 @@ void vmem_source_give(struct vmem_page *page, unsigned order)
 	block_link(r->pages + index, order);
 }
 
-void vmem_source_give_run(struct vmem_page *page, uint64_t count)
+static void give_run(struct vmem_page *page, uint64_t count)
 {
 	while (count != 0) {
 		unsigned order = vmem_source_piece(page_to_pfn(page), count);
-		vmem_source_give(page, order);
+		give(page, order);
 		page += UINT64_C(1) << order;
 		count -= UINT64_C(1) << order;
 	}
-}
-
-void vmem_source_add(const struct page_range *r, uint64_t usable)
-{
-	vmem_source.total += usable;
-	vmem_source_give_run(r->pages, usable);
 }
 
 static bool affordable(uint64_t frames, bool promised)
@@ -152,7 +154,7 @@ static struct vmem_page *block_find(unsigned order, vmem_paddr_t limit)
 	return NULL;
 }
 
-struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool promised)
+static struct vmem_page *take(unsigned order, vmem_paddr_t limit, bool promised)
 {
 	if (!affordable(UINT64_C(1) << order, promised)) {
 		return NULL;
@@ -167,13 +169,52 @@ struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool prom
 		have--;
 		block_link(page + (UINT64_C(1) << have), have);
 	}
-	vmem_source.free -= UINT64_C(1) << order;
+	counter_subtract(&vmem_source.free, UINT64_C(1) << order);
+	return page;
+}
+
+void vmem_source_add(const struct page_range *r, uint64_t usable)
+{
+	vmem_source.total += usable;
+	mark_free(r->pages, usable);
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	give_run(r->pages, usable);
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
+}
+
+void vmem_source_give(struct vmem_page *page, unsigned order)
+{
+	mark_free(page, UINT64_C(1) << order);
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	give(page, order);
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
+}
+
+void vmem_source_give_batch(struct vmem_page *const *frames, unsigned count)
+{
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	for (unsigned i = 0; i < count;) {
+		struct vmem_page *lowest;
+		unsigned n = vmem_source_adjacent(frames + i, count - i, &lowest);
+		mark_free(lowest, n);
+		give_run(lowest, n);
+		i += n;
+	}
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
+}
+
+struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool promised)
+{
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	struct vmem_page *page = take(order, limit, promised);
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
 	return page;
 }
 
 unsigned vmem_source_take_batch(struct vmem_page **out, unsigned count)
 {
 	unsigned taken = 0;
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
 	while (taken < count && filled != 0 && affordable(1, false)) {
 		/* The smallest block there is; of a larger one, as much as is wanted. */
 		uint64_t want = count - taken;
@@ -186,36 +227,37 @@ unsigned vmem_source_take_batch(struct vmem_page **out, unsigned count)
 			order--;
 			block_link(page + (UINT64_C(1) << order), order);
 		}
-		vmem_source.free -= UINT64_C(1) << order;
+		counter_subtract(&vmem_source.free, UINT64_C(1) << order);
 		for (unsigned i = 1u << order; i-- != 0;) {
-			page[i].kind = PAGE_CACHED;
+			shared_store(&page[i].kind, PAGE_CACHED);
 			out[taken++] = page + i;
 		}
 	}
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
 	return taken;
 }
 
-/* Cuts [page, page + count) out of the free blocks that cover it; the first begins at page. */
+/* Under the lock: cuts [page, page + count) out of the free blocks that cover it; the first begins at page. */
 static void run_cut(struct vmem_page *page, uint64_t count)
 {
 	struct vmem_page *const end = page + count;
 	while (page < end) {
 		struct vmem_page *next = page + (UINT64_C(1) << page->order);
 		block_unlink(page);
-		vmem_source.free -= (uint64_t)(next - page);
+		counter_subtract(&vmem_source.free, (uint64_t)(next - page));
 		page = next;
 	}
-	vmem_source_give_run(end, (uint64_t)(page - end));
+	give_run(end, (uint64_t)(page - end));
 }
 
-/* A run that no single block holds: through the records of one range in address order. */
+/* Under the lock: a run that no single block holds, through the records of one range in address order. */
 static struct vmem_page *run_search(
     const struct page_range *r, uint64_t count, uint64_t align, vmem_paddr_t limit)
 {
 	uint64_t limit_pfn = limit >> VMEM_PAGE_SHIFT;
 	uint64_t start = 0; /* of the free frames that end at i */
 	for (uint64_t i = 0; i < r->count;) {
-		if (r->pages[i].kind != PAGE_FREE) {
+		if (shared_load(&r->pages[i].kind) != PAGE_FREE) {
 			start = ++i;
 			continue;
 		}
@@ -234,16 +276,16 @@ static struct vmem_page *run_search(
 	return NULL;
 }
 
-struct vmem_page *vmem_source_take_run(uint64_t count, uint64_t align, vmem_paddr_t limit)
+static struct vmem_page *take_run(uint64_t count, uint64_t align, vmem_paddr_t limit)
 {
 	if (count > vmem_source.free || !affordable(count, false)) {
 		return NULL;
 	}
 	unsigned order = bits_log2_ceil(count > align ? count : align);
 	if (order <= VMEM_ORDER_MAX && affordable(UINT64_C(1) << order, false)) {
-		struct vmem_page *page = vmem_source_take(order, limit, false);
+		struct vmem_page *page = take(order, limit, false);
 		if (page) {
-			vmem_source_give_run(page + count, (UINT64_C(1) << order) - count);
+			give_run(page + count, (UINT64_C(1) << order) - count);
 			return page;
 		}
 	}
@@ -256,20 +298,34 @@ struct vmem_page *vmem_source_take_run(uint64_t count, uint64_t align, vmem_padd
 	return NULL;
 }
 
-bool vmem_source_reserve(uint64_t frames)
+struct vmem_page *vmem_source_take_run(uint64_t count, uint64_t align, vmem_paddr_t limit)
 {
-	if (!affordable(frames, false)) {
-		return false;
-	}
-	vmem_source.reserved += frames;
-	return true;
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	struct vmem_page *page = take_run(count, align, limit);
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
+	return page;
 }
 
-void vmem_source_unreserve(uint64_t frames)
+bool vmem_source_reserve(uint64_t frames)
 {
-	VMEM_CHECK(
-	    frames <= vmem_source.reserved, "more frames are released from the promise than were promised");
-	vmem_source.reserved -= frames;
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	bool kept = affordable(frames, false);
+	if (kept) {
+		counter_add(&vmem_source.reserved, frames);
+	}
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
+	return kept;
+}
+
+bool vmem_source_unreserve(uint64_t frames)
+{
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	bool promised = frames <= vmem_source.reserved;
+	if (promised) {
+		counter_subtract(&vmem_source.reserved, frames);
+	}
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
+	return promised;
 }
 
 /* One block of list `order`: B1, B2, and the records inside it. */

@@ -8,9 +8,13 @@
  *
  * The host cannot promise frames by a counter, so a promise is kept by holding that many of its frames:
  * they are PAGE_FREE, on one list.
- * H1 `held` lists vmem_source.free frames, and that is vmem_source.reserved between calls.
+ * H1 `held` lists vmem_source.free frames, and that is vmem_source.reserved between calls (but between
+ *    taking a promised frame and lowering the promise).
  *
- * Locks: none of its own; the library is entered by one CPU at a time (vmem/host.h).
+ * Locks: LOCK_SOURCE over that list and the counters, never while the host is called: frames are taken
+ * before and given back after. A frame on its way is on no list, so nobody else gives it back. The host's two
+ * functions are called with spin locks of the library held all the same (a CPU's cache, a type of small
+ * objects), as vmem/host.h says.
  */
 #include "frame_source.h"
 
@@ -76,7 +80,7 @@ static struct vmem_page *take_from_host(unsigned order, vmem_paddr_t limit)
 		"the host gave a frame outside the ranges that it gave to vmem_library_init()");
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
 		VMEM_CHECK(
-		    page[i].kind == PAGE_RESERVED, "the host gave a frame that the library has already");
+		    shared_load(&page[i].kind) == PAGE_RESERVED, "the host gave a frame that the library has already");
 	}
 	return page;
 }
@@ -85,34 +89,43 @@ static struct vmem_page *take_from_host(unsigned order, vmem_paddr_t limit)
 static void give_to_host(struct vmem_page *page, unsigned order)
 {
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
-		page[i].kind = PAGE_RESERVED;
-		page[i].flags = 0;
+		shared_store(&page[i].kind, PAGE_RESERVED);
+		shared_store(&page[i].flags, 0);
 	}
 	vmem_host_frame_free(page_to_pa(page), order);
 }
 
-static void hold(struct vmem_page *page)
+/* Frames on their way from the host to the list and back: a chain through `next`, PAGE_FREE as on the list. */
+static void chain_push(uint32_t *chain, struct vmem_page *page)
 {
-	page->kind = PAGE_FREE;
-	page->order = 0;
-	page->next = held;
-	held = page_to_number(page);
-	vmem_source.free++;
+	page->next = *chain;
+	*chain = page_to_number(page);
 }
 
-static struct vmem_page *unhold(void)
+static struct vmem_page *chain_pop(uint32_t *chain)
 {
-	struct vmem_page *page = number_to_page(held);
-	held = page->next;
-	vmem_source.free--;
+	struct vmem_page *page = number_to_page(*chain);
+	*chain = page->next;
 	return page;
+}
+
+static void chain_to_host(uint32_t chain)
+{
+	while (chain != PAGE_NIL) {
+		give_to_host(chain_pop(&chain), 0);
+	}
 }
 
 struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool promised)
 {
 	struct vmem_page *page = take_from_host(order, limit);
-	if (!page && promised && held != PAGE_NIL) {
-		page = unhold();
+	if (!page && promised) {
+		spin_take(&vmem_source.lock, LOCK_SOURCE);
+		if (held != PAGE_NIL) {
+			page = chain_pop(&held);
+			counter_subtract(&vmem_source.free, 1);
+		}
+		spin_give(&vmem_source.lock, LOCK_SOURCE);
 	}
 	return page;
 }
@@ -139,45 +152,64 @@ unsigned vmem_source_take_batch(struct vmem_page **out, unsigned count)
 {
 	unsigned taken = 0;
 	while (taken < count && (out[taken] = take_from_host(0, UINT64_MAX)) != NULL) {
-		out[taken++]->kind = PAGE_CACHED;
+		shared_store(&out[taken++]->kind, PAGE_CACHED);
 	}
 	return taken;
 }
 
-void vmem_source_give_run(struct vmem_page *page, uint64_t count)
+void vmem_source_give_batch(struct vmem_page *const *frames, unsigned count)
 {
-	while (count != 0) {
-		unsigned order = vmem_source_piece(page_to_pa(page) >> VMEM_PAGE_SHIFT, count);
-		give_to_host(page, order);
-		page += UINT64_C(1) << order;
-		count -= UINT64_C(1) << order;
+	for (unsigned i = 0; i < count;) {
+		struct vmem_page *page;
+		uint64_t n = vmem_source_adjacent(frames + i, count - i, &page);
+		i += (unsigned)n;
+		while (n != 0) {
+			unsigned order = vmem_source_piece(page_to_pa(page) >> VMEM_PAGE_SHIFT, n);
+			give_to_host(page, order);
+			page += UINT64_C(1) << order;
+			n -= UINT64_C(1) << order;
+		}
 	}
 }
 
 bool vmem_source_reserve(uint64_t frames)
 {
+	uint32_t chain = PAGE_NIL;
 	for (uint64_t i = 0; i < frames; i++) {
 		struct vmem_page *page = take_from_host(0, UINT64_MAX);
 		if (!page) {
-			while (i-- != 0) {
-				give_to_host(unhold(), 0);
-			}
+			chain_to_host(chain);
 			return false;
 		}
-		hold(page);
+		shared_store(&page->kind, PAGE_FREE);
+		shared_store(&page->order, 0);
+		chain_push(&chain, page);
 	}
-	vmem_source.reserved += frames;
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	while (chain != PAGE_NIL) {
+		chain_push(&held, chain_pop(&chain));
+	}
+	counter_add(&vmem_source.free, frames);
+	counter_add(&vmem_source.reserved, frames);
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
 	return true;
 }
 
-void vmem_source_unreserve(uint64_t frames)
+bool vmem_source_unreserve(uint64_t frames)
 {
-	VMEM_CHECK(
-	    frames <= vmem_source.reserved, "more frames are released from the promise than were promised");
-	vmem_source.reserved -= frames;
-	while (vmem_source.free > vmem_source.reserved) {
-		give_to_host(unhold(), 0);
+	uint32_t chain = PAGE_NIL;
+	spin_take(&vmem_source.lock, LOCK_SOURCE);
+	bool promised = frames <= vmem_source.reserved;
+	if (promised) {
+		counter_subtract(&vmem_source.reserved, frames);
+		while (vmem_source.free > vmem_source.reserved) {
+			chain_push(&chain, chain_pop(&held));
+			counter_subtract(&vmem_source.free, 1);
+		}
 	}
+	spin_give(&vmem_source.lock, LOCK_SOURCE);
+	chain_to_host(chain);
+	return promised;
 }
 
 void vmem_source_check(void)

@@ -122,7 +122,9 @@ static void test_single(void **state)
 	table->flags = PAGE_F_LARGE;
 	table->lock = 1;
 	vmem_frame_give(table);
-	assert_ptr_equal(vmem_frame_take(PAGE_DATA), table); /* last in, first out, and as new */
+	assert_ptr_equal(vmem_frame_take(PAGE_DATA), table); /* last in, first out, and as new... */
+	assert_int_equal(table->lock, 1);		     /* ...but for the lock, which another CPU has */
+	table->lock = 0;
 	assert_int_equal(table->head, data->head);
 	vmem_frame_give(table);
 	vmem_frame_give(data);
