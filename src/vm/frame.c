@@ -520,7 +520,8 @@ void vmem_frame_stats(struct vmem_frame_stats *out)
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
 		const struct frame_cpu *cpu = &cpus[i];
 		out->cached += shared_load(&cpu->count);
-		out->allocations -= shared_load_acquire(&cpu->taken_in_blocks); /* before what it is a part of */
+		/* Before what they are a part of. */
+		out->allocations -= shared_load_acquire(&cpu->taken_in_blocks);
 		out->frees -= shared_load_acquire(&cpu->given_in_blocks);
 		for (unsigned kind = 0; kind < PAGE_KINDS; kind++) {
 			out->allocations += shared_load(&cpu->taken[kind]);

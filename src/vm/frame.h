@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame.h - the frame allocator as the rest of the library sees it. Any number of CPUs call at once, also with
- * spin locks held whose rank is below LOCK_CACHE: nothing here waits for another CPU's library call.
+ * frame.h - the frame allocator as the rest of the library sees it. Any number of CPUs call at once, also
+ * with spin locks held that come before LOCK_CACHE: nothing here waits but for such locks.
  */
 #ifndef VMEM_FRAME_PRIVATE_H
 #define VMEM_FRAME_PRIVATE_H

@@ -237,7 +237,8 @@ unsigned vmem_source_take_batch(struct vmem_page **out, unsigned count)
 	return taken;
 }
 
-/* Under the lock: cuts [page, page + count) out of the free blocks that cover it; the first begins at page. */
+/* Under the lock: cuts [page, page + count) out of the free blocks that cover it; the first begins at
+ * page. */
 static void run_cut(struct vmem_page *page, uint64_t count)
 {
 	struct vmem_page *const end = page + count;

@@ -80,7 +80,7 @@ static struct vmem_page *take_from_host(unsigned order, vmem_paddr_t limit)
 		"the host gave a frame outside the ranges that it gave to vmem_library_init()");
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
 		VMEM_CHECK(
-		    shared_load(&page[i].kind) == PAGE_RESERVED, "the host gave a frame that the library has already");
+		    page[i].kind == PAGE_RESERVED, "the host gave a frame that the library has already");
 	}
 	return page;
 }
@@ -95,7 +95,7 @@ static void give_to_host(struct vmem_page *page, unsigned order)
 	vmem_host_frame_free(page_to_pa(page), order);
 }
 
-/* Frames on their way from the host to the list and back: a chain through `next`, PAGE_FREE as on the list. */
+/* Frames on their way from the host to the list and back: a chain through `next`. */
 static void chain_push(uint32_t *chain, struct vmem_page *page)
 {
 	page->next = *chain;

@@ -63,8 +63,8 @@ static inline void *vmem_slab_alloc(enum slab_id id);
 void vmem_slab_free(enum slab_id id, void *object);
 /* Sets `count` free objects aside for this CPU: its next `count` allocations of the type cannot fail,
  * whatever other CPUs allocate. False: no memory, nothing lost. promised: may use what was promised; then it
- * fails only where more is wanted than was. A CPU has one claim of a type at a time. A type that is claimed is
- * only ever allocated under a claim: other allocations would take what was set aside. */
+ * fails only where more is wanted than was. A CPU has one claim of a type at a time. A type that is claimed
+ * is only ever allocated under a claim: other allocations would take what was set aside. */
 bool vmem_slab_claim(enum slab_id id, unsigned count, bool promised);
 /* The end of that claim, of `count` objects, whether they were taken or not. */
 void vmem_slab_unclaim(enum slab_id id, unsigned count);
