@@ -162,6 +162,8 @@ void machine_fetch_sync(unsigned cpu, uint64_t pa, size_t len);
  * speculative walk may.
  */
 void machine_fill(unsigned cpu);
+/* The same for one address. */
+void machine_fill_at(unsigned cpu, uint64_t va);
 /* What an effect of the library calls when it is done: fills when the model speculates. */
 void machine_effect(void);
 /*

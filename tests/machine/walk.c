@@ -556,3 +556,22 @@ void machine_fill(unsigned cpu)
 		fill_table(cpu, kernel, kernel, top_level(), ~low_mask(machine_now->va_bits), &none);
 	}
 }
+
+void machine_fill_at(unsigned cpu, uint64_t va)
+{
+	struct mmu_fault fault;
+	uint32_t invalid = machine_now->config.features & MACHINE_CACHES_INVALID;
+	if (!machine_cpu_is_on(cpu) || !machine_now->mmu->canonical(va)) {
+		return;
+	}
+	check_id(cpu);
+	for (unsigned shift = 12; shift < 64; shift++) {
+		struct tlb_entry *e = tlb_find(cpu, va, shift, NULL);
+		if (e != NULL && e->kind == MMU_LEAF) {
+			return;
+		}
+	}
+	machine_now->config.features &= ~invalid; /* as for machine_fill() */
+	(void)walk_and_cache(cpu, va, &fault);
+	machine_now->config.features |= invalid;
+}

@@ -15,6 +15,7 @@ PARTS = {
     "unit": "each module on the software machine, under sanitizers",
     "model": "random operations against an array of pages",
     "oom": "every allocation made to fail",
+    "explore": "every schedule of threads that run the library, up to a number of preemptions",
 }
 # Optimised a little, or the sanitizers make it slow.
 BUILD = ["--buildtype", "debugoptimized", "-Doptimization=1"]

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explore.c - a case: its rounds of schedules, and what is said of them.
+ */
+#define _DEFAULT_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "runtime.h"
+
+#define ROUNDS_MAX 12u
+#define COMPARE_EVERY 4096u
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void one(void)
+{
+	if (rt->hooks.begin != NULL) {
+		rt->hooks.begin();
+	}
+	threads_run();
+	threads_judge(rt->what->finish);
+	threads_judge(rt->hooks.end);
+	image_restore();
+}
+
+/* All schedules of a round; false: one violates. */
+static bool round_of(unsigned bound, struct explore_result *result)
+{
+	rt->length = 0;
+	rt->bound = bound;
+	result->schedules = 0;
+	result->decisions = 0;
+	do {
+		one();
+		result->schedules++;
+		result->decisions = rt->depth > result->decisions ? rt->depth : result->decisions;
+		if (result->schedules % COMPARE_EVERY == 1 && !image_is_restored()) {
+			abort();
+		}
+	} while (!rt->found && threads_next(bound));
+	return !rt->found;
+}
+
+static void show(void)
+{
+	fprintf(stderr, "%s: %s\n", rt->what->name, rt->text);
+	rt->replay = true;
+	rt->found = false; /* it is found again */
+	threads_run();
+	threads_judge(rt->what->finish);
+	threads_judge(rt->hooks.end);
+	if (rt->hooks.report != NULL) {
+		rt->hooks.report();
+	}
+	fprintf(stderr, "  %s\n", rt->found ? rt->text : "explorer: the replay does not violate (S3)");
+	image_restore();
+	rt->replay = false;
+	rt->found = true;
+}
+
+static struct explore_result run(const struct explore_case *what, bool shows)
+{
+	struct explore_result result = {0};
+	double start = now();
+	rt->what = what;
+	rt->found = false;
+	rt->threads = 0;
+	while (rt->threads < EXPLORE_THREADS && what->thread[rt->threads] != NULL) {
+		rt->threads++;
+	}
+	what->setup();
+	image_begin();
+	image_forget();
+	bool good = round_of(0, &result); /* who touches what (E3) */
+	while (good && image_learned() && result.rounds < ROUNDS_MAX) {
+		good = round_of(what->preemptions, &result);
+		result.rounds++;
+	}
+	if (rt->found && shows) {
+		show();
+	}
+	result.found = rt->found;
+	memcpy(result.text, rt->text, sizeof(result.text));
+	result.seconds = now() - start;
+	rt->armed = false;
+	return result;
+}
+
+struct explore_result explore(const struct explore_case *what)
+{
+	return run(what, false);
+}
+
+static void figure(const struct explore_case *what, const struct explore_result *result)
+{
+	printf(
+	    "figure: %s: %llu schedules of up to %llu decisions, at most %u preemptions, %u rounds, %.2f s\n",
+	    what->name, (unsigned long long)result->schedules, (unsigned long long)result->decisions,
+	    what->preemptions, result->rounds, result->seconds);
+}
+
+void explore_holds(const struct explore_case *what)
+{
+	struct explore_result result = run(what, true);
+	figure(what, &result);
+	if (result.found) {
+		fail_msg("%s", result.text);
+	}
+	if (result.rounds == ROUNDS_MAX) {
+		fail_msg("%s: after %u rounds there is still something new", what->name, ROUNDS_MAX);
+	}
+}
+
+void explore_finds(const struct explore_case *what, const char *text)
+{
+	struct explore_result result = explore(what);
+	if (!result.found) {
+		figure(what, &result);
+		fail_msg("%s: nothing is found", what->name);
+	}
+	if (strstr(result.text, text) == NULL) {
+		fail_msg("%s: found is: %s", what->name, result.text);
+	}
+	printf("# %s: found in schedule %llu of round %u: %s\n", what->name,
+	    (unsigned long long)result.schedules, result.rounds, result.text);
+}

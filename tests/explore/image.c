@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * image.c - the memory that a schedule changes: this program's data, the machine's RAM and what the machine
+ * allocated. Before a line of it is written for the first time in a schedule it is put aside; going back
+ * copies those lines.
+ *
+ * I1 Whatever writes to the image tells first: instrumented code by itself (tsan.c), memset and its like by
+ * being wrapped (host.c). image_is_restored() compares all of it now and then, so what does not tell is found.
+ * I2 For each byte there are two sets of threads, those that read it and those that write it; one pair that
+ * grows, and one that counts for the present round (E3).
+ *
+ * One thread drives all of this.
+ */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "heap.h"
+#include "runtime.h"
+
+#define LINE 64u
+#define LOG_MAX 65536u
+struct saved {
+	uint8_t *at;
+	uint8_t bytes[LINE];
+};
+
+static struct image {
+	struct range {
+		uintptr_t base;
+		size_t length;
+		uint32_t *epoch;  /* of each line: the schedule in which it was put aside */
+		uint8_t *touched; /* of each byte: threads that read it, and << 4 that write it */
+		uint8_t *counts;  /* the same, as this round has it */
+		uint8_t *copy;	  /* to compare with */
+	} range[RANGES];
+	uint32_t now;
+	size_t heap; /* bytes of it in use at the start of a schedule */
+	unsigned count;
+	bool learned;
+	struct saved log[LOG_MAX];
+} * image;
+
+extern char __data_start[], _end[];
+
+static void *pages(size_t length)
+{
+	void *p =
+	    mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		perror("explore: no memory");
+		abort();
+	}
+	return p;
+}
+
+static void range_open(unsigned i, uintptr_t start, size_t length)
+{
+	struct range *r = &image->range[i];
+	r->base = start & ~(uintptr_t)(LINE - 1);
+	r->length = length + (start - r->base);
+	r->epoch = pages((r->length / LINE + 1) * sizeof(uint32_t));
+	r->touched = pages(r->length + LINE);
+	r->counts = pages(r->length + LINE);
+	r->copy = pages(r->length + LINE);
+	rt->image[i] = (struct bounds){r->base, r->length};
+}
+
+void image_open(uintptr_t ram, size_t length)
+{
+	if (image == NULL) {
+		image = pages(sizeof(*image));
+		range_open(RANGE_DATA, (uintptr_t)__data_start, (size_t)(_end - __data_start));
+	}
+	if (length != 0) {
+		range_open(RANGE_RAM, ram, length);
+	}
+}
+
+static void range_close(unsigned i)
+{
+	struct range *r = &image->range[i];
+	if (r->length != 0) {
+		munmap(r->epoch, (r->length / LINE + 1) * sizeof(uint32_t));
+		munmap(r->touched, r->length + LINE);
+		munmap(r->counts, r->length + LINE);
+		munmap(r->copy, r->length + LINE);
+	}
+	*r = (struct range){0};
+	rt->image[i] = (struct bounds){0};
+}
+
+void image_close(void)
+{
+	rt->armed = false;
+	range_close(RANGE_RAM);
+	range_close(RANGE_HEAP);
+}
+
+void image_begin(void)
+{
+	size_t used = heap_used();
+	range_close(RANGE_HEAP);
+	image->heap = used;
+	if (used != 0) { /* what is allocated from now on is nothing again after the schedule */
+		range_open(RANGE_HEAP, heap_base(), used);
+	}
+	for (unsigned i = 0; i < RANGES; i++) {
+		struct range *r = &image->range[i];
+		if (r->length != 0) {
+			memcpy(r->copy, (const void *)r->base, r->length);
+		}
+	}
+	image->now++;
+	image->count = 0;
+	rt->armed = true;
+}
+
+static struct range *range_of(const void *p)
+{
+	for (unsigned i = 0; i < RANGES; i++) {
+		struct range *r = &image->range[i];
+		if ((uintptr_t)p - r->base < r->length) {
+			return r;
+		}
+	}
+	return NULL;
+}
+
+void image_write(const void *p, size_t n)
+{
+	struct range *r;
+	if (!rt->armed || n == 0 || (r = range_of(p)) == NULL) {
+		return;
+	}
+	uintptr_t first = ((uintptr_t)p - r->base) / LINE, last = ((uintptr_t)p + n - 1 - r->base) / LINE;
+	for (uintptr_t line = first; line <= last && line * LINE < r->length; line++) {
+		if (r->epoch[line] == image->now) {
+			continue;
+		}
+		if (image->count == LOG_MAX) {
+			fprintf(stderr, "explore: one schedule writes more than %u lines\n", LOG_MAX);
+			abort();
+		}
+		r->epoch[line] = image->now;
+		struct saved *saved = &image->log[image->count++];
+		saved->at = (uint8_t *)(r->base + line * LINE);
+		memcpy(saved->bytes, saved->at, LINE);
+	}
+}
+
+void image_restore(void)
+{
+	for (unsigned i = 0; i < image->count; i++) {
+		memcpy(image->log[i].at, image->log[i].bytes, LINE);
+	}
+	heap_use(image->heap);
+	image->count = 0;
+	image->now++;
+}
+
+bool image_is_restored(void)
+{
+	for (unsigned i = 0; i < RANGES; i++) {
+		const struct range *r = &image->range[i];
+		const uint8_t *now = (const uint8_t *)r->base;
+		for (size_t at = 0; at < r->length; at++) {
+			if (now[at] != r->copy[at]) {
+				fprintf(stderr, "explore: %s is not as it was, and nothing told\n",
+				    symbol_name((uintptr_t)&now[at]));
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+/* (I2) */
+
+static bool is_shared(uint8_t touched, unsigned self, bool writes)
+{
+	uint8_t others = (uint8_t)(touched & ~(0x11u << self));
+	return (others & 0xf0u) != 0 || (writes && others != 0);
+}
+
+/* Eight bytes that are all noted already: what is left of most accesses. */
+static bool all_noted(const uint8_t *touched, uint8_t mine)
+{
+	uint64_t word, all = mine * UINT64_C(0x0101010101010101);
+	memcpy(&word, touched, sizeof(word));
+	return (word & all) == all;
+}
+
+void image_note(const void *p, size_t n, bool writes)
+{
+	struct range *r = range_of(p);
+	if (r == NULL || r == &image->range[RANGE_HEAP]) {
+		return;
+	}
+	uint8_t mine = (uint8_t)((writes ? 0x10u : 0x01u) << rt->current);
+	size_t at = (uintptr_t)p - r->base;
+	for (size_t end = at + n; at < end && at < r->length;) {
+		if (end - at >= 8 && all_noted(&r->touched[at], mine)) {
+			at += 8;
+			continue;
+		}
+		uint8_t before = r->touched[at];
+		r->touched[at] = before | mine;
+		image->learned |= (before & mine) == 0 && is_shared(before, rt->current, writes);
+		at++;
+	}
+}
+
+bool image_shared(const void *p, size_t n, bool writes)
+{
+	const struct range *r = range_of(p);
+	if (r == NULL) {
+		return false;
+	}
+	for (size_t at = (uintptr_t)p - r->base, end = at + n; at < end; at++) {
+		if (is_shared(r->counts[at], rt->current, writes)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool image_learned(void)
+{
+	bool learned = image->learned;
+	for (unsigned i = 0; i < RANGES; i++) {
+		struct range *r = &image->range[i];
+		if (r->length != 0) {
+			memcpy(r->counts, r->touched, r->length);
+		}
+	}
+	image->learned = false;
+	return learned;
+}
+
+void image_forget(void)
+{
+	for (unsigned i = 0; i < RANGES; i++) {
+		struct range *r = &image->range[i];
+		if (r->length != 0) {
+			memset(r->touched, 0, r->length);
+			memset(r->counts, 0, r->length);
+		}
+	}
+	image->learned = false;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * threads.c - coroutines, and the search through their schedules. E1 to E4 are in explore.h.
+ *
+ * A schedule is the list of options taken at its decisions. The search goes depth first: the next schedule
+ * takes the next option at the last decision that has one left within the bound, and the first option at all
+ * that follow.
+ *
+ * S1 A decision says which thread makes its next access; one that was just chosen is not asked about again
+ * before it has made one. So no two schedules of the list are the same order of accesses. S2 A thread that
+ * waits for a byte can go on when the byte has changed; one that waits for anything else, when another thread
+ * has written anything. When no thread can go on and one has not ended, that is a deadlock. S3 A replay that
+ * meets other decisions than the schedule before it is a fault of the explorer, and reported as one.
+ */
+#define _DEFAULT_SOURCE
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "heap.h"
+#include "runtime.h"
+
+#define IDLE_MAX 4u
+
+struct runtime *rt;
+
+/* Before all else: instrumented code calls from the first. */
+__attribute__((constructor)) static void runtime_open(void)
+{
+	rt = mmap(
+	    NULL, sizeof(*rt), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (rt == MAP_FAILED) {
+		perror("explore: no memory");
+		abort();
+	}
+	(void)heap_base();
+	image_open(0, 0);
+}
+
+/* Back to where the schedule was started; the coroutine that runs is left as it is. */
+static _Noreturn void leave(void)
+{
+	rt->exploring = false;
+	_longjmp(rt->home, 1);
+}
+
+_Noreturn void threads_violation(const char *text)
+{
+	if (!rt->found) {
+		rt->found = true;
+		(void)snprintf(rt->text, sizeof(rt->text), "%s", text);
+	}
+	if (!rt->exploring) {
+		_longjmp(rt->home, 1); /* a check after the schedule */
+	}
+	leave();
+}
+
+_Noreturn void explore_fail(const char *format, ...)
+{
+	char text[400];
+	va_list list;
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof(text), format, list);
+	va_end(list);
+	threads_violation(text);
+}
+
+static uint64_t writes_of_others(unsigned i)
+{
+	uint64_t sum = 0;
+	for (unsigned k = 0; k < rt->threads; k++) {
+		sum += k != i ? rt->thread[k].writes : 0;
+	}
+	return sum;
+}
+
+/* (S2) */
+bool thread_may_go_on(unsigned i)
+{
+	const struct thread *t = &rt->thread[i];
+	if (t->state == THREAD_READY) {
+		return true;
+	}
+	if (t->state != THREAD_WAITS) {
+		return false;
+	}
+	if (t->relaxed && host_has_calls(i)) {
+		return true;
+	}
+	if (t->call != NULL) {
+		return t->unanswered == 0;
+	}
+	if (t->lock != NULL) {
+		return *t->lock != t->lock_value;
+	}
+	return writes_of_others(i) != t->others_before;
+}
+
+/* Takes one of `count` options, as this schedule says. */
+static unsigned take(const uint8_t *options, unsigned count, bool threads, bool is_free)
+{
+	if (!is_free && rt->preemptions == rt->bound) {
+		return options[0];
+	}
+	if (rt->depth == DECISIONS_MAX) {
+		threads_violation("a schedule has no end: too many decisions");
+	}
+	struct decision *d = &rt->path[rt->depth];
+	if (rt->depth < rt->length) {
+		if (d->options != count || d->threads != threads || memcmp(d->option, options, count) != 0) {
+			threads_violation("explorer: a replay went another way (S3)");
+		}
+	} else {
+		*d = (struct decision){
+		    .options = (uint8_t)count,
+		    .preemptions = (uint8_t)rt->preemptions,
+		    .free = is_free,
+		    .threads = threads,
+		};
+		memcpy(d->option, options, count);
+		rt->length++;
+	}
+	rt->depth++;
+	if (!d->free && d->taken != 0) {
+		rt->preemptions++;
+	}
+	return options[d->taken];
+}
+
+static void say(const char *what, unsigned thread)
+{
+	if (rt->replay) {
+		const struct thread *t = &rt->thread[thread];
+		fprintf(stderr, "  %5u  thread %u %s%s%s\n", rt->depth, thread, what, t->at ? " at " : "",
+		    t->at ? symbol_name(t->at) : "");
+	}
+}
+
+/* Runs thread `to`; returns when this one is chosen again. */
+static void change(unsigned to)
+{
+	unsigned self = rt->current;
+	struct thread *t = &rt->thread[self];
+	if (to == self) {
+		return;
+	}
+	say(t->state == THREAD_READY ? "makes way" : t->state == THREAD_DONE ? "has ended" : "waits", self);
+	say("goes on", to);
+	if (rt->hooks.adversary != NULL) {
+		rt->quiet++;
+		rt->hooks.adversary();
+		rt->quiet--;
+	}
+	if (_setjmp(t->context) == 0) {
+		rt->current = to;
+		_longjmp(rt->thread[to].context, 1);
+	}
+	host_run_on(self);
+}
+
+static _Noreturn void deadlock(void)
+{
+	char text[400];
+	int n = snprintf(text, sizeof(text), "deadlock:");
+	for (unsigned i = 0; i < rt->threads; i++) {
+		const struct thread *t = &rt->thread[i];
+		if (t->state == THREAD_WAITS) {
+			n += snprintf(text + n, sizeof(text) - (size_t)n, " thread %u waits%s at %s;", i,
+			    t->call   ? " for a call"
+			    : t->lock ? " for a lock"
+				      : "",
+			    symbol_name(t->at));
+		}
+	}
+	threads_violation(text);
+}
+
+/* The current thread cannot, or would rather not, go on: any other may. */
+static void make_way(void)
+{
+	uint8_t options[OPTIONS_MAX];
+	unsigned count = 0;
+	for (unsigned i = 0; i < rt->threads; i++) {
+		if (i != rt->current && thread_may_go_on(i)) {
+			options[count++] = (uint8_t)i;
+		}
+	}
+	if (count == 0 && thread_may_go_on(rt->current)) {
+		return;
+	}
+	if (count == 0) {
+		deadlock();
+	}
+	change(count == 1 ? options[0] : take(options, count, true, true));
+}
+
+void threads_always(void)
+{
+	uint8_t options[OPTIONS_MAX] = {(uint8_t)rt->current};
+	unsigned count = 1;
+	if (!rt->exploring || rt->quiet != 0) {
+		return;
+	}
+	if (THIS->fresh) { /* (S1) */
+		THIS->fresh = false;
+		return;
+	}
+	for (unsigned i = 0; i < rt->threads; i++) {
+		if (i != rt->current && thread_may_go_on(i)) {
+			options[count++] = (uint8_t)i;
+		}
+	}
+	if (count > 1) {
+		change(take(options, count, true, false));
+	}
+}
+
+void threads_point(const void *p, size_t n, bool writes)
+{
+	if (image_shared(p, n, writes)) {
+		threads_always();
+	}
+}
+
+void threads_wait(bool relaxed, const uint8_t *lock, uint8_t value)
+{
+	struct thread *t = THIS;
+	uint64_t others = writes_of_others(rt->current);
+	t->state = THREAD_WAITS;
+	t->relaxed = relaxed;
+	t->lock = lock;
+	t->lock_value = value;
+	t->others_before = others;
+	make_way();
+	t->state = THREAD_READY;
+	t->relaxed = false;
+	t->lock = NULL;
+	t->fresh = true;
+}
+
+unsigned explore_thread(void)
+{
+	return rt->current;
+}
+
+unsigned explore_choose(unsigned n)
+{
+	static const uint8_t numbers[OPTIONS_MAX] = {0, 1, 2, 3};
+	return rt->exploring && n > 1 ? take(numbers, n, false, true) : 0;
+}
+
+void explore_point(void)
+{
+	THIS->at = (uintptr_t)__builtin_return_address(0);
+	threads_always();
+}
+
+void explore_again(void)
+{
+	struct thread *t = THIS;
+	uint64_t others = writes_of_others(rt->current);
+	t->at = (uintptr_t)__builtin_return_address(0);
+	t->idle = others == t->others_before ? t->idle + 1 : 0;
+	t->others_before = others;
+	if (t->idle > IDLE_MAX) {
+		explore_fail("thread %u tries again and again, and nobody does anything", rt->current);
+	}
+	make_way();
+	t->fresh = true;
+}
+
+/* What a coroutine runs: its thread, from the top again in each schedule. */
+static void live(void)
+{
+	if (_setjmp(THIS->top) == 0) {
+		_longjmp(rt->home, 1);
+	}
+	struct thread *t = THIS;
+	host_run_on(rt->current);
+	rt->what->thread[rt->current]();
+	t->user = true;
+	host_serve();
+	t->state = THREAD_DONE;
+	t->at = 0;
+	for (unsigned i = 0; i < rt->threads; i++) {
+		if (rt->thread[i].state != THREAD_DONE) {
+			make_way();
+		}
+	}
+	leave();
+}
+
+static void make_coroutine(unsigned i)
+{
+	struct thread *t = &rt->thread[i];
+	if (t->stack != NULL) {
+		return;
+	}
+	t->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (t->stack == MAP_FAILED || getcontext(&t->start) != 0) {
+		perror("explore: no memory");
+		abort();
+	}
+	t->start.uc_stack.ss_sp = t->stack;
+	t->start.uc_stack.ss_size = STACK_SIZE;
+	makecontext(&t->start, live, 0);
+	if (_setjmp(rt->home) == 0) {
+		rt->current = i;
+		setcontext(&t->start);
+	}
+}
+
+static void prepare(void)
+{
+	rt->depth = 0;
+	rt->preemptions = 0;
+	rt->quiet = rt->machine = 0;
+	for (unsigned i = 0; i < rt->threads; i++) {
+		struct thread *t = &rt->thread[i];
+		make_coroutine(i);
+		memcpy(t->context, t->top, sizeof(t->context));
+		t->state = THREAD_READY;
+		t->fresh = t->user = true;
+		t->relaxed = false;
+		t->spinning = t->idle = t->unanswered = 0;
+		t->lock = NULL;
+		t->loaded = NULL;
+		t->call = NULL;
+		t->writes = t->others_before = 0;
+		t->at = 0;
+	}
+}
+
+void threads_run(void)
+{
+	static const uint8_t all[OPTIONS_MAX] = {0, 1, 2, 3};
+	prepare();
+	if (_setjmp(rt->home) == 0) {
+		rt->exploring = true;
+		rt->current = take(all, rt->threads, true, true);
+		say("goes on", rt->current);
+		_longjmp(THIS->context, 1);
+	}
+	rt->exploring = false;
+	rt->quiet = rt->machine = 0;
+}
+
+/* What is outside of all threads: the judge of a schedule. */
+void threads_judge(void (*judge)(void))
+{
+	if (!rt->found && judge != NULL && _setjmp(rt->home) == 0) {
+		judge();
+	}
+}
+
+bool threads_next(unsigned bound)
+{
+	while (rt->length > 0) {
+		struct decision *d = &rt->path[rt->length - 1];
+		if (d->taken + 1u < d->options && (d->free || d->preemptions < bound)) {
+			d->taken++;
+			return true;
+		}
+		rt->length--;
+	}
+	return false;
+}
