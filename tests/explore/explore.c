@@ -32,6 +32,7 @@ static void one(void)
 		rt->hooks.begin();
 	}
 	threads_run();
+	host_run_on(0);
 	threads_judge(rt->what->finish);
 	threads_judge(rt->hooks.end);
 	image_restore();
@@ -61,6 +62,7 @@ static void show(void)
 	rt->replay = true;
 	rt->found = false; /* it is found again */
 	threads_run();
+	host_run_on(0);
 	threads_judge(rt->what->finish);
 	threads_judge(rt->hooks.end);
 	if (rt->hooks.report != NULL) {

@@ -25,17 +25,16 @@
 
 #define EXPLORE_THREADS 3u
 
-enum {
-	EXPLORE_INTERRUPTS =
-	    1u << 0, /* a call from another CPU may come in the middle of the library, where no
-					 spin lock is held; else only in user code and where the library waits */
-};
+/* A call from another CPU may come in the middle of the library, where no spin lock is held; else only in
+ * user code and where the library waits. */
+#define EXPLORE_INTERRUPTS 1u
 
 struct explore_case {
 	const char *name;
 	unsigned preemptions;
 	unsigned flags;
-	void (*setup)(void);		       /* once: what it leaves is what every schedule starts from */
+	/* Once: what it leaves is what every schedule starts from. */
+	void (*setup)(void);
 	void (*thread[EXPLORE_THREADS])(void); /* NULL: none */
 	void (*finish)(void);		       /* after each schedule: is the outcome a legal one? */
 };

@@ -5,7 +5,8 @@
  * copies those lines.
  *
  * I1 Whatever writes to the image tells first: instrumented code by itself (tsan.c), memset and its like by
- * being wrapped (host.c). image_is_restored() compares all of it now and then, so what does not tell is found.
+ * being wrapped (tsan.c). image_is_restored() compares all of it now and then, so what does not tell is
+ * found.
  * I2 For each byte there are two sets of threads, those that read it and those that write it; one pair that
  * grows, and one that counts for the present round (E3).
  *

@@ -66,7 +66,7 @@ struct runtime {
 	bool armed;		/* the image is kept track of */
 	bool exploring;		/* a thread of a case runs */
 	unsigned quiet;		/* no points, nothing noted: the machine, the checks */
-	unsigned machine;	/* no points; only memory of the machine noted: an access by a user program */
+	unsigned machine;	/* no points; of what is touched only RAM is noted: an access by a program */
 	const struct explore_case *what;
 	struct hooks hooks;
 	struct thread thread[EXPLORE_THREADS];

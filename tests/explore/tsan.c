@@ -45,7 +45,11 @@ static inline void atomic(const volatile void *place, size_t n, bool writes, con
 	if (recorder.on) {
 		record(p, n, writes, true, from);
 	}
-	if (rt->exploring && rt->quiet == 0 && rt->machine == 0) {
+	if (rt->exploring && rt->quiet == 0 && rt->machine != 0) {
+		if (image_is_ram(p)) {
+			image_note(p, n, writes);
+		}
+	} else if (rt->exploring && rt->quiet == 0) {
 		image_note(p, n, writes);
 		THIS->loaded = NULL;
 		THIS->at = (uintptr_t)from;

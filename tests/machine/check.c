@@ -167,8 +167,8 @@ void check_id(unsigned cpu)
 		}
 		enum judgement judged = judge_now(cpu, e, &va);
 		bool other = e->root != machine_root_of(cpu, e->va);
-		if (machine_is_threaded ? other
-					: judged >= JUDGED_STALE) { /* stale ones: where they are used */
+		bool busy = machine_is_threaded || machine_now->relaxed > 0;
+		if (busy ? other : judged >= JUDGED_STALE) { /* stale ones: where they are used */
 			machine_violation(MACHINE_BAD_ID,
 			    "CPU %u takes id %u, under which it still has %s for %#llx", cpu, asid,
 			    e->kind == MMU_TABLE ? "a table" : "a leaf", (ull)va);
