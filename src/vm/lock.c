@@ -15,7 +15,7 @@ void vmem_spin_wait(uint8_t *lock)
 		while (shared_load(lock) != 0) {
 			vmem_arch_pause();
 		}
-	} while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) != 0);
+	} while (!lock_byte(lock));
 }
 
 void vmem_mutex_wait(struct vmem_mutex *mutex)
@@ -25,7 +25,7 @@ void vmem_mutex_wait(struct vmem_mutex *mutex)
 		while (shared_load(&mutex->held) != 0) {
 			vmem_host_relax();
 		}
-	} while (__atomic_exchange_n(&mutex->held, 1, __ATOMIC_ACQ_REL) != 0);
+	} while (!lock_byte(&mutex->held));
 }
 
 #if VMEM_DEBUG >= 1

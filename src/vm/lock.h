@@ -95,10 +95,24 @@ static inline void vmem_lock_none_spinning(void)
 }
 #endif
 
+/* Takes the lock if nobody has it. False: somebody has. */
+static inline bool lock_byte(uint8_t *lock)
+{
+#ifdef __riscv
+	/* Its atomic operations are on words; gcc calls a function for bytes. The word's other bytes stay. */
+	uint32_t *word = (uint32_t *)((uintptr_t)lock & ~(uintptr_t)3);
+	uint32_t bit = UINT32_C(1) << 8 * ((uintptr_t)lock & 3);
+
+	return (__atomic_fetch_or(word, bit, __ATOMIC_ACQ_REL) & bit) == 0;
+#else
+	return __atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) == 0;
+#endif
+}
+
 static inline void spin_take(uint8_t *lock, unsigned rank)
 {
 	vmem_lock_taken(rank);
-	if (__builtin_expect(__atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) != 0, 0)) {
+	if (__builtin_expect(!lock_byte(lock), 0)) {
 		vmem_spin_wait(lock);
 	}
 }
@@ -106,7 +120,7 @@ static inline void spin_take(uint8_t *lock, unsigned rank)
 /* Without waiting; false: another CPU has it. */
 static inline bool spin_try(uint8_t *lock, unsigned rank)
 {
-	if (__atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) != 0) {
+	if (!lock_byte(lock)) {
 		return false;
 	}
 	vmem_lock_taken(rank);
@@ -122,7 +136,7 @@ static inline void spin_give(uint8_t *lock, unsigned rank)
 static inline void mutex_take(struct vmem_mutex *mutex, unsigned rank)
 {
 	vmem_lock_taken(rank);
-	if (__builtin_expect(__atomic_exchange_n(&mutex->held, 1, __ATOMIC_ACQ_REL) != 0, 0)) {
+	if (__builtin_expect(!lock_byte(&mutex->held), 0)) {
 		vmem_mutex_wait(mutex);
 	}
 }
