@@ -6,7 +6,8 @@
  * region or the record of the table, so nobody has to take a note back.
  * U2 `inside` is set while this CPU reads memory of the slabs without a lock. Only this CPU writes it, and
  * only this CPU reads it: the frame of a slab goes back after every CPU has answered, in a call from the one
- * that wants to know, that it was outside (slab.h), so entering costs a store and no barrier.
+ * that wants to know, that it was outside (cpu.c), so entering costs a store and no barrier. `last` leads to
+ * such memory: it is written inside of a section, and forgotten by that call.
  */
 #ifndef VMEM_CPU_H
 #define VMEM_CPU_H
@@ -35,6 +36,13 @@ struct vmem_cpu {
 } __attribute__((aligned(64)));
 
 extern struct vmem_cpu vmem_cpus[VMEM_MAX_CPUS];
+
+void vmem_cpus_init(void);
+/* This CPU comes on: it has no notes. */
+void vmem_cpu_on(void);
+/* True: since the call began every CPU has been outside of its section, and forgot where it last was. Waits
+ * for the other CPUs, with mutexes held or not. This CPU is outside. */
+bool vmem_cpus_outside(void);
 
 static inline struct vmem_cpu *this_vmem_cpu(void)
 {

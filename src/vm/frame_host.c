@@ -95,24 +95,10 @@ static void give_to_host(struct vmem_page *page, unsigned order)
 	vmem_host_frame_free(page_to_pa(page), order);
 }
 
-/* Frames on their way from the host to the list and back: a chain through `next`. */
-static void chain_push(uint32_t *chain, struct vmem_page *page)
-{
-	page->next = *chain;
-	*chain = page_to_number(page);
-}
-
-static struct vmem_page *chain_pop(uint32_t *chain)
-{
-	struct vmem_page *page = number_to_page(*chain);
-	*chain = page->next;
-	return page;
-}
-
 static void chain_to_host(uint32_t chain)
 {
 	while (chain != PAGE_NIL) {
-		give_to_host(chain_pop(&chain), 0);
+		give_to_host(page_chain_pop(&chain), 0);
 	}
 }
 
@@ -122,7 +108,7 @@ struct vmem_page *vmem_source_take(unsigned order, vmem_paddr_t limit, bool prom
 	if (!page && promised) {
 		spin_take(&vmem_source.lock, LOCK_SOURCE);
 		if (held != PAGE_NIL) {
-			page = chain_pop(&held);
+			page = page_chain_pop(&held);
 			counter_subtract(&vmem_source.free, 1);
 		}
 		spin_give(&vmem_source.lock, LOCK_SOURCE);
@@ -183,11 +169,11 @@ bool vmem_source_reserve(uint64_t frames)
 		}
 		shared_store(&page->kind, PAGE_FREE);
 		shared_store(&page->order, 0);
-		chain_push(&chain, page);
+		page_chain_push(&chain, page);
 	}
 	spin_take(&vmem_source.lock, LOCK_SOURCE);
 	while (chain != PAGE_NIL) {
-		chain_push(&held, chain_pop(&chain));
+		page_chain_push(&held, page_chain_pop(&chain));
 	}
 	counter_add(&vmem_source.free, frames);
 	counter_add(&vmem_source.reserved, frames);
@@ -203,7 +189,7 @@ bool vmem_source_unreserve(uint64_t frames)
 	if (promised) {
 		counter_subtract(&vmem_source.reserved, frames);
 		while (vmem_source.free > vmem_source.reserved) {
-			chain_push(&chain, chain_pop(&held));
+			page_chain_push(&chain, page_chain_pop(&held));
 			counter_subtract(&vmem_source.free, 1);
 		}
 	}

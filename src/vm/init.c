@@ -5,6 +5,7 @@
  */
 #include <vmem/init.h>
 
+#include "cpu.h"
 #include "frame.h"
 #include "kernel_i.h"
 #include "panic.h"
@@ -66,6 +67,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 	}
 	vmem_direct_map = config->direct_map;
 	vmem_library_seed = config->seed;
+	vmem_cpus_init();
 	vmem_arch_probe(&vmem_mmu, config->isa_features);
 	vmem_arch_cpu_init();
 	vmem_tlb_init();
@@ -87,6 +89,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 
 void vmem_library_init_cpu(void)
 {
+	vmem_cpu_on();
 	vmem_tlb_cpu_on();
 	vmem_arch_cpu_init();
 }

@@ -5,7 +5,9 @@
  *
  * "Frame" is the memory, "page" is its record. The first eight bytes mean the same in every kind, so that a
  * lock-free walker may look at a record of which it does not yet know the kind (DESIGN.md, "The frame
- * record").
+ * record"): it takes the lock of whatever record a stale entry leads to, reads the kind, then what else tells
+ * it that this is its table, and gives the lock back. So kind, order, flags and refs are stored as wholes,
+ * and only who holds the lock stores it.
  */
 #ifndef VMEM_PAGE_H
 #define VMEM_PAGE_H
@@ -34,13 +36,13 @@ struct slab_type;
 struct vmem_page {
 	union {
 		struct {
-			uint8_t lock;  /* reserved for a lock bit, same place in every kind */
-			uint8_t kind;  /* enum page_kind */
+			uint8_t lock;  /* a walker's, for a moment, whatever the kind is */
+			uint8_t kind;  /* enum page_kind; read by others at any time */
 			uint8_t order; /* FREE: of the block; TABLE: the level; DATA: 0 */
 			uint8_t flags; /* PAGE_F_* */
 			uint32_t refs;
 		};
-		uint64_t head; /* all five, little-endian: set at once when a frame is handed out */
+		uint64_t head; /* all five, little-endian; with one CPU set at once when handed out */
 	};
 	uint32_t next, prev; /* links by page number (PAGE_NIL ends); FREE, CACHED, SLAB */
 	union {
@@ -163,6 +165,20 @@ static inline struct vmem_page *number_to_page(uint32_t number)
 static inline void *page_to_virt(const struct vmem_page *page)
 {
 	return phys_to_virt(page_to_pa(page));
+}
+
+/* A chain of records through `next` alone: *chain is the number of the first, or PAGE_NIL. */
+static inline void page_chain_push(uint32_t *chain, struct vmem_page *page)
+{
+	page->next = *chain;
+	*chain = page_to_number(page);
+}
+
+static inline struct vmem_page *page_chain_pop(uint32_t *chain)
+{
+	struct vmem_page *page = number_to_page(*chain);
+	*chain = page->next;
+	return page;
 }
 
 #endif

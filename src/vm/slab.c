@@ -10,36 +10,53 @@
  *
  *     type -> current [o.ooo.]    partial -> [o...o.] -> [..o...]    full -> [oooooo]    spare [......]
  *
- * S1 A frame of a type is current, or the spare, or on the list that its number of free objects says.
- *    The spare is empty.
+ * S1 A frame of a type is current, or the spare, or on the `empty` chain, or on the list that its number of
+ *    free objects says. The spare and the `empty` ones have no object in use.
  * S2 type->free is the sum of the free objects of all its frames; free + in use = total.
  * S3 An object is 0 mod size in its frame, and on the frame's free list exactly if it is free.
  * S4 A promise can be kept: free + covered >= promised, where covered is what the promised frames would
  *    hold. Ordinary claims leave promised - covered objects alone.
  * S5 A claim can be kept: free >= claimed, the sum of what the CPUs have set aside and not taken.
  *
- * A frame whose last object is freed becomes the spare; if there is one, it goes back to the frame
- * allocator (unless S4 wants its objects). The library is entered by one CPU at a time, so no reader can be
- * looking at it then (contract 6.2).
+ * A frame whose last object is freed becomes the spare. If there is one, it goes back to the frame allocator
+ * (unless S4 wants its objects): with one CPU at once, for then no reader can be looking at it (contract
+ * 6.2). With several it gathers with others on the type's `empty` chain, from where it is used again, or
+ * given back when no CPU can be looking at any of them (cpu.c): they leave their types first, and come back
+ * if one may be. Whoever allocates meanwhile may find no memory for want of them, but no promise and no claim
+ * counts on them (S4, S5).
  *
  * Locks: the type's byte over all that is kept of a type, its lists, and the links in its objects; frames
  * are taken and given back under it.
  */
 #include "slab.h"
 
+#include "cpu.h"
 #include "panic.h"
 #include "trace.h"
 
 struct slab_type vmem_slab_types[SLAB_COUNT];
 
+#if VMEM_SMP
+#define MANY 16u
+uint64_t vmem_slab_gathered;
+uint64_t vmem_slab_many;
+#endif
+
 void vmem_slabs_init(void)
 {
+#if VMEM_SMP
+	vmem_slab_gathered = 0;
+	vmem_slab_many = MANY;
+#endif
 	for (unsigned id = 0; id < SLAB_COUNT; id++) {
 		uint32_t align = vmem_slab_specs[id].align;
 		uint32_t size = (vmem_slab_specs[id].size + align - 1) & ~(align - 1);
 		vmem_slab_types[id] = (struct slab_type){
 			.partial = PAGE_NIL,
 			.full = PAGE_NIL,
+#if VMEM_SMP
+			.empty = PAGE_NIL,
+#endif
 			.size = size,
 			.capacity = (uint32_t)VMEM_PAGE_SIZE / size,
 		};
@@ -96,12 +113,27 @@ static struct vmem_page *frame_new(struct slab_type *type, bool promised)
 	return page;
 }
 
-/* Gives an empty frame, which is in no list, back. */
-static void frame_drop(struct slab_type *type, struct vmem_page *page)
+/* Takes an empty frame, which is in no list, from its type, and keeps it on a chain of its own. */
+static void frame_leave(struct slab_type *type, struct vmem_page *page, uint32_t *chain)
 {
 	type->free -= type->capacity;
 	type->total -= type->capacity;
-	vmem_frame_give(page);
+	page_chain_push(chain, page);
+}
+
+/* Gives frames that have left their types back. False: a CPU may still look at them. */
+static bool chain_give(uint32_t chain)
+{
+	if (chain == PAGE_NIL) {
+		return true;
+	}
+	if (!vmem_cpus_outside()) {
+		return false;
+	}
+	while (chain != PAGE_NIL) {
+		vmem_frame_give(page_chain_pop(&chain));
+	}
+	return true;
 }
 
 /* Objects that ordinary claims must leave (S4). */
@@ -137,6 +169,20 @@ static void *free_list(const struct vmem_page *page)
 		   : (unsigned char *)page_to_virt(page) + page->u.slab.first_free;
 }
 
+/* One of the frames that have gathered, or NULL. */
+static struct vmem_page *take_gathered(struct slab_type *type)
+{
+#if VMEM_SMP
+	if (type->empty != PAGE_NIL) {
+		(void)shared_subtract(&vmem_slab_gathered, 1);
+		return page_chain_pop(&type->empty);
+	}
+#else
+	(void)type;
+#endif
+	return NULL;
+}
+
 void *vmem_slab_alloc_slow(struct slab_type *type)
 {
 	struct vmem_page *page;
@@ -147,7 +193,8 @@ void *vmem_slab_alloc_slow(struct slab_type *type)
 		page = type->spare;
 		type->spare = NULL;
 	} else {
-		page = frame_new(type, false);
+		page = take_gathered(type);
+		page = page ? page : frame_new(type, false);
 		if (!page) {
 			spin_give(&type->lock, LOCK_SLAB);
 			return NULL;
@@ -167,6 +214,15 @@ void *vmem_slab_alloc_slow(struct slab_type *type)
 	spin_give(&type->lock, LOCK_SLAB);
 	return object;
 }
+
+#if VMEM_SMP
+/* An empty frame, in no list, is kept for later. */
+static void gather(struct slab_type *type, struct vmem_page *page)
+{
+	page_chain_push(&type->empty, page);
+	(void)shared_add(&vmem_slab_gathered, 1);
+}
+#endif
 
 /* Frees into a frame other than current; its list may be another one then. False: not of the type. */
 static __attribute__((noinline)) bool free_elsewhere(struct slab_type *type, void *object)
@@ -188,11 +244,17 @@ static __attribute__((noinline)) bool free_elsewhere(struct slab_type *type, voi
 		return true;
 	}
 	list_remove(&type->partial, page);
-	if (type->spare) {
-		frame_drop(type, page);
-	} else {
+	if (!type->spare) {
 		type->spare = page;
+		return true;
 	}
+#if VMEM_SMP
+	gather(type, page);
+#else
+	uint32_t chain = PAGE_NIL;
+	frame_leave(type, page, &chain);
+	(void)chain_give(chain);
+#endif
 	return true;
 }
 
@@ -383,31 +445,87 @@ static uint32_t count_free(const struct slab_type *type, const struct vmem_page 
 	return free;
 }
 
-void vmem_slab_trim(void)
+/* The frames that gathered leave their type, as far as S4 and S5 allow; `all`: and all other empty ones. */
+static void collect(struct slab_type *type, bool all, uint32_t *chain)
 {
+#if VMEM_SMP
+	while (type->empty != PAGE_NIL && may_drop(type)) {
+		frame_leave(type, take_gathered(type), chain);
+	}
+#endif
+	if (!all) {
+		return;
+	}
+	if (type->spare && may_drop(type)) {
+		frame_leave(type, type->spare, chain);
+		type->spare = NULL;
+	}
+	if (type->current && count_free(type, type->current) == type->capacity && may_drop(type)) {
+		/* The current frame's list becomes that of any other: it may have to come back. */
+		type->current->u.slab.first_free = (uint32_t)((uintptr_t)type->next & VMEM_PAGE_MASK);
+		type->current->u.slab.in_use = 0;
+		frame_leave(type, type->current, chain);
+		type->current = NULL;
+		type->next = NULL;
+		type->base = 0;
+	}
+	for (uint32_t number = type->partial; number != PAGE_NIL;) {
+		struct vmem_page *page = number_to_page(number);
+		number = page->next;
+		if (page->u.slab.in_use == 0 && may_drop(type)) {
+			list_remove(&type->partial, page);
+			frame_leave(type, page, chain);
+		}
+	}
+}
+
+#if VMEM_SMP
+/* A CPU may look at them: the frames of a chain return to their types. */
+static void chain_return(uint32_t chain)
+{
+	while (chain != PAGE_NIL) {
+		struct vmem_page *page = page_chain_pop(&chain);
+		struct slab_type *type = page->u.slab.type;
+		spin_take(&type->lock, LOCK_SLAB);
+		type->free += type->capacity;
+		type->total += type->capacity;
+		gather(type, page);
+		spin_give(&type->lock, LOCK_SLAB);
+	}
+}
+#endif
+
+/* False: nothing was given back. */
+static bool give_back(bool all)
+{
+	uint32_t chain = PAGE_NIL;
 	for (unsigned id = 0; id < SLAB_COUNT; id++) {
 		struct slab_type *type = &vmem_slab_types[id];
 		spin_take(&type->lock, LOCK_SLAB);
-		if (type->spare && may_drop(type)) {
-			frame_drop(type, type->spare);
-			type->spare = NULL;
-		}
-		if (type->current && count_free(type, type->current) == type->capacity && may_drop(type)) {
-			frame_drop(type, type->current);
-			type->current = NULL;
-			type->next = NULL;
-			type->base = 0;
-		}
-		for (uint32_t number = type->partial; number != PAGE_NIL;) {
-			struct vmem_page *page = number_to_page(number);
-			number = page->next;
-			if (page->u.slab.in_use == 0 && may_drop(type)) {
-				list_remove(&type->partial, page);
-				frame_drop(type, page);
-			}
-		}
+		collect(type, all, &chain);
 		spin_give(&type->lock, LOCK_SLAB);
 	}
+	bool given = chain_give(chain);
+#if VMEM_SMP
+	if (!given) {
+		chain_return(chain);
+	}
+	/* What could not be given is not asked for again before there is more of it. */
+	shared_store(&vmem_slab_many, shared_load(&vmem_slab_gathered) + MANY);
+#endif
+	return given && chain != PAGE_NIL;
+}
+
+#if VMEM_SMP
+void vmem_slab_give_back(void)
+{
+	(void)give_back(false);
+}
+#endif
+
+bool vmem_slab_trim(void)
+{
+	return give_back(true);
 }
 
 /* A frame other than current: its record's count. The number of its free objects. */
@@ -432,6 +550,14 @@ static void check_type(const struct slab_type *type)
 		free += type->capacity;
 		frames++;
 	}
+#if VMEM_SMP
+	for (uint32_t number = type->empty; number != PAGE_NIL; number = number_to_page(number)->next) {
+		VMEM_CHECK(check_frame(type, number_to_page(number)) == type->capacity,
+		    "a frame that was gathered as empty is not (S1)");
+		free += type->capacity;
+		frames++;
+	}
+#endif
 	for (uint32_t number = type->partial; number != PAGE_NIL; number = number_to_page(number)->next) {
 		uint32_t here = check_frame(type, number_to_page(number));
 		VMEM_CHECK(here != 0, "a full frame is on the list of those that are not (S1)");

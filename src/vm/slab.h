@@ -2,9 +2,12 @@
 /*
  * slab.h - the library's small objects, each type from frames of its own.
  *
- * Memory stays of its type until its whole frame is given back, which happens only at points where no
- * lock-free reader can look at it (contract 6.2); a freed object keeps its bytes but for the first eight
- * (the free link), so generations survive free and reuse when they lie behind them.
+ * Memory stays of its type until its whole frame is given back, and that happens only when no reader without
+ * a lock can look at it any more (contract 6.2, cpu.c); a freed object keeps its bytes but for the first
+ * eight (the free link, stored as one), so generations survive free and reuse when they lie behind them.
+ *
+ * Any number of CPUs call at once, also with spin locks held that come before LOCK_SLAB; but for
+ * vmem_slab_settle() and vmem_slab_trim(), which wait for other CPUs.
  */
 #ifndef VMEM_SLAB_H
 #define VMEM_SLAB_H
@@ -45,6 +48,9 @@ struct slab_type {
 	uint32_t claimed; /* objects claimed and not taken yet: the sum of claim[] */
 #endif
 	struct vmem_page *spare;   /* one frame without an object in use, in no list; or NULL */
+#if VMEM_SMP
+	uint32_t empty; /* more such frames, chained through `next` */
+#endif
 	uint32_t partial;	   /* frames with a free object, but for current; by page number */
 	uint32_t full;		   /* frames without, but for current */
 	uint32_t size;		   /* an object and the gap behind it */
@@ -81,9 +87,32 @@ void vmem_slab_release(enum slab_id id, uint64_t count);
 uint64_t vmem_slab_in_use(enum slab_id id);
 /* True if `object` is a live object of that type: for validators. */
 bool vmem_slab_owns(enum slab_id id, const void *object);
-/* Gives empty frames back. */
-void vmem_slab_trim(void);
+/*
+ * With several CPUs an emptied frame is not given back by vmem_slab_free(), whose caller may hold spin locks.
+ * This gives back those that have gathered, when they are many. For the end of what frees objects: it waits
+ * for other CPUs, with mutexes held or not.
+ */
+static inline void vmem_slab_settle(void);
+/* Gives all empty frames back, but those of claims and promises; false: there were none. Waits as the above.
+ */
+bool vmem_slab_trim(void);
+/* Panics unless lists, records and counters agree: while no other CPU is in the library. */
 void vmem_slab_check(void);
+
+#if VMEM_SMP
+extern uint64_t vmem_slab_gathered; /* frames on the `empty` chains of all types */
+extern uint64_t vmem_slab_many;	    /* as many are given back */
+void vmem_slab_give_back(void);
+#endif
+
+static inline void vmem_slab_settle(void)
+{
+#if VMEM_SMP
+	if (__builtin_expect(shared_load(&vmem_slab_gathered) >= shared_load(&vmem_slab_many), 0)) {
+		vmem_slab_give_back();
+	}
+#endif
+}
 
 /* vmem_slab_alloc() when the current frame has no free object. Called with the type's lock, and gives it
  * back. */

@@ -33,6 +33,8 @@
 static unsigned char *arena_memory;
 static unsigned char arena_owned[ARENA_FRAMES]; /* what the allocator has told of each frame */
 static unsigned arena_cpu;
+static unsigned arena_calls;		    /* rounds of calls to other CPUs */
+static void (*arena_called)(uint64_t cpus); /* what happens after each */
 /* Which question to machine_fail_allocation() is answered by yes. */
 static long arena_asked, arena_fail_at = -1;
 static jmp_buf *arena_panic_to;
@@ -88,6 +90,25 @@ void vmem_arch_pause(void)
 	abort();
 }
 
+/* Each CPU runs it when asked; the test may let one be inside of its section. */
+void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument);
+void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument)
+{
+	unsigned self = arena_cpu;
+	assert_int_equal(cpus >> self & 1, 0);
+	arena_calls++;
+	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
+		if (cpus >> i & 1) {
+			arena_cpu = i;
+			function(argument);
+		}
+	}
+	arena_cpu = self;
+	if (arena_called) {
+		arena_called(cpus);
+	}
+}
+
 bool machine_fail_allocation(void);
 bool machine_fail_allocation(void)
 {
@@ -129,6 +150,8 @@ static vmem_status_t arena_start_ranges(const struct vmem_ram *ram, unsigned cou
 	vmem_direct_map = (uint64_t)(uintptr_t)arena_memory - ARENA_PA;
 	memset(arena_owned, 0, sizeof(arena_owned));
 	arena_cpu = 0;
+	arena_calls = 0;
+	arena_called = NULL;
 	arena_asked = 0;
 	arena_fail_at = -1;
 	return vmem_frames_init(ram ? ram : &all, ram ? count : 1);

@@ -1,39 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Small objects: pops and pushes, frames that come and go, promises, and what free refuses. */
-#include "arena.h"
-
-#include "slab.h"
-
-const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
-	[SLAB_REGION] = {200, 8},
-	[SLAB_VMAR] = {8, 8},
-	[SLAB_INDEX_NODE] = {544, 32},
-	[SLAB_STORE] = {65, 64},
-	[SLAB_OBJECT] = {4096, 4096},
-	[SLAB_LINEAGE] = {24, 8},
-	[SLAB_ASPACE] = {1000, 16},
-};
-
-#define FRAMES 512u
-
-static struct vmem_frame_stats stats(void)
-{
-	struct vmem_frame_stats s;
-	vmem_frame_stats(&s);
-	return s;
-}
-
-static void start(uint64_t frames)
-{
-	arena_start(frames);
-	vmem_slabs_init();
-}
-
-static void check(void)
-{
-	vmem_frame_check();
-	vmem_slab_check();
-}
+#include "slab_fixture.h"
 
 static void test_alloc_free(void **state)
 {
@@ -72,7 +39,10 @@ static void test_alloc_free(void **state)
 			check();
 		}
 		assert_int_equal(vmem_slab_in_use((enum slab_id)id), 0);
-		assert_true(stats().free >= free - 2); /* current and the spare */
+		/* Current, the spare, and what has gathered. */
+		assert_true(stats().free + vmem_slab_gathered >= free - 2);
+		vmem_slab_settle();
+		assert_true(vmem_slab_gathered < vmem_slab_many);
 	}
 	vmem_slab_trim();
 	check();
@@ -143,101 +113,6 @@ static void test_reserve(void **state)
 	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 1, false));
 }
 
-/* What one CPU has claimed, no other gets; what a promise holds, no ordinary claim does. */
-static void test_claim(void **state)
-{
-	(void)state;
-	struct slab_type *type = &vmem_slab_types[SLAB_INDEX_NODE];
-	void *node[7];
-	start(FRAMES);
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 5, false));
-	assert_int_equal(stats().slabs, 1);
-	while (vmem_frame_take(PAGE_DATA)) {
-	}
-	arena_cpu = 1;
-	assert_false(vmem_slab_claim(SLAB_INDEX_NODE, 3, false)); /* 7 are free, 5 are CPU 0's */
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 2, false));
-	check();
-	arena_cpu = 0;
-	for (unsigned i = 0; i < 4; i++) {
-		assert_non_null(node[i] = vmem_slab_alloc(SLAB_INDEX_NODE));
-		check();
-	}
-	assert_int_equal(type->claimed, 3);
-	assert_true(PANICS(vmem_slab_claim(SLAB_INDEX_NODE, 1, false), "claim"));
-	assert_true(PANICS(vmem_slab_unclaim(SLAB_INDEX_NODE, 0), "claim"));
-	vmem_slab_unclaim(SLAB_INDEX_NODE, 5);
-	assert_int_equal(type->claimed, 2);
-	arena_cpu = 1;
-	for (unsigned i = 4; i < 7; i++) { /* one more than was claimed: that is nobody's claim */
-		assert_non_null(node[i] = vmem_slab_alloc(SLAB_INDEX_NODE));
-	}
-	vmem_slab_unclaim(SLAB_INDEX_NODE, 2);
-	assert_int_equal(type->claimed, 0);
-	check();
-}
-
-/* Frames stay while a claim counts on them. */
-static void test_claim_keeps_frames(void **state)
-{
-	(void)state;
-	struct slab_type *type = &vmem_slab_types[SLAB_INDEX_NODE];
-	void *node[7];
-	start(FRAMES);
-	for (unsigned i = 0; i < 7; i++) {
-		node[i] = vmem_slab_alloc(SLAB_INDEX_NODE);
-	}
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 6, false));
-	for (unsigned i = 0; i < 7; i++) {
-		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
-	}
-	check();
-	vmem_slab_trim();
-	check();
-	assert_int_equal(stats().slabs, 1);
-	assert_int_equal(type->free, 7);
-	type->free -= 2;
-	assert_true(PANICS(vmem_slab_check(), "S2"));
-	type->free += 2;
-	type->claimed += 2;
-	assert_true(PANICS(vmem_slab_check(), "S5"));
-	type->claimed -= 2;
-	vmem_slab_unclaim(SLAB_INDEX_NODE, 6);
-	vmem_slab_trim();
-	assert_int_equal(stats().slabs, 0);
-	check();
-}
-
-/* A promised claim reaches what an ordinary one leaves, even while another CPU uses its share. */
-static void test_claim_of_promise(void **state)
-{
-	(void)state;
-	start(FRAMES);
-	assert_true(vmem_slab_promise(SLAB_INDEX_NODE, 7));
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 7, true));
-	vmem_slab_unclaim(SLAB_INDEX_NODE, 7);
-	while (vmem_frame_take(PAGE_DATA)) {
-	}
-	assert_false(vmem_slab_claim(SLAB_INDEX_NODE, 1, false));
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 4, true));
-	assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
-	arena_cpu = 2;
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 3, true));
-	assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
-	vmem_slab_unclaim(SLAB_INDEX_NODE, 3);
-	vmem_slab_release(SLAB_INDEX_NODE, 1);
-	arena_cpu = 0;
-	vmem_slab_unclaim(SLAB_INDEX_NODE, 4);
-	vmem_slab_release(SLAB_INDEX_NODE, 1);
-	check();
-	/* Asked once for each ordinary claim. */
-	arena_fail_at = arena_asked;
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 5, true));
-	vmem_slab_unclaim(SLAB_INDEX_NODE, 5);
-	assert_false(vmem_slab_claim(SLAB_INDEX_NODE, 0, false));
-	assert_true(vmem_slab_claim(SLAB_INDEX_NODE, 0, false));
-}
-
 static void test_promise(void **state)
 {
 	(void)state;
@@ -285,7 +160,7 @@ static void test_promise(void **state)
 		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
 	}
 	check();
-	assert_true(stats().slabs <= 2);
+	assert_true(stats().slabs - vmem_slab_gathered <= 2);
 }
 
 static void test_promise_keeps_frames(void **state)
@@ -527,9 +402,6 @@ int main(void)
 		cmocka_unit_test(test_last_in_first_out),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_reserve),
-		cmocka_unit_test(test_claim),
-		cmocka_unit_test(test_claim_keeps_frames),
-		cmocka_unit_test(test_claim_of_promise),
 		cmocka_unit_test(test_promise),
 		cmocka_unit_test(test_promise_keeps_frames),
 		cmocka_unit_test(test_promise_keeps_the_second_empty_frame),

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* slab_fixture.h - what the tests of small objects share: sizes of all sorts, over an arena. */
+#ifndef SLAB_FIXTURE_H
+#define SLAB_FIXTURE_H
+
+#include "arena.h"
+
+#include "slab.h"
+
+const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
+	[SLAB_REGION] = {200, 8},
+	[SLAB_VMAR] = {8, 8},
+	[SLAB_INDEX_NODE] = {544, 32},
+	[SLAB_STORE] = {65, 64},
+	[SLAB_OBJECT] = {4096, 4096},
+	[SLAB_LINEAGE] = {24, 8},
+	[SLAB_ASPACE] = {1000, 16},
+};
+
+#define FRAMES 512u
+
+static inline struct vmem_frame_stats stats(void)
+{
+	struct vmem_frame_stats s;
+	vmem_frame_stats(&s);
+	return s;
+}
+
+static inline void start(uint64_t frames)
+{
+	arena_start(frames);
+	vmem_slabs_init();
+}
+
+static inline void check(void)
+{
+	vmem_frame_check();
+	vmem_slab_check();
+}
+
+#endif
