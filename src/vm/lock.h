@@ -37,7 +37,7 @@ enum lock_rank {
 	LOCK_NODE = LOCK_MUTEXES, /* a leaf node of an index */
 	LOCK_TABLE_TOP,		  /* page tables, upper levels first: see lock_table_rank() */
 	LOCK_TABLE = LOCK_TABLE_TOP + 4,
-	LOCK_IDS, /* address-space ids */
+	LOCK_IDS,  /* address-space ids */
 	LOCK_LIST, /* lists of all spaces and of all stores */
 	LOCK_SLAB,
 	LOCK_CACHE,  /* a CPU's frames */
@@ -56,10 +56,23 @@ struct vmem_mutex {
 
 /* Reads and writes of what another CPU may write or read at the same moment: they are whole, and order
  * nothing unless their name says so. */
+#if !VMEM_SMP
+#define shared_load(place) (*(place))
+#define shared_store(place, value) ((void)(*(place) = (value)))
+#define shared_load_acquire(place) shared_load(place)
+#define shared_store_release(place, value) shared_store(place, value)
+#else
 #define shared_load(place) __atomic_load_n((place), __ATOMIC_RELAXED)
-#define shared_store(place, value) __atomic_store_n((place), (value), __ATOMIC_RELAXED)
 #define shared_load_acquire(place) __atomic_load_n((place), __ATOMIC_ACQUIRE)
+#ifdef __riscv /* where gcc makes a swap of an atomic store */
+#define shared_store(place, value) ((void)(*(volatile __typeof__(*(place)) *)(place) = (value)))
+#define shared_store_release(place, value)                                                                   \
+	(__atomic_thread_fence(__ATOMIC_RELEASE), shared_store(place, value))
+#else
+#define shared_store(place, value) __atomic_store_n((place), (value), __ATOMIC_RELAXED)
 #define shared_store_release(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
+#endif
+#endif
 
 #if VMEM_SMP
 static inline unsigned cpu_number(void)
