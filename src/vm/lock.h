@@ -58,7 +58,7 @@ struct vmem_mutex {
  * nothing unless their name says so. */
 #if !VMEM_SMP
 #define shared_load(place) (*(place))
-#define shared_store(place, value) ((void)(*(place) = (value)))
+#define shared_store(place, value) ((void)(*(volatile __typeof__(*(place)) *)(place) = (value)))
 #define shared_load_acquire(place) shared_load(place)
 #define shared_store_release(place, value) shared_store(place, value)
 #else

@@ -20,6 +20,7 @@
 #ifndef VMEM_PMAP_H
 #define VMEM_PMAP_H
 
+#include "lock.h"
 #include "panic.h"
 #include "tlb.h"
 
@@ -170,9 +171,10 @@ static inline arch_pte_t pte_load(const arch_pte_t *slot)
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
+/* A walk that reads the entry comes upon all that was stored before it. */
 static inline void pte_store(arch_pte_t *slot, arch_pte_t entry)
 {
-	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
+	shared_store_release(slot, entry);
 }
 
 /* Replaces an entry and answers what was there, accessed and dirty bits that the hardware set until that

@@ -9,7 +9,9 @@
  * M1. rs2=x0 reaches global entries and every id, a register only one id's own: kernel translations take
  *     x0.
  * M2. rs1=x0 reaches entries of every level, an address only leaves: when tables went, rs1=x0.
- * M3. satp first, the fence after it: walks between the two use the new root.
+ * M3. An id that may have old translations here is fenced while another one is in satp: so there is no moment
+ *     at which the hart could walk through them, into tables that are free by now. Without ids satp comes
+ *     first: walks between the two use the new root.
  * M4. Publishing is no fence: an invalid entry that a hart has cached meets the access as a spurious fault,
  *     and a kernel mapping is flushed by the core before its first use (MMU_CACHES_INVALID).
  *
@@ -98,9 +100,12 @@ void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
 	if (root != 0) {
 		satp = (satp & ~SATP_PPN) | root >> VMEM_PAGE_SHIFT;
 	}
+	if (flush && asid != 0) { /* M3 */
+		insn_sfence_id(asid);
+	}
 	insn_write_satp(satp | (uint64_t)asid << SATP_ASID_SHIFT);
-	if (flush || vmem_mmu.asid_bits == 0) {
-		insn_sfence_id(asid); /* M3 */
+	if (vmem_mmu.asid_bits == 0 || (flush && asid == 0)) {
+		insn_sfence_id(asid);
 	}
 }
 
