@@ -11,6 +11,8 @@
 #define PORT_ELF_MACHINE 183 /* EM_AARCH64 */
 #define PORT_O_DIRECTORY 040000
 
+#define PORT_CLONE_TLS 3
+
 /* All registers at a trap. System calls and page faults fill in only what C may destroy. */
 struct port_frame {
 	uint64_t x[31];

@@ -23,11 +23,18 @@ kernel_call_t call_fstat, call_stat, call_lstat, call_newfstatat, call_readlink,
 kernel_call_t call_getdents64, call_getcwd, call_chdir;
 
 /* calls_process.c */
-kernel_call_t call_exit, call_exit_group, call_getpid, call_getppid, call_gettid, call_set_tid_address,
-    call_sched_yield;
-kernel_call_t call_sched_getaffinity, call_kill, call_tkill, call_tgkill, call_rt_sigaction,
-    call_rt_sigprocmask, call_wait4;
+kernel_call_t call_exit_group, call_getpid, call_getppid, call_kill, call_tkill, call_tgkill, call_rt_sigaction,
+    call_wait4;
 kernel_call_t call_prctl;
+
+/* calls_thread.c; clone and clone3 through an entry of the port's (port_thread_fork()) */
+kernel_call_t call_clone, call_clone3, call_exit, call_gettid, call_set_tid_address, call_set_robust_list,
+    call_sched_yield;
+kernel_call_t call_sched_getaffinity, call_getcpu, call_rt_sigprocmask;
+kernel_call_t port_call_clone, port_call_clone3;
+
+/* futex.c */
+kernel_call_t call_futex;
 
 /* calls_system.c */
 kernel_call_t call_uname, call_sysinfo, call_prlimit64, call_getrlimit, call_getrusage, call_times,
@@ -46,5 +53,7 @@ int64_t kernel_copy_out(uint64_t to, const void *from, size_t length);
 /* A path: 0, -EFAULT or -ENAMETOOLONG. */
 #define KERNEL_PATH_MAX 256u
 int64_t kernel_copy_path(char path[KERNEL_PATH_MAX], uint64_t from);
+/* calls_system.c: when a wait ends whose time the program gives, for sched_wait(). */
+int64_t kernel_deadline(uint64_t clock, uint64_t from, bool absolute, uint64_t *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_file.c - system calls on descriptors. Data passes through one page: the kernel never touches a user
- * address, and nothing else can run while it is in use.
+ * calls_file.c - system calls on descriptors. What is written passes through a page of the CPU's: the kernel
+ * never touches a user address, and nothing else can run here while it is in use.
  */
 #include <vmem/copy.h>
 
@@ -10,7 +10,7 @@
 
 #define VECTOR_MAX 1024u
 
-static uint8_t page[VMEM_PAGE_SIZE];
+static uint8_t pages[KERNEL_CPU_MAX][VMEM_PAGE_SIZE];
 
 struct io_vector {
 	uint64_t base, length;
@@ -27,13 +27,18 @@ static enum port_channel output_channel(const struct open_file *file)
 
 static int64_t write_out(const struct open_file *file, uint64_t from, uint64_t length)
 {
+	uint8_t *page = pages[cpu_this()->number];
 	uint64_t done = 0;
 
 	while (done < length) {
-		const size_t want = length - done < sizeof(page) ? (size_t)(length - done) : sizeof(page);
-		const size_t got = vmem_copy_from_user(process_current->aspace, page, from + done, want);
+		const size_t left = (size_t)(length - done);
+		const size_t want = left < VMEM_PAGE_SIZE ? left : VMEM_PAGE_SIZE;
+		size_t got;
 
-		port_write(output_channel(file), page, got);
+		library_enter();
+		got = vmem_copy_from_user(process_current()->aspace, page, from + done, want);
+		library_leave();
+		kernel_write(output_channel(file), page, got);
 		done += got;
 		if (got < want) {
 			return done != 0 ? (int64_t)done : -EFAULT;
@@ -61,13 +66,15 @@ static int64_t read_in(const struct open_file *file, uint64_t to, uint64_t lengt
 	if (left > length) {
 		left = length;
 	}
-	done = vmem_copy_to_user(process_current->aspace, to, entry->data + position, left);
+	library_enter();
+	done = vmem_copy_to_user(process_current()->aspace, to, entry->data + position, left);
+	library_leave();
 	return done == 0 && left != 0 ? -EFAULT : (int64_t)done;
 }
 
 int64_t call_read(const uint64_t *argument)
 {
-	struct open_file *file = files_get(argument[0]);
+	struct open_file *file = files_hold(argument[0]);
 	int64_t done;
 
 	if (file == NULL) {
@@ -77,27 +84,36 @@ int64_t call_read(const uint64_t *argument)
 	if (done > 0) {
 		file->position += (uint64_t)done;
 	}
+	files_release(file);
 	return done;
 }
 
 int64_t call_pread64(const uint64_t *argument)
 {
-	const struct open_file *file = files_get(argument[0]);
+	struct open_file *file = files_hold(argument[0]);
+	int64_t done;
 
 	if (file == NULL) {
 		return -EBADF;
 	}
-	return file->kind == FILE_ARCHIVE ? read_in(file, argument[1], argument[2], argument[3]) : -ESPIPE;
+	done = file->kind == FILE_ARCHIVE ? read_in(file, argument[1], argument[2], argument[3]) : -ESPIPE;
+	files_release(file);
+	return done;
 }
 
 int64_t call_write(const uint64_t *argument)
 {
-	const struct open_file *file = files_get(argument[0]);
+	struct open_file *file = files_hold(argument[0]);
+	int64_t done = -EBADF;
 
-	if (file == NULL || (file->kind != FILE_OUTPUT && file->kind != FILE_ERRORS)) {
+	if (file == NULL) {
 		return -EBADF;
 	}
-	return write_out(file, argument[1], argument[2]);
+	if (file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS) {
+		done = write_out(file, argument[1], argument[2]);
+	}
+	files_release(file);
+	return done;
 }
 
 /* readv and writev: a part that is cut short ends the call. */
@@ -142,19 +158,14 @@ int64_t call_close(const uint64_t *argument)
 	return files_close(argument[0]);
 }
 
-int64_t call_lseek(const uint64_t *argument)
+static int64_t seek(struct open_file *file, int64_t position, uint64_t from)
 {
 	enum { SEEK_FROM_START, SEEK_FROM_HERE, SEEK_FROM_END };
-	struct open_file *file = files_get(argument[0]);
-	int64_t position = (int64_t)argument[1];
 
-	if (file == NULL) {
-		return -EBADF;
-	}
 	if (file->kind != FILE_ARCHIVE) {
 		return -ESPIPE;
 	}
-	switch (argument[2]) {
+	switch (from) {
 	case SEEK_FROM_START:
 		break;
 	case SEEK_FROM_HERE:
@@ -173,18 +184,43 @@ int64_t call_lseek(const uint64_t *argument)
 	return position;
 }
 
+int64_t call_lseek(const uint64_t *argument)
+{
+	struct open_file *file = files_hold(argument[0]);
+	int64_t position;
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	position = seek(file, (int64_t)argument[1], argument[2]);
+	files_release(file);
+	return position;
+}
+
 int64_t call_dup(const uint64_t *argument)
 {
-	struct open_file *file = files_get(argument[0]);
+	struct open_file *file = files_hold(argument[0]);
+	int64_t result;
 
-	return file != NULL ? files_duplicate(file, 0) : -EBADF;
+	if (file == NULL) {
+		return -EBADF;
+	}
+	result = files_duplicate(file, 0);
+	files_release(file);
+	return result;
 }
 
 int64_t call_dup2(const uint64_t *argument)
 {
-	struct open_file *file = files_get(argument[0]);
+	struct open_file *file = files_hold(argument[0]);
+	int64_t result;
 
-	return file != NULL ? files_replace(file, argument[1]) : -EBADF;
+	if (file == NULL) {
+		return -EBADF;
+	}
+	result = files_replace(file, argument[1]);
+	files_release(file);
+	return result;
 }
 
 int64_t call_dup3(const uint64_t *argument)
@@ -193,14 +229,10 @@ int64_t call_dup3(const uint64_t *argument)
 }
 
 /* Close-on-exec means nothing without exec; every file is open for what it can do. */
-int64_t call_fcntl(const uint64_t *argument)
+static int64_t control(struct open_file *file, const uint64_t *argument)
 {
 	enum { F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030 };
-	struct open_file *file = files_get(argument[0]);
 
-	if (file == NULL) {
-		return -EBADF;
-	}
 	switch (argument[1]) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
@@ -216,8 +248,27 @@ int64_t call_fcntl(const uint64_t *argument)
 	}
 }
 
+int64_t call_fcntl(const uint64_t *argument)
+{
+	struct open_file *file = files_hold(argument[0]);
+	int64_t result;
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	result = control(file, argument);
+	files_release(file);
+	return result;
+}
+
 /* Nothing here is a terminal, nor any other device. */
 int64_t call_ioctl(const uint64_t *argument)
 {
-	return files_get(argument[0]) != NULL ? -ENOTTY : -EBADF;
+	struct open_file *file = files_hold(argument[0]);
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	files_release(file);
+	return -ENOTTY;
 }

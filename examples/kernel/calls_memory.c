@@ -11,7 +11,12 @@
 
 int64_t call_brk(const uint64_t *argument)
 {
-	return (int64_t)vmem_posix_brk(&process_current->posix, argument[0]);
+	int64_t result;
+
+	library_enter();
+	result = (int64_t)vmem_posix_brk(&process_current()->posix, argument[0]);
+	library_leave();
+	return result;
 }
 
 int64_t call_mmap(const uint64_t *argument)
@@ -22,60 +27,91 @@ int64_t call_mmap(const uint64_t *argument)
 	if ((argument[5] & VMEM_PAGE_MASK) != 0) {
 		return -EINVAL;
 	}
-	if ((argument[3] & VMEM_MMAP_ANONYMOUS) == 0 && files_get(argument[4]) == NULL) {
-		return -EBADF;
+	if ((argument[3] & VMEM_MMAP_ANONYMOUS) == 0) {
+		struct open_file *file = files_hold(argument[4]);
+
+		if (file == NULL) {
+			return -EBADF;
+		}
+		files_release(file);
 	}
-	result = vmem_posix_mmap(
-	    &process_current->posix, argument[0], argument[1], (int)argument[2], (int)argument[3], &address);
+	library_enter();
+	result = vmem_posix_mmap(&process_current()->posix, argument[0], argument[1], (int)argument[2],
+	    (int)argument[3], &address);
+	library_leave();
 	return result < 0 ? result : (int64_t)address;
 }
 
 int64_t call_munmap(const uint64_t *argument)
 {
-	return vmem_posix_munmap(&process_current->posix, argument[0], argument[1]);
+	int64_t result;
+
+	library_enter();
+	result = vmem_posix_munmap(&process_current()->posix, argument[0], argument[1]);
+	library_leave();
+	return result;
 }
 
 int64_t call_mprotect(const uint64_t *argument)
 {
-	return vmem_posix_mprotect(&process_current->posix, argument[0], argument[1], (int)argument[2]);
+	int64_t result;
+
+	library_enter();
+	result = vmem_posix_mprotect(&process_current()->posix, argument[0], argument[1], (int)argument[2]);
+	library_leave();
+	return result;
 }
 
-/* Only the advice that changes what memory holds has to be followed. */
+/* Only the advice that changes what memory holds has to be followed. Memory that a program frees may be
+ * forgotten at any time: here at once. */
 int64_t call_madvise(const uint64_t *argument)
 {
-	enum { MADV_DONTNEED = 4 };
+	enum { MADV_DONTNEED = 4, MADV_FREE = 8 };
 	const uint64_t length = vmem_page_ceil(argument[1]);
+	vmem_status_t status;
 
 	if (!vmem_page_aligned(argument[0]) || (length == 0 && argument[1] != 0)) {
 		return -EINVAL;
 	}
-	if (argument[2] != MADV_DONTNEED || length == 0) {
-		return argument[2] <= MADV_DONTNEED ? 0 : -EINVAL;
+	if ((argument[2] != MADV_DONTNEED && argument[2] != MADV_FREE) || length == 0) {
+		return argument[2] <= MADV_DONTNEED || argument[2] == MADV_FREE ? 0 : -EINVAL;
 	}
-	return -vmem_posix_errno(
-	    vmem_vmar_decommit(vmem_aspace_root(process_current->aspace), argument[0], length));
+	library_enter();
+	status = vmem_vmar_decommit(vmem_aspace_root(process_current()->aspace), argument[0], length);
+	library_leave();
+	return -vmem_posix_errno(status);
 }
 
 int64_t kernel_copy_in(void *to, uint64_t from, size_t length)
 {
-	return vmem_copy_from_user(process_current->aspace, to, from, length) == length ? 0 : -EFAULT;
+	size_t done;
+
+	library_enter();
+	done = vmem_copy_from_user(process_current()->aspace, to, from, length);
+	library_leave();
+	return done == length ? 0 : -EFAULT;
 }
 
 int64_t kernel_copy_out(uint64_t to, const void *from, size_t length)
 {
-	return vmem_copy_to_user(process_current->aspace, to, from, length) == length ? 0 : -EFAULT;
+	size_t done;
+
+	library_enter();
+	done = vmem_copy_to_user(process_current()->aspace, to, from, length);
+	library_leave();
+	return done == length ? 0 : -EFAULT;
 }
 
 int64_t kernel_copy_path(char path[KERNEL_PATH_MAX], uint64_t from)
 {
+	vmem_status_t status;
 	size_t length;
 
-	switch ((int)vmem_strncpy_from_user(process_current->aspace, path, from, KERNEL_PATH_MAX, &length)) {
-	case VMEM_OK:
-		return 0;
-	case VMEM_ERR_RANGE:
+	library_enter();
+	status = vmem_strncpy_from_user(process_current()->aspace, path, from, KERNEL_PATH_MAX, &length);
+	library_leave();
+	if (status == VMEM_ERR_RANGE) {
 		return -ENAMETOOLONG;
-	default:
-		return -EFAULT;
 	}
+	return status == VMEM_OK ? 0 : -EFAULT;
 }

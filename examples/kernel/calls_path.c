@@ -37,7 +37,8 @@ static int64_t stat_file(const struct open_file *file, uint64_t to)
 static int64_t find_at(uint64_t directory, uint64_t path_at, bool keep_link, struct archive_entry **out)
 {
 	char path[KERNEL_PATH_MAX], whole[2 * KERNEL_PATH_MAX];
-	const struct open_file *file = files_get(directory);
+	const struct archive_entry *start = NULL;
+	struct open_file *file;
 	int64_t result = kernel_copy_path(path, path_at);
 	size_t length = 0;
 	int error = 0;
@@ -46,14 +47,17 @@ static int64_t find_at(uint64_t directory, uint64_t path_at, bool keep_link, str
 		return result;
 	}
 	if (path[0] != '/' && (int32_t)directory != AT_FDCWD) {
+		file = files_hold(directory);
 		if (file == NULL) {
 			return -EBADF;
 		}
-		if (file->kind != FILE_ARCHIVE || !archive_is_directory(file->entry)) {
+		start = file->kind == FILE_ARCHIVE ? file->entry : NULL;
+		files_release(file);
+		if (start == NULL || !archive_is_directory(start)) {
 			return -ENOTDIR;
 		}
-		length = string_length(file->entry->name);
-		memcpy(whole, file->entry->name, length);
+		length = string_length(start->name);
+		memcpy(whole, start->name, length);
 		whole[length++] = '/';
 	}
 	memcpy(whole + length, path, string_length(path) + 1);
@@ -105,9 +109,15 @@ int64_t call_openat(const uint64_t *argument)
 
 int64_t call_fstat(const uint64_t *argument)
 {
-	const struct open_file *file = files_get(argument[0]);
+	struct open_file *file = files_hold(argument[0]);
+	int64_t result;
 
-	return file != NULL ? stat_file(file, argument[1]) : -EBADF;
+	if (file == NULL) {
+		return -EBADF;
+	}
+	result = stat_file(file, argument[1]);
+	files_release(file);
+	return result;
 }
 
 int64_t call_stat(const uint64_t *argument)
@@ -151,9 +161,9 @@ static int64_t read_link(uint64_t directory, uint64_t path_at, uint64_t to, uint
 		return -EINVAL;
 	}
 	if (string_equal(path, "/proc/self/exe")) {
-		length = string_length(process_current->file->name);
+		length = string_length(process_current()->file->name);
 		name[0] = '/';
-		memcpy(name + 1, process_current->file->name, length);
+		memcpy(name + 1, process_current()->file->name, length);
 		length++;
 	} else {
 		result = find_at(directory, path_at, true, &entry);
@@ -229,14 +239,10 @@ static const char *name_in(const struct archive_entry *directory, const struct a
 
 /* struct linux_dirent64: ino, off, reclen, type, then the name and its NUL, padded to eight bytes. The
  * position is an index into the archive. */
-int64_t call_getdents64(const uint64_t *argument)
+static int64_t read_directory(struct open_file *file, const uint64_t *argument)
 {
-	struct open_file *file = files_get(argument[0]);
 	uint64_t done = 0;
 
-	if (file == NULL) {
-		return -EBADF;
-	}
 	if (file->kind != FILE_ARCHIVE || !archive_is_directory(file->entry)) {
 		return -ENOTDIR;
 	}
@@ -268,6 +274,19 @@ int64_t call_getdents64(const uint64_t *argument)
 		}
 		done += length;
 	}
+}
+
+int64_t call_getdents64(const uint64_t *argument)
+{
+	struct open_file *file = files_hold(argument[0]);
+	int64_t result;
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	result = read_directory(file, argument);
+	files_release(file);
+	return result;
 }
 
 int64_t call_getcwd(const uint64_t *argument)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * calls_process.c - system calls on processes. There are no signal handlers: a signal that a program sends
- * itself kills it, or is ignored.
+ * itself, or one of its threads, kills it or is ignored.
  */
 #include "calls.h"
+#include "thread.h"
 
 #define SIGNALS 64u
 
@@ -21,13 +22,8 @@ int64_t call_absent(const uint64_t *argument)
 
 int64_t kernel_call_unknown(uint64_t number)
 {
-	kernel_note("%s: system call %lu is unknown\n", process_current->name, number);
+	kernel_note("%s: system call %lu is unknown\n", process_current()->name, number);
 	return -ENOSYS;
-}
-
-int64_t call_exit(const uint64_t *argument)
-{
-	process_exit((unsigned)argument[0] & 0xff);
 }
 
 int64_t call_exit_group(const uint64_t *argument)
@@ -38,13 +34,7 @@ int64_t call_exit_group(const uint64_t *argument)
 int64_t call_getpid(const uint64_t *argument)
 {
 	(void)argument;
-	return process_current->pid;
-}
-
-int64_t call_gettid(const uint64_t *argument)
-{
-	(void)argument;
-	return process_current->pid;
+	return process_current()->pid;
 }
 
 int64_t call_getppid(const uint64_t *argument)
@@ -53,68 +43,56 @@ int64_t call_getppid(const uint64_t *argument)
 	return 1;
 }
 
-int64_t call_set_tid_address(const uint64_t *argument)
-{
-	(void)argument;
-	return process_current->pid;
-}
-
-int64_t call_sched_yield(const uint64_t *argument)
-{
-	(void)argument;
-	process_yield();
-	return 0;
-}
-
-/* One CPU; the call answers the size of the kernel's set. */
-int64_t call_sched_getaffinity(const uint64_t *argument)
-{
-	const uint64_t cpus = 1;
-	int64_t result;
-
-	if (argument[1] < sizeof(cpus)) {
-		return -EINVAL;
-	}
-	result = kernel_copy_out(argument[2], &cpus, sizeof(cpus));
-	return result != 0 ? result : (int64_t)sizeof(cpus);
-}
-
 /* Signals whose default is to do nothing: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. */
 static bool is_harmless(uint64_t signal)
 {
 	return signal == 17 || signal == 18 || signal == 23 || signal == 28;
 }
 
-static int64_t send_signal(uint64_t pid, uint64_t signal)
+/* To the running process; from any of its threads to any. */
+static int64_t send_signal(uint64_t signal)
 {
 	if (signal > SIGNALS) {
 		return -EINVAL;
 	}
-	if (pid != process_current->pid && pid != 0) {
-		return -ESRCH;
-	}
 	if (signal == 0 || is_harmless(signal) ||
-	    (process_current->signals_ignored >> (signal - 1) & 1) != 0) {
+	    (process_current()->signals_ignored >> (signal - 1) & 1) != 0) {
 		return 0;
 	}
-	kernel_say("%s: killed by signal %lu, sent by itself", process_current->name, signal);
+	kernel_say("%s: killed by signal %lu, sent by itself", process_current()->name, signal);
 	process_kill((unsigned)signal);
+}
+
+static bool is_own_thread(uint32_t tid)
+{
+	bool found = false;
+
+	kernel_lock();
+	for (struct thread *t = process_current()->threads; t != NULL; t = t->sibling) {
+		found |= t->tid == tid && t->state != THREAD_ENDED;
+	}
+	kernel_unlock();
+	return found;
 }
 
 int64_t call_kill(const uint64_t *argument)
 {
-	return send_signal((uint32_t)argument[0], argument[1]);
+	const uint32_t pid = (uint32_t)argument[0];
+
+	return pid == process_current()->pid || pid == 0 ? send_signal(argument[1]) : -ESRCH;
 }
 
 int64_t call_tkill(const uint64_t *argument)
 {
-	return send_signal((uint32_t)argument[0], argument[1]);
+	return is_own_thread((uint32_t)argument[0]) ? send_signal(argument[1]) : -ESRCH;
 }
 
 int64_t call_tgkill(const uint64_t *argument)
 {
-	return (uint32_t)argument[0] == process_current->pid ? send_signal((uint32_t)argument[1], argument[2])
-							     : -ESRCH;
+	if ((uint32_t)argument[0] != process_current()->pid || !is_own_thread((uint32_t)argument[1])) {
+		return -ESRCH;
+	}
+	return send_signal(argument[2]);
 }
 
 /* Remembers only whether a signal is ignored. struct sigaction begins with the handler; the old one is
@@ -137,21 +115,13 @@ int64_t call_rt_sigaction(const uint64_t *argument)
 	if (signal == SIGNAL_KILL || kernel_copy_in(&handler, argument[1], sizeof(handler)) != 0) {
 		return signal == SIGNAL_KILL ? -EINVAL : -EFAULT;
 	}
-	process_current->signals_ignored &= ~bit;
+	kernel_lock();
+	process_current()->signals_ignored &= ~bit;
 	if (handler == 1) { /* SIG_IGN */
-		process_current->signals_ignored |= bit;
+		process_current()->signals_ignored |= bit;
 	}
+	kernel_unlock();
 	return 0;
-}
-
-int64_t call_rt_sigprocmask(const uint64_t *argument)
-{
-	const uint64_t none = 0;
-
-	if (argument[3] != sizeof(none)) {
-		return -EINVAL;
-	}
-	return argument[2] != 0 ? kernel_copy_out(argument[2], &none, sizeof(none)) : 0;
 }
 
 /* No program has children. */
@@ -171,8 +141,8 @@ int64_t call_prctl(const uint64_t *argument)
 	case PR_SET_NAME:
 		return 0;
 	case PR_GET_NAME:
-		length = string_length(process_current->name);
-		memcpy(name, process_current->name, length < sizeof(name) ? length : sizeof(name) - 1);
+		length = string_length(process_current()->name);
+		memcpy(name, process_current()->name, length < sizeof(name) ? length : sizeof(name) - 1);
 		return kernel_copy_out(argument[1], name, sizeof(name));
 	default:
 		return -EINVAL;

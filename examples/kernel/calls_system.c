@@ -5,6 +5,7 @@
 #include <vmem/frame.h>
 
 #include "calls.h"
+#include "thread.h"
 
 #define NANOSECONDS UINT64_C(1000000000)
 
@@ -29,7 +30,9 @@ int64_t call_sysinfo(const uint64_t *argument)
 	} info = {.processes = 1, .unit = 1};
 	struct vmem_frame_stats frames;
 
+	library_enter();
 	vmem_frame_stats(&frames);
+	library_leave();
 	info.uptime = (int64_t)(port_clock_ns() / NANOSECONDS);
 	info.total_ram = frames.total * VMEM_PAGE_SIZE;
 	info.free_ram = frames.free * VMEM_PAGE_SIZE;
@@ -55,7 +58,7 @@ static int64_t limit_out(uint64_t resource, uint64_t to)
 /* New limits are taken and have no effect. */
 int64_t call_prlimit64(const uint64_t *argument)
 {
-	return argument[0] == 0 || argument[0] == process_current->pid ? limit_out(argument[1], argument[3])
+	return argument[0] == 0 || argument[0] == process_current()->pid ? limit_out(argument[1], argument[3])
 								       : -ESRCH;
 }
 
@@ -68,7 +71,7 @@ int64_t call_getrlimit(const uint64_t *argument)
 int64_t call_getrusage(const uint64_t *argument)
 {
 	uint64_t usage[18] = {0};
-	const uint64_t ns = port_clock_ns() - process_current->start_ns;
+	const uint64_t ns = port_clock_ns() - process_current()->start_ns;
 
 	usage[0] = ns / NANOSECONDS;
 	usage[1] = ns % NANOSECONDS / 1000;
@@ -78,7 +81,7 @@ int64_t call_getrusage(const uint64_t *argument)
 int64_t call_times(const uint64_t *argument)
 {
 	const uint64_t ticks = port_clock_ns() / (NANOSECONDS / 100);
-	const uint64_t times[4] = {ticks - process_current->start_ns / (NANOSECONDS / 100), 0, 0, 0};
+	const uint64_t times[4] = {ticks - process_current()->start_ns / (NANOSECONDS / 100), 0, 0, 0};
 
 	if (argument[0] != 0 && kernel_copy_out(argument[0], times, sizeof(times)) != 0) {
 		return -EFAULT;
@@ -107,10 +110,15 @@ static uint64_t wall_clock(void)
 {
 	static uint64_t boot_time; /* 0: the clock chip has not been asked yet */
 
+	uint64_t start;
+
+	kernel_lock(); /* the chip has an index register */
 	if (boot_time == 0) {
 		boot_time = port_wall_ns() - port_clock_ns();
 	}
-	return boot_time + port_clock_ns();
+	start = boot_time;
+	kernel_unlock();
+	return start + port_clock_ns();
 }
 
 /* Wall clock: CLOCK_REALTIME and its coarse, alarm and TAI relatives. The others are time since the start.
@@ -123,7 +131,7 @@ static bool clock_read(uint64_t clock, uint64_t *out)
 	if (clock == 0 || clock == 5 || clock == 8 || clock == 11) {
 		*out = wall_clock();
 	} else {
-		*out = port_clock_ns() - (clock == 2 || clock == 3 ? process_current->start_ns : 0);
+		*out = port_clock_ns() - (clock == 2 || clock == 3 ? process_current()->start_ns : 0);
 	}
 	return true;
 }
@@ -167,8 +175,8 @@ int64_t call_time(const uint64_t *argument)
 	return (int64_t)seconds;
 }
 
-/* Sleeps in ticks: there are no timers to wait on. */
-static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
+/* The time that a struct timespec of the program's names, on port_clock_ns(); never 0, which is no time. */
+int64_t kernel_deadline(uint64_t clock, uint64_t from, bool absolute, uint64_t *out)
 {
 	uint64_t time[2], now, end;
 	int64_t result = kernel_copy_in(time, from, sizeof(time));
@@ -179,10 +187,29 @@ static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
 	if (time[1] >= NANOSECONDS || time[0] > UINT32_MAX * UINT64_C(4) || !clock_read(clock, &now)) {
 		return -EINVAL;
 	}
-	end = time[0] * NANOSECONDS + time[1] + (absolute ? 0 : now);
-	while (clock_read(clock, &now) && now < end) {
-		process_pause();
+	end = time[0] * NANOSECONDS + time[1];
+	if (absolute) {
+		end = end > now ? end - now : 0;
 	}
+	*out = port_clock_ns() + end;
+	*out += *out == 0 ? 1 : 0;
+	return 0;
+}
+
+/* Wakes up at a tick: there are no finer timers. */
+static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
+{
+	uint64_t deadline;
+	const int64_t result = kernel_deadline(clock, from, absolute, &deadline);
+
+	if (result != 0) {
+		return result;
+	}
+	kernel_lock();
+	while (port_clock_ns() < deadline) {
+		(void)sched_wait(deadline);
+	}
+	sched_leave();
 	return 0;
 }
 

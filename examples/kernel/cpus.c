@@ -19,10 +19,12 @@
 #include <vmem/init.h>
 #include <vmem/kernel.h>
 
-#include "cpus.h"
+#include "thread.h"
 
 struct kernel_cpu kernel_cpus[KERNEL_CPU_MAX];
 unsigned kernel_cpu_count = 1;
+
+struct lock kernel_lock_word, library_lock_word, output_lock_word;
 
 static void *stacks[KERNEL_CPU_MAX];
 
@@ -32,6 +34,13 @@ struct port_cpu *kernel_cpu_port(unsigned number)
 		kernel_cpus[number].number = number;
 	}
 	return &kernel_cpus[number].port;
+}
+
+void lock_wait(struct lock *lock)
+{
+	do {
+		cpus_relax();
+	} while (__atomic_load_n(&lock->taken, __ATOMIC_RELAXED) != 0);
 }
 
 void *kernel_cpu_stack(unsigned number)
@@ -82,9 +91,8 @@ _Noreturn void kernel_cpu_main(void)
 {
 	vmem_library_init_cpu();
 	__atomic_fetch_or(&online, UINT64_C(1) << cpu_this()->number, __ATOMIC_RELEASE);
-	for (;;) {
-		port_idle();
-	}
+	sched_idle(false);
+	kernel_panic("CPU %u has no more to do", cpu_this()->number);
 }
 
 void cpus_serve(void)
@@ -102,6 +110,11 @@ void cpus_serve(void)
 			__atomic_fetch_and(&mailboxes[i].waiting, ~(UINT64_C(1) << self), __ATOMIC_RELEASE);
 		}
 	}
+}
+
+void vmem_host_relax(void)
+{
+	cpus_relax();
 }
 
 unsigned vmem_host_cpu(void)
@@ -128,8 +141,7 @@ void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument)
 	}
 	port_cpu_interrupt(cpus);
 	while (__atomic_load_n(&mine->waiting, __ATOMIC_ACQUIRE) != 0) {
-		cpus_serve();
-		port_relax();
+		cpus_relax();
 	}
 }
 
@@ -160,8 +172,3 @@ void kernel_cpu_call_others(void (*function)(void *), void *argument)
 }
 
 #endif
-
-void kernel_cpu_interrupted(void)
-{
-	cpus_serve();
-}

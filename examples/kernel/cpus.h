@@ -5,11 +5,28 @@
 #ifndef KERNEL_CPUS_H
 #define KERNEL_CPUS_H
 
+#include <vmem/fault.h>
+#include <vmem/trap.h>
+
 #include "kernel.h"
 
+/* Fields are the CPU's own, but: [k] with the kernel's lock; [r] others read it. */
 struct kernel_cpu {
 	struct port_cpu port; /* first: port_cpu() is its address */
 	unsigned number;
+	struct thread *current;	    /* NULL: the CPU's own context, in which it waits for work */
+	struct vmem_aspace *active; /* [r] the space that is live here */
+	/* The fault in hand, for the report if it is refused. result is RESOLVED whenever no report is due. */
+	struct {
+		uint64_t address;
+		struct vmem_trap trap;
+		enum vmem_fault_result result;
+	} fault;
+	struct port_thread idle;  /* the CPU's own context while a thread runs */
+	struct thread *sleepers;  /* [k] threads that went to sleep here and have a time to wake up */
+	bool halted;		  /* [k] in port_idle(), and nobody has woken it up */
+	bool ticking;		  /* [k] */
+	bool panics;
 } __attribute__((aligned(64)));
 
 extern struct kernel_cpu kernel_cpus[KERNEL_CPU_MAX];
@@ -26,5 +43,11 @@ void cpus_start(void);
 /* Does what other CPUs have asked this one to do. Whoever waits for another CPU, in whatever way, calls this
  * while it waits. */
 void cpus_serve(void);
+/* A turn of a loop that waits for another CPU. */
+static inline void cpus_relax(void)
+{
+	cpus_serve();
+	port_relax();
+}
 
 #endif

@@ -5,7 +5,7 @@
  * they with it. After each program the library checks all its structures, with the program's space and
  * without.
  */
-#include "kernel.h"
+#include "locks.h"
 
 #define BATCH_MAX 8u
 #define LINE_MAX 512u
@@ -125,9 +125,13 @@ static bool finish(struct started *one, bool map)
 	if (!good) {
 		kernel_say("-- %s: WRONG: must end with status %u", process->name, one->expected);
 	}
+	library_enter();
 	vmem_aspace_check(process->aspace);
+	library_leave();
 	process_free(process);
+	library_enter();
 	vmem_check();
+	library_leave();
 	return good;
 }
 

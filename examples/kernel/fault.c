@@ -8,27 +8,26 @@
 #include <vmem/kernel.h>
 #include <vmem/trap.h>
 
-#include "kernel.h"
 #include "panic.h"
+#include "thread.h"
 
-/* The fault in hand, for the report if it is refused. Stored rather than kept in registers: that costs less
- * on the way that nearly every fault takes. result is RESOLVED whenever no report is due. */
-static struct {
-	uint64_t address;
-	struct vmem_trap trap;
-	enum vmem_fault_result result;
-} last;
-
+/* The fault is noted in the CPU's record rather than kept in registers: that costs less on the way that nearly
+ * every fault takes. */
 bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 {
-	last.address = address;
-	last.trap = vmem_trap_decode(cause, detail);
-	if (!last.trap.is_user || last.trap.malformed) {
-		last.result = last.trap.is_page_fault ? VMEM_FAULT_PERMISSION : VMEM_FAULT_RESOLVED;
+	struct kernel_cpu *cpu = cpu_this();
+
+	cpu->fault.address = address;
+	cpu->fault.trap = vmem_trap_decode(cause, detail);
+	if (!cpu->fault.trap.is_user || cpu->fault.trap.malformed) {
+		cpu->fault.result =
+		    cpu->fault.trap.is_page_fault ? VMEM_FAULT_PERMISSION : VMEM_FAULT_RESOLVED;
 		return false;
 	}
-	last.result = vmem_fault(process_current->aspace, last.address, last.trap.access);
-	return last.result == VMEM_FAULT_RESOLVED;
+	library_enter();
+	cpu->fault.result = vmem_fault(cpu->current->aspace, address, cpu->fault.trap.access);
+	library_leave();
+	return cpu->fault.result == VMEM_FAULT_RESOLVED;
 }
 
 static const char *access_name(unsigned access)
@@ -53,14 +52,23 @@ static unsigned fault_signal(enum vmem_fault_result result)
 	return SIGNAL_SEGV;
 }
 
+static bool region_next(struct process *process, uint64_t address, struct vmem_region_info *out)
+{
+	bool found;
+
+	library_enter();
+	found = vmem_region_next(process->aspace, address, out);
+	library_leave();
+	return found;
+}
+
 /* The region at an address, or its neighbours. */
 static void say_region(struct process *process, uint64_t address)
 {
 	struct vmem_region_info region, below;
 	bool has_below = false;
 
-	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region);
-	     at = region.start + region.length) {
+	for (uint64_t at = 0; region_next(process, at, &region); at = region.start + region.length) {
 		if (address < region.start) {
 			break;
 		}
@@ -81,37 +89,38 @@ static void say_region(struct process *process, uint64_t address)
 	}
 }
 
-static _Noreturn void kill_by_fault(struct process *process, const struct port_frame *frame)
+static _Noreturn void kill_by_fault(struct kernel_cpu *cpu, const struct port_frame *frame)
 {
-	const unsigned signal = fault_signal(last.result);
+	struct process *process = cpu->current->process;
+	const unsigned signal = fault_signal(cpu->fault.result);
 
 	kernel_say("%s: killed by signal %u: page fault: %s address %lx at pc %lx, sp %lx: %s", process->name,
-	    signal, access_name(last.trap.access), last.address, port_frame_pc(frame), port_frame_sp(frame),
-	    vmem_fault_name(last.result));
-	say_region(process, last.address);
-	last.result = VMEM_FAULT_RESOLVED;
+	    signal, access_name(cpu->fault.trap.access), cpu->fault.address, port_frame_pc(frame),
+	    port_frame_sp(frame), vmem_fault_name(cpu->fault.result));
+	say_region(process, cpu->fault.address);
+	cpu->fault.result = VMEM_FAULT_RESOLVED;
 	process_kill(signal);
 }
 
 void kernel_trap(const struct port_frame *frame, unsigned signal, const char *name)
 {
-	struct process *process = process_current;
+	struct kernel_cpu *cpu = cpu_this();
 
-	if (!port_frame_is_user(frame) || process == NULL || signal == 0 ||
-	    (last.result != VMEM_FAULT_RESOLVED && last.trap.malformed)) {
-		if (last.result != VMEM_FAULT_RESOLVED) {
-			kernel_log("page fault: %s address %lx%s%s\n", access_name(last.trap.access),
-			    last.address, last.trap.malformed ? ", a malformed entry" : "",
-			    vmem_kernel_is_guard((void *)(uintptr_t)last.address)
+	if (!port_frame_is_user(frame) || cpu->current == NULL || signal == 0 ||
+	    (cpu->fault.result != VMEM_FAULT_RESOLVED && cpu->fault.trap.malformed)) {
+		if (cpu->fault.result != VMEM_FAULT_RESOLVED) {
+			kernel_log("page fault: %s address %lx%s%s\n", access_name(cpu->fault.trap.access),
+			    cpu->fault.address, cpu->fault.trap.malformed ? ", a malformed entry" : "",
+			    vmem_kernel_is_guard((void *)(uintptr_t)cpu->fault.address)
 				? ", a guard page of the kernel"
 				: "");
 		}
 		panic_trap(frame, name);
 	}
-	if (last.result != VMEM_FAULT_RESOLVED) {
-		kill_by_fault(process, frame);
+	if (cpu->fault.result != VMEM_FAULT_RESOLVED) {
+		kill_by_fault(cpu, frame);
 	}
-	kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", process->name, signal, name,
+	kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", cpu->current->process->name, signal, name,
 	    port_frame_pc(frame), port_frame_sp(frame));
 	process_kill(signal);
 }

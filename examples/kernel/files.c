@@ -15,11 +15,13 @@ static struct open_file open_files[OPEN_MAX] = {
 
 void files_init(struct process *process)
 {
+	kernel_lock();
 	open_files[0].entry = archive_find("etc/stdin", false, NULL);
 	for (unsigned i = 0; i < 3; i++) {
 		open_files[i].references++;
 		process->files[i] = &open_files[i];
 	}
+	kernel_unlock();
 }
 
 void files_close_all(struct process *process)
@@ -32,16 +34,36 @@ void files_close_all(struct process *process)
 	}
 }
 
-struct open_file *files_get(uint64_t descriptor)
+static struct open_file *get(uint64_t descriptor)
 {
-	return descriptor < FILES_MAX ? process_current->files[descriptor] : NULL;
+	return descriptor < FILES_MAX ? process_current()->files[descriptor] : NULL;
 }
 
-int64_t files_duplicate(struct open_file *file, uint64_t lowest)
+struct open_file *files_hold(uint64_t descriptor)
+{
+	struct open_file *file;
+
+	kernel_lock();
+	file = get(descriptor);
+	if (file != NULL) {
+		file->references++;
+	}
+	kernel_unlock();
+	return file;
+}
+
+void files_release(struct open_file *file)
+{
+	kernel_lock();
+	file->references--;
+	kernel_unlock();
+}
+
+static int64_t duplicate(struct open_file *file, uint64_t lowest)
 {
 	for (uint64_t i = lowest; i < FILES_MAX; i++) {
-		if (process_current->files[i] == NULL) {
-			process_current->files[i] = file;
+		if (process_current()->files[i] == NULL) {
+			process_current()->files[i] = file;
 			file->references++;
 			return (int64_t)i;
 		}
@@ -49,27 +71,44 @@ int64_t files_duplicate(struct open_file *file, uint64_t lowest)
 	return lowest < FILES_MAX ? -EMFILE : -EINVAL;
 }
 
+int64_t files_duplicate(struct open_file *file, uint64_t lowest)
+{
+	int64_t result;
+
+	kernel_lock();
+	result = duplicate(file, lowest);
+	kernel_unlock();
+	return result;
+}
+
 int64_t files_open(struct archive_entry *entry)
 {
+	int64_t result = -EMFILE;
+
+	kernel_lock();
 	for (unsigned i = 0; i < OPEN_MAX; i++) {
 		if (open_files[i].references == 0) {
 			open_files[i] = (struct open_file){.kind = FILE_ARCHIVE, .entry = entry};
-			return files_duplicate(&open_files[i], 0);
+			result = duplicate(&open_files[i], 0);
+			break;
 		}
 	}
-	return -EMFILE;
+	kernel_unlock();
+	return result;
 }
 
 int64_t files_close(uint64_t descriptor)
 {
-	struct open_file *file = files_get(descriptor);
+	struct open_file *file;
 
-	if (file == NULL) {
-		return -EBADF;
+	kernel_lock();
+	file = get(descriptor);
+	if (file != NULL) {
+		file->references--;
+		process_current()->files[descriptor] = NULL;
 	}
-	file->references--;
-	process_current->files[descriptor] = NULL;
-	return 0;
+	kernel_unlock();
+	return file != NULL ? 0 : -EBADF;
 }
 
 int64_t files_replace(struct open_file *file, uint64_t descriptor)
@@ -77,10 +116,12 @@ int64_t files_replace(struct open_file *file, uint64_t descriptor)
 	if (descriptor >= FILES_MAX) {
 		return -EBADF;
 	}
+	kernel_lock();
 	file->references++;
-	if (process_current->files[descriptor] != NULL) {
-		process_current->files[descriptor]->references--;
+	if (process_current()->files[descriptor] != NULL) {
+		process_current()->files[descriptor]->references--;
 	}
-	process_current->files[descriptor] = file;
+	process_current()->files[descriptor] = file;
+	kernel_unlock();
 	return (int64_t)descriptor;
 }

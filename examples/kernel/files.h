@@ -5,11 +5,12 @@
 #ifndef KERNEL_FILES_H
 #define KERNEL_FILES_H
 
-#include "kernel.h"
+#include "thread.h"
 
 enum file_kind { FILE_ARCHIVE, FILE_INPUT, FILE_OUTPUT, FILE_ERRORS };
 
-/* What several descriptors, by dup, can share. */
+/* What several descriptors, by dup, can share: [k] with the kernel's lock. Two threads that read one file at
+ * the same time may get the same bytes. */
 struct open_file {
 	unsigned references; /* 0: a free slot */
 	enum file_kind kind;
@@ -19,9 +20,11 @@ struct open_file {
 
 /* Gives a new process descriptors 0, 1 and 2. */
 void files_init(struct process *process);
+/* With the kernel's lock. */
 void files_close_all(struct process *process);
-/* The running process's file, or NULL. */
-struct open_file *files_get(uint64_t descriptor);
+/* The running process's file, or NULL; it stays until it is released, whoever closes the descriptor. */
+struct open_file *files_hold(uint64_t descriptor);
+void files_release(struct open_file *file);
 /* A new open file at the lowest free descriptor: that, -EMFILE. */
 int64_t files_open(struct archive_entry *entry);
 /* Another descriptor, at least `lowest`, for the same file. */

@@ -19,6 +19,7 @@ enum {
 	ESRCH = 3,
 	EBADF = 9,
 	ECHILD = 10,
+	EAGAIN = 11,
 	ENOMEM = 12,
 	EACCES = 13,
 	EFAULT = 14,
@@ -33,6 +34,7 @@ enum {
 	ENAMETOOLONG = 36,
 	ENOSYS = 38,
 	ELOOP = 40,
+	ETIMEDOUT = 110,
 };
 enum { SIGNAL_ILL = 4, SIGNAL_ABRT = 6, SIGNAL_BUS = 7, SIGNAL_FPE = 8, SIGNAL_KILL = 9, SIGNAL_SEGV = 11 };
 
@@ -57,6 +59,8 @@ size_t kernel_format(char *out, size_t room, const char *format, va_list argumen
 /* To the user of the machine: a line of the demonstration, or one of the log that examples/run shows with
  * `run=`. Without its line end. */
 void kernel_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Bytes of a program, or of the log, whole. */
+void kernel_write(enum port_channel channel, const void *bytes, size_t length);
 /* Only with `verbose`. */
 void kernel_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The program's name of a permission: "rw-". One of eight constant strings. */
@@ -90,28 +94,32 @@ bool archive_is_directory(const struct archive_entry *entry);
 struct open_file;
 #define FILES_MAX 32u
 
-/* ---- Processes (process.c): one thread each. ---- */
+/* ---- Processes (process.c): an address space, files, and threads (thread.h). ---- */
 
 #define KERNEL_STACK_SIZE ((size_t)16384)
 
-enum process_state { PROCESS_FREE, PROCESS_READY, PROCESS_ENDED };
+enum process_state { PROCESS_FREE, PROCESS_MADE, PROCESS_READY, PROCESS_ENDED };
 
+struct thread;
+
+/* [k]: with the kernel's lock; the rest never changes while threads run. */
 struct process {
-	enum process_state state;
+	enum process_state state; /* [k] */
 	unsigned pid;
-	struct port_thread thread;
 	struct vmem_aspace *aspace;
-	struct vmem_posix posix;
-	void *stack;	       /* kernel stack, lowest byte */
-	vmem_paddr_t fp_frame; /* vector state */
-	uint64_t entry, sp;    /* where user mode begins */
+	struct vmem_posix posix; /* the library's */
+	uint64_t entry, sp;	 /* where user mode begins */
 	struct archive_entry *file;
 	char name[48];
-	struct open_file *files[FILES_MAX];
-	uint64_t signals_ignored; /* bit n - 1: signal n */
+	struct open_file *files[FILES_MAX]; /* [k] */
+	uint64_t signals_ignored;	    /* [k] bit n - 1: signal n */
 	uint64_t start_ns;
-	unsigned signal; /* what it died of; 0: exited */
-	unsigned status;
+	struct thread *threads; /* [k] all it ever had */
+	struct thread *waiters; /* [k] in the order in which they came (futex.c) */
+	unsigned live;		/* [k] threads that have not ended */
+	bool ending;		/* [k] all threads are to end */
+	unsigned signal;	/* [k] what it died of; 0: exited */
+	unsigned status;	/* [k] */
 };
 
 /* Strings for the new stack: each ended by a NUL, one after the other. */
@@ -120,21 +128,20 @@ struct strings {
 	size_t length;
 };
 
-extern struct process *process_current;
+extern unsigned process_live; /* [k] processes that run */
 
-/* Makes a ready process of a file; argv[0] names it. NULL when it cannot be loaded, which has been said. */
+/* Makes a ready process of a file; argv[0] names it. NULL when it cannot be loaded, which has been said. Boot
+ * context only. */
 struct process *process_create(struct archive_entry *file, struct strings argv, struct strings env);
-/* Lets the ready processes run, by turns, until all have ended. Boot context only. */
+/* Lets the ready processes run until all have ended. Boot context only. */
 void process_run_all(void);
-/* Frees an ended process. */
+/* Frees an ended process. Boot context only. */
 void process_free(struct process *process);
-/* Ends the running one. */
+/* Ends the running one with all its threads. */
 _Noreturn void process_exit(unsigned status);
 _Noreturn void process_kill(unsigned signal);
-/* Gives the CPU to the next ready process, if there is another. */
-void process_yield(void);
-/* The same, and if there is no other, waits for the next tick. */
-void process_pause(void);
+/* Its last thread has ended. With the kernel's lock. */
+void process_ended(struct process *process);
 
 /* ---- Programs (elf.c, stack.c). ---- */
 

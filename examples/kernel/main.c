@@ -15,7 +15,7 @@ static uint64_t random_state;
 /* splitmix64: good enough for placement and AT_RANDOM of an example. */
 uint64_t kernel_random(void)
 {
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t z = __atomic_add_fetch(&random_state, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
 
 	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);

@@ -12,6 +12,7 @@
 #include <vmem/host.h>
 
 #include "panic.h"
+#include "thread.h"
 
 #define CALLERS_MAX 32u
 
@@ -88,14 +89,14 @@ static bool same_function(struct symbol called, struct symbol running)
 						     memcmp(running.name + called.length, ".cold", 5) == 0));
 }
 
-/* How far a stack can be read from sp: to the top of the process's kernel stack, or a little in the image's
+/* How far a stack can be read from sp: to the top of the thread's kernel stack, or a little in the image's
  * data. */
 static uint64_t stack_end(uint64_t sp)
 {
 	const uint64_t data_end = (uintptr_t)kernel_end;
 
-	if (process_current != NULL) {
-		const uint64_t base = (uintptr_t)process_current->stack;
+	if (thread_current() != NULL) {
+		const uint64_t base = (uintptr_t)thread_current()->stack;
 
 		if (sp >= base && sp < base + KERNEL_STACK_SIZE) {
 			return base + KERNEL_STACK_SIZE;
@@ -110,7 +111,7 @@ static uint64_t stack_end(uint64_t sp)
 /* pc: in the function that sp belongs to. */
 static void backtrace(uint64_t pc, uint64_t sp)
 {
-	const uint64_t base = process_current != NULL ? (uintptr_t)process_current->stack : 0;
+	const uint64_t base = thread_current() != NULL ? (uintptr_t)thread_current()->stack : 0;
 	struct symbol running = find_symbol(pc);
 	unsigned callers = 0;
 
@@ -138,20 +139,28 @@ static _Noreturn void end(const char *reason)
 	port_exit();
 }
 
-/* A panic in a panic says so and ends at once. */
+/* A panic in a panic says so and ends at once; other CPUs wait for the end of the first to panic, without the
+ * locks that they may have: the log is not locked here any more. */
 static void enter(const char *reason)
 {
-	static unsigned depth;
+	static uint32_t entered;
+	struct kernel_cpu *cpu = cpu_this();
 
-	if (++depth == 2) {
+	if (cpu->panics) {
 		kernel_log("panic inside a panic: %s\n", reason);
-	}
-	if (depth >= 2) {
 		end(reason);
 	}
+	while (__atomic_exchange_n(&entered, 1u, __ATOMIC_ACQUIRE) != 0) {
+		port_relax();
+	}
+	cpu->panics = true;
 	kernel_log("panic: %s\n", reason);
-	if (process_current != NULL) {
-		kernel_log("running: %s, process %u\n", process_current->name, process_current->pid);
+	if (kernel_cpu_count > 1) {
+		kernel_log("on CPU %u\n", cpu->number);
+	}
+	if (cpu->current != NULL) {
+		kernel_log("running: %s, process %u, thread %u\n", cpu->current->process->name,
+		    cpu->current->process->pid, cpu->current->tid);
 	}
 }
 

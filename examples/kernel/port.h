@@ -43,6 +43,8 @@ struct port_cpu *kernel_cpu_port(unsigned number);
  *	PORT_MACHINE		uname's machine and AT_PLATFORM, a string
  *	PORT_ELF_MACHINE	e_machine
  *	PORT_O_DIRECTORY	open's flag, which differs
+ *	PORT_CLONE_TLS		which argument of clone is the TLS register: 4, or 3 where the last two are
+ *				the other way round
  */
 #include "port_isa.h"
 

@@ -3,7 +3,7 @@
  * print.c - formatted messages. A message is built in a buffer on the stack and written at once, so it
  * works at any time, in a panic too.
  */
-#include "kernel.h"
+#include "locks.h"
 
 #define MESSAGE_MAX 512u
 
@@ -124,13 +124,26 @@ size_t kernel_format(char *out, size_t room, const char *format, va_list argumen
 	return sink.length;
 }
 
+void kernel_write(enum port_channel channel, const void *bytes, size_t length)
+{
+	const bool locked = !cpu_this()->panics;
+
+	if (locked) {
+		lock_take(&output_lock_word);
+	}
+	port_write(channel, bytes, length);
+	if (locked) {
+		lock_drop(&output_lock_word);
+	}
+}
+
 void kernel_log(const char *format, ...)
 {
 	char message[MESSAGE_MAX];
 	va_list arguments;
 
 	va_start(arguments, format);
-	port_write(PORT_LOG, message, kernel_format(message, sizeof(message), format, arguments));
+	kernel_write(PORT_LOG, message, kernel_format(message, sizeof(message), format, arguments));
 	va_end(arguments);
 }
 
@@ -143,7 +156,7 @@ void kernel_note(const char *format, ...)
 		return;
 	}
 	va_start(arguments, format);
-	port_write(PORT_LOG, message, kernel_format(message, sizeof(message), format, arguments));
+	kernel_write(PORT_LOG, message, kernel_format(message, sizeof(message), format, arguments));
 	va_end(arguments);
 }
 

@@ -6,7 +6,7 @@
 #include <vmem/frame.h>
 #include <vmem/kernel.h>
 
-#include "cpus.h"
+#include "thread.h"
 
 /* Reads memory that only the compiler thinks is fine. */
 static uint64_t read_word(uint64_t address)
@@ -24,8 +24,8 @@ static unsigned overflow(unsigned depth)
 	return depth == UINT32_MAX ? 0 : overflow(depth + 1) + use[depth % sizeof(use)];
 }
 
-static struct port_thread boot_thread;
 static struct process test_process = {.name = "test=overflow"};
+static struct thread test_thread = {.process = &test_process};
 
 static void overflow_begin(void *argument)
 {
@@ -36,15 +36,15 @@ static void overflow_begin(void *argument)
 /* On a stack of the library's, with a guard page on both sides. */
 static void test_overflow(void)
 {
-	struct process *process = &test_process;
+	struct thread *thread = &test_thread;
 
-	if (vmem_kernel_stack_alloc(KERNEL_STACK_SIZE, &process->stack) != VMEM_OK) {
+	if (vmem_kernel_stack_alloc(KERNEL_STACK_SIZE, &thread->stack) != VMEM_OK) {
 		kernel_panic("no stack");
 	}
 	port_thread_init(
-	    &process->thread, (char *)process->stack + KERNEL_STACK_SIZE, NULL, overflow_begin, NULL);
-	process_current = process;
-	port_thread_switch(&boot_thread, &process->thread);
+	    &thread->port, (char *)thread->stack + KERNEL_STACK_SIZE, NULL, overflow_begin, NULL);
+	cpu_this()->current = thread;
+	port_thread_switch(&cpu_this()->idle, &thread->port);
 }
 
 #define CONTIG_PAGES 48u

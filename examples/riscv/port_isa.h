@@ -11,6 +11,8 @@
 #define PORT_ELF_MACHINE 243 /* EM_RISCV */
 #define PORT_O_DIRECTORY 0200000
 
+#define PORT_CLONE_TLS 3
+
 /* All registers at a trap. System calls and page faults fill in only what C may destroy. */
 struct port_frame {
 	uint64_t pc;

@@ -11,6 +11,8 @@
 #define PORT_ELF_MACHINE 62 /* EM_X86_64 */
 #define PORT_O_DIRECTORY 0200000
 
+#define PORT_CLONE_TLS 4
+
 /* All registers at a trap, in the order in which traps.S pushes them: the upper half by the CPU, the middle
  * by every entry, the callee-saved ones (first six) only on the slow path. */
 struct port_frame {

@@ -239,6 +239,49 @@ switch_begin:
 	call *%r12
 	ud2
 
+/* The first switch to a thread of port_thread_fork(): all registers lie above, as struct port_frame. */
+	.globl switch_fork
+switch_fork:
+	call kernel_thread_begin
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	pop %r11
+	pop %r10
+	pop %r9
+	pop %r8
+	pop %rdi
+	pop %rsi
+	pop %rdx
+	pop %rcx
+	pop %rax
+	add $16, %rsp
+	swapgs
+	iretq
+
+/* The two calls that need the registers that C keeps: below the return address, which is below the arguments;
+ * seven words, so that the stack is aligned for C. */
+	.macro CALL_WITH_ALL name, function
+	.globl \name
+\name:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	sub $8, %rsp
+	call \function
+	add $56, %rsp
+	ret
+	.endm
+
+	CALL_WITH_ALL port_call_clone, call_clone
+	CALL_WITH_ALL port_call_clone3, call_clone3
+
 	.section .rodata
 	.balign 8
 	.globl traps_entries

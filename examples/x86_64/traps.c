@@ -36,6 +36,7 @@ extern char entry_syscall[], entry_syscall_end[];
 void traps_exception(const struct port_frame *frame);
 void switch_stacks(uint64_t *save, uint64_t load);
 void switch_begin(void);
+void switch_fork(void);
 
 _Static_assert(offsetof(struct port_cpu, self) == 0, "port_cpu()");
 _Static_assert(offsetof(struct port_cpu, stack_top) == 8, "traps.S");
@@ -199,6 +200,65 @@ void port_thread_init(
 	if (fp_area != NULL) {
 		fp_init(fp_area);
 	}
+}
+
+/* Where SYSCALL's entry and CALL_WITH_ALL have put the registers, in words from the arguments. */
+enum {
+	SAVED_R15 = -7,
+	SAVED_R14,
+	SAVED_R13,
+	SAVED_R12,
+	SAVED_RBP,
+	SAVED_RBX,
+	SAVED_RDI = 0,
+	SAVED_RSI,
+	SAVED_RDX,
+	SAVED_R10,
+	SAVED_R8,
+	SAVED_R9,
+	SAVED_RIP = 7,
+	SAVED_FLAGS,
+	SAVED_RSP
+};
+
+void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area, const uint64_t *argument,
+    uint64_t sp, const uint64_t *tls)
+{
+	const struct port_thread *parent = kernel_port_thread();
+	struct port_frame *frame = (struct port_frame *)stack_top - 1;
+	uint64_t *words = (uint64_t *)frame - 7;
+
+	*frame = (struct port_frame){
+	    .r15 = argument[SAVED_R15],
+	    .r14 = argument[SAVED_R14],
+	    .r13 = argument[SAVED_R13],
+	    .r12 = argument[SAVED_R12],
+	    .rbp = argument[SAVED_RBP],
+	    .rbx = argument[SAVED_RBX],
+	    .r11 = argument[SAVED_FLAGS],
+	    .r10 = argument[SAVED_R10],
+	    .r9 = argument[SAVED_R9],
+	    .r8 = argument[SAVED_R8],
+	    .rdi = argument[SAVED_RDI],
+	    .rsi = argument[SAVED_RSI],
+	    .rdx = argument[SAVED_RDX],
+	    .rcx = argument[SAVED_RIP],
+	    .rip = argument[SAVED_RIP],
+	    .cs = SELECT_USER_CODE,
+	    .rflags = argument[SAVED_FLAGS],
+	    .rsp = sp != 0 ? sp : argument[SAVED_RSP],
+	    .ss = SELECT_USER_DATA,
+	};
+	/* As switch_stacks() leaves it; the registers it loads are not looked at. */
+	words[6] = (uint64_t)(uintptr_t)switch_fork;
+	*thread = (struct port_thread){
+	    .sp = (uint64_t)(uintptr_t)words,
+	    .stack_top = (uint64_t)(uintptr_t)stack_top,
+	    .fp = fp_area,
+	    .fs_base = tls != NULL ? *tls : parent->fs_base,
+	    .gs_base = parent->gs_base,
+	};
+	fp_save(fp_area);
 }
 
 void port_thread_switch(struct port_thread *from, struct port_thread *to)

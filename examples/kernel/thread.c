@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.c - making threads and ending them.
+ *
+ * T1. A thread ends on its own stack, so what it had is used again, by the next thread of its process, or
+ *     freed with the process.
+ * T2. A process ends with its last thread. To end it earlier (process_end()), `ending` is set: threads that
+ *     are ready or wait are taken off their lists and have ended; those that run get an interrupt, and find
+ *     `ending` there or before they would wait. Nobody holds anything of the kernel's while he waits.
+ */
+#include <vmem/frame.h>
+#include <vmem/kernel.h>
+
+#include "files.h"
+
+#define THREAD_MAX 256u
+
+static struct thread threads[THREAD_MAX];
+static unsigned last_tid = 100; /* [k] */
+
+/* An ended thread of the process, with what it had, or a free one. [k] */
+static struct thread *find(struct process *process)
+{
+	for (struct thread *t = process->threads; t != NULL; t = t->sibling) {
+		if (t->state == THREAD_ENDED) {
+			return t;
+		}
+	}
+	for (unsigned i = 0; i < THREAD_MAX; i++) {
+		if (threads[i].state == THREAD_FREE) {
+			threads[i] = (struct thread){.sibling = process->threads};
+			process->threads = &threads[i];
+			return &threads[i];
+		}
+	}
+	return NULL;
+}
+
+static bool allocate(struct thread *thread)
+{
+	const struct vmem_frame_request request = {.zeroed = true};
+	bool done = true;
+
+	library_enter();
+	if (thread->stack == NULL) {
+		done = vmem_kernel_stack_alloc(KERNEL_STACK_SIZE, &thread->stack) == VMEM_OK;
+	}
+	if (done && thread->fp_frame == 0) {
+		done = vmem_frame_alloc(&request, &thread->fp_frame) == VMEM_OK;
+	}
+	library_leave();
+	return done;
+}
+
+struct thread *thread_create(struct process *process)
+{
+	struct thread *thread;
+
+	kernel_lock();
+	thread = find(process);
+	if (thread != NULL) {
+		*thread = (struct thread){
+		    .state = THREAD_NEW,
+		    .tid = ++last_tid,
+		    .process = process,
+		    .aspace = process->aspace,
+		    .stack = thread->stack,
+		    .fp_frame = thread->fp_frame,
+		    .sibling = thread->sibling,
+		};
+		process->live++;
+	}
+	kernel_unlock();
+	if (thread != NULL && !allocate(thread)) {
+		thread_discard(thread);
+		return NULL;
+	}
+	return thread;
+}
+
+void thread_discard(struct thread *thread)
+{
+	kernel_lock();
+	thread->state = THREAD_ENDED;
+	thread->process->live--;
+	kernel_unlock();
+}
+
+void thread_free_all(struct process *process)
+{
+	library_enter();
+	for (struct thread *t = process->threads; t != NULL; t = t->sibling) {
+		if (t->stack != NULL) {
+			vmem_kernel_free(t->stack);
+		}
+		if (t->fp_frame != 0) {
+			vmem_frame_free(t->fp_frame, 0);
+		}
+	}
+	library_leave();
+	kernel_lock();
+	for (struct thread *t = process->threads, *next; t != NULL; t = next) {
+		next = t->sibling;
+		t->state = THREAD_FREE;
+	}
+	process->threads = NULL;
+	kernel_unlock();
+}
+
+void thread_end(void)
+{
+	struct thread *thread = thread_current();
+	struct process *process = thread->process;
+
+	thread->state = THREAD_ENDED;
+	if (--process->live == 0) {
+		process_ended(process);
+	}
+	sched_switch();
+	kernel_panic("thread %u runs after its end", thread->tid);
+}
+
+void thread_exit(unsigned status)
+{
+	struct thread *thread = thread_current();
+
+	futex_thread_exit(thread);
+	kernel_lock();
+	if (!thread->process->ending && thread->process->live == 1) {
+		thread->process->status = status;
+	}
+	thread_end();
+}
+
+void thread_end_others(struct process *process)
+{
+	const unsigned self = cpu_this()->number;
+	uint64_t cpus = 0;
+
+	for (struct thread *t = process->threads; t != NULL; t = t->sibling) {
+		switch (t->state) {
+		case THREAD_RUNNING:
+			cpus |= t->cpu != self ? UINT64_C(1) << t->cpu : 0;
+			break;
+		case THREAD_WAITING:
+		case THREAD_READY:
+			futex_forget(t);
+			sched_forget(t);
+			t->state = THREAD_ENDED;
+			process->live--;
+			break;
+		case THREAD_FREE:
+		case THREAD_NEW:
+		case THREAD_ENDED:
+			break;
+		}
+	}
+	if (cpus != 0) {
+		port_cpu_interrupt(cpus);
+	}
+}
