@@ -23,8 +23,8 @@ kernel_call_t call_fstat, call_stat, call_lstat, call_newfstatat, call_readlink,
 kernel_call_t call_getdents64, call_getcwd, call_chdir;
 
 /* calls_process.c */
-kernel_call_t call_exit_group, call_getpid, call_getppid, call_kill, call_tkill, call_tgkill, call_rt_sigaction,
-    call_wait4;
+kernel_call_t call_exit_group, call_getpid, call_getppid, call_kill, call_tkill, call_tgkill,
+    call_rt_sigaction, call_wait4;
 kernel_call_t call_prctl;
 
 /* calls_thread.c; clone and clone3 through an entry of the port's (port_thread_fork()) */

@@ -59,7 +59,7 @@ static int64_t limit_out(uint64_t resource, uint64_t to)
 int64_t call_prlimit64(const uint64_t *argument)
 {
 	return argument[0] == 0 || argument[0] == process_current()->pid ? limit_out(argument[1], argument[3])
-								       : -ESRCH;
+									 : -ESRCH;
 }
 
 int64_t call_getrlimit(const uint64_t *argument)

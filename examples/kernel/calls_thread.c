@@ -88,8 +88,8 @@ int64_t call_clone(const uint64_t *argument)
 	return clone_thread(argument, &clone);
 }
 
-/* struct clone_args, version 0: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls. What
- * later versions add must be zero. */
+/* struct clone_args, version 0: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+ * What later versions add must be zero. */
 int64_t call_clone3(const uint64_t *argument)
 {
 	enum { WORDS_FIRST = 8, WORDS_MAX = 11 };

@@ -16,16 +16,16 @@ struct kernel_cpu {
 	unsigned number;
 	struct thread *current;	    /* NULL: the CPU's own context, in which it waits for work */
 	struct vmem_aspace *active; /* [r] the space that is live here */
-	/* The fault in hand, for the report if it is refused. result is RESOLVED whenever no report is due. */
+	/* The fault in hand, for its report if it is refused; RESOLVED whenever no report is due. */
 	struct {
 		uint64_t address;
 		struct vmem_trap trap;
 		enum vmem_fault_result result;
 	} fault;
-	struct port_thread idle;  /* the CPU's own context while a thread runs */
-	struct thread *sleepers;  /* [k] threads that went to sleep here and have a time to wake up */
-	bool halted;		  /* [k] in port_idle(), and nobody has woken it up */
-	bool ticking;		  /* [k] */
+	struct port_thread idle; /* the CPU's own context while a thread runs */
+	struct thread *sleepers; /* [k] threads that went to sleep here and have a time to wake up */
+	bool halted;		 /* [k] in port_idle(), and nobody has woken it up */
+	bool ticking;		 /* [k] */
 	bool panics;
 } __attribute__((aligned(64)));
 

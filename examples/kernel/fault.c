@@ -11,8 +11,8 @@
 #include "panic.h"
 #include "thread.h"
 
-/* The fault is noted in the CPU's record rather than kept in registers: that costs less on the way that nearly
- * every fault takes. */
+/* The fault is noted in the CPU's record rather than kept in registers: that costs less on the way that
+ * nearly every fault takes. */
 bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 {
 	struct kernel_cpu *cpu = cpu_this();

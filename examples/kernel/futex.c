@@ -232,9 +232,8 @@ int64_t call_futex(const uint64_t *argument)
 {
 	const unsigned command = (unsigned)argument[1] & FUTEX_COMMAND;
 	const bool wall = (argument[1] & FUTEX_CLOCK_REALTIME) != 0;
-	const uint32_t set = command == FUTEX_WAIT_BITSET || command == FUTEX_WAKE_BITSET
-				 ? (uint32_t)argument[5]
-				 : UINT32_MAX;
+	const uint32_t set =
+	    command == FUTEX_WAIT_BITSET || command == FUTEX_WAKE_BITSET ? (uint32_t)argument[5] : UINT32_MAX;
 	uint64_t deadline = 0;
 	int64_t result = 0;
 
@@ -277,8 +276,8 @@ static void lock_dies(struct thread *thread, uint64_t address)
 		return;
 	}
 	while ((word & FUTEX_TID_MASK) == thread->tid) {
-		if (!user_word_exchange(thread->aspace, address, word,
-			(word & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &found)) {
+		if (!user_word_exchange(
+			thread->aspace, address, word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &found)) {
 			return;
 		}
 		if (found == word) {

@@ -59,7 +59,7 @@ void thread_free_all(struct process *process);
 _Noreturn void thread_exit(unsigned status);
 /* The same for a thread whose process ends. With the kernel's lock. */
 _Noreturn void thread_end(void);
-/* Ends all others of the process; those that run end a little later, by themselves. With the kernel's lock. */
+/* Ends all others of the process; those that run do so a little later. With the kernel's lock. */
 void thread_end_others(struct process *process);
 
 /* ---- sched.c: all but the first two with the kernel's lock. ---- */
@@ -72,8 +72,8 @@ void sched_yield(void);
 void sched_ready(struct thread *thread);
 /* It neither may run nor waits for a time any more. */
 void sched_forget(struct thread *thread);
-/* Waits for sched_wake(), or for the time on port_clock_ns() (0: for ever). True: the time came first. Does not
- * return to a thread whose process ends. */
+/* Waits for sched_wake(), or for the time on port_clock_ns() (0: for ever). True: the time came first.
+ * Does not return to a thread whose process ends. */
 bool sched_wait(uint64_t deadline);
 /* Ends the wait. */
 void sched_wake(struct thread *thread);

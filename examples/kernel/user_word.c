@@ -30,7 +30,8 @@ bool user_word_exchange(
 	library_enter();
 	word = find_word(aspace, address, VMEM_WRITE);
 	if (word != NULL) {
-		__atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		__atomic_compare_exchange_n(
+		    word, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 		*out_before = expected;
 	}
 	library_leave();

@@ -62,6 +62,9 @@ compile() {
 for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit randcalls; do
 	compile $name -static "$here/$name.c"
 done
+for name in threads heap race; do
+	compile $name "-static -pthread" "$here/$name.c"
+done
 if [ $isa != riscv ]; then
 	compile hello-pie -static-pie "$here/hello.c"
 fi

@@ -30,9 +30,9 @@ enum {
 #define TIMER_PERIODIC (1u << 17)
 #define DIVIDE_BY_16 3u
 #define COMMAND_PENDING (1u << 12)
-#define COMMAND_INIT 0x000c4500u     /* all others, assert, edge */
-#define COMMAND_START 0x000c4600u    /* the page's number in the low byte */
-#define COMMAND_FIXED 0x00004000u    /* assert; the vector in the low byte */
+#define COMMAND_INIT 0x000c4500u  /* all others, assert, edge */
+#define COMMAND_START 0x000c4600u /* the page's number in the low byte */
+#define COMMAND_FIXED 0x00004000u /* assert; the vector in the low byte */
 
 #define FW_CFG_SELECT 0x510
 #define FW_CFG_DATA 0x511

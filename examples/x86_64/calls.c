@@ -113,7 +113,7 @@ kernel_call_t *const port_calls[] = {
     [302] = call_prlimit64,
     [309] = call_getcpu,
     [318] = call_getrandom,
-    [334] = call_absent,    /* rseq */
+    [334] = call_absent, /* rseq */
     [435] = port_call_clone3,
     [439] = call_faccessat, /* faccessat2: its flags change nothing here */
 };

@@ -132,11 +132,11 @@ static inline void cpu_load(struct port_cpu *cpu)
 	wrmsr(MSR_GS_BASE, (uint64_t)(uintptr_t)cpu);
 }
 
-void cpu_features(void);	/* CR0, CR4, XCR0 as the CPU allows; fp.c's sizes */
+void cpu_features(void);	   /* CR0, CR4, XCR0 as the CPU allows; fp.c's sizes */
 void traps_start(unsigned number); /* CPU `number`'s GDT, TSS, IDT, SYSCALL */
 void timer_start(void);		   /* old interrupt controllers masked */
 uint64_t timer_measure(uint32_t (*read_down_counter)(void)); /* how far it counts in a millisecond */
-void apic_start(void);		   /* this CPU's; the timer is stopped */
+void apic_start(void);					     /* this CPU's; the timer is stopped */
 void apic_timer_interrupt(void);
 void apic_call_interrupt(void);
 /* boot.S: what starts another CPU is copied to a page below 1 MiB. */

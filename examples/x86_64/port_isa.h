@@ -46,9 +46,11 @@ static inline struct port_cpu *port_cpu(void)
 	return cpu;
 }
 
+/* Without PAUSE: for QEMU's CPUs that run in parallel it means to take the lock that an interrupt to another
+ * CPU needs as well. */
 static inline void port_relax(void)
 {
-	__asm__ volatile("pause" : : : "memory");
+	__asm__ volatile("" : : : "memory");
 }
 
 /* struct stat of the x86-64 system-call interface. */
