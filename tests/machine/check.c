@@ -362,12 +362,20 @@ static void check_whole(const struct tlb_entry *cached, uint64_t first)
 	}
 }
 
+/* What a CPU has under an id that it does not run under, or has only just come back to: it may forget that
+ * before it translates by it. Where a flush reaches all CPUs it has gone long before. */
+static bool is_dormant(const struct tlb_entry *cached)
+{
+	return !machine_now->mmu->conflicts &&
+	       (!tlb_usable(cached->cpu, cached) || machine_now->cpus[cached->cpu].id_unchecked);
+}
+
 void check_break(const struct tlb_entry *cached)
 {
 	const struct mmu *mmu = machine_now->mmu;
 	unsigned members = tlb_members(cached);
 	int place = (int)(cached->at >> 3 & (members - 1));
-	if (mmu->break_owed == NULL || cached->kind == MMU_INVALID) {
+	if (mmu->break_owed == NULL || cached->kind == MMU_INVALID || is_dormant(cached)) {
 		return;
 	}
 	if (members == 1) {
@@ -434,22 +442,6 @@ static uint8_t **fetched(unsigned cpu, uint64_t pa)
 	struct frame *frame = machine_frame(pa);
 	bool broadcast = machine_now->config.isa != MACHINE_RISCV;
 	return frame == NULL ? NULL : &frame->fetched[broadcast ? 0 : cpu];
-}
-
-bool check_may_be_used(const struct tlb_entry *e)
-{
-	const struct frame *root = machine_frame(e->root);
-	if (tlb_usable(e->cpu, e)) {
-		return true;
-	}
-	return machine_now->ids_unique && machine_cpu_is_on(e->cpu) && !e->global && root != NULL &&
-	       !root->free && root->generation == e->root_generation;
-}
-
-void machine_ids_unique(bool unique)
-{
-	MACHINE_LOCKED;
-	machine_now->ids_unique = unique;
 }
 
 void machine_fetch_sync(unsigned cpu, uint64_t pa, size_t len)

@@ -72,7 +72,6 @@ struct tlb_entry {
 	uint64_t root;		/* of the walk */
 	uint64_t stale_at;	/* when it was first found stale (C4); 0: it is not */
 	uint32_t at_generation; /* of the frame of `at` */
-	uint32_t root_generation;
 	uint32_t asid;
 	uint32_t perm;	      /* leaf: as finished; table: denied so far */
 	uint8_t kind;	      /* enum mmu_kind, not MMU_BAD */
@@ -155,7 +154,6 @@ struct machine {
 	void (*call_hook)(unsigned cpu);
 	uint64_t clock;		       /* of operations begun */
 	uint64_t inside[MACHINE_CPUS]; /* when the operation of a CPU began; 0: it is in none */
-	bool ids_unique;
 };
 extern struct machine *machine_now;
 
@@ -271,9 +269,7 @@ enum judgement check_cached(
     unsigned cpu, const struct tlb_entry *entry, uint64_t va, const struct walk *fresh);
 void check_report(unsigned cpu, struct tlb_entry *entry, enum judgement judged, uint64_t va);
 void check_inside(unsigned cpu, bool inside); /* the border of an operation */
-bool check_quiet(void);			      /* no operation is under way, or one thread plays them all */
-/* Whether a CPU may translate by an entry, now or after a switch without a flush. */
-bool check_may_be_used(const struct tlb_entry *entry);
+bool check_quiet(void); /* no operation is under way, or one thread plays all CPUs */
 void check_id(unsigned cpu); /* what the CPU has cached under its id must be of the root it runs on */
 void check_fetched(
     unsigned cpu, uint64_t root, uint64_t va, const struct walk *at); /* rules for one live entry */

@@ -322,7 +322,7 @@ static void see_freed(struct tlb_entry *entry, void *argument)
 {
 	const struct freeing *freeing = argument;
 	bool linear = machine_now->linear != 0 && entry->va - entry->pa == machine_now->linear;
-	if (!linear && check_may_be_used(entry)) { /* the linear map reaches all frames, free or not */
+	if (!linear && tlb_usable(entry->cpu, entry)) { /* the linear map reaches all frames, free or not */
 		machine_violation(MACHINE_FREED_REACHED,
 		    "frame %#llx order %u freed while CPU %u has %s %#llx -> %#llx",
 		    (unsigned long long)freeing->pa, freeing->order, entry->cpu,

@@ -295,10 +295,7 @@ void machine_turn(void);
 void machine_watchdog(unsigned seconds);
 void machine_watched(bool on); /* this CPU; its thread has begun, or ends */
 void machine_progress(void);   /* a step of this CPU */
-/* No id is given a second time from now on (or may be, again): so a frame that is freed must not be reached
- * under the ids of spaces that do not run either. */
-void machine_ids_unique(bool unique);
-void machine_cleaned(void); /* counts a line */
+void machine_cleaned(void);    /* counts a line */
 
 /*
  * glue.c: what the library's host would find out about a RISC-V machine (struct vmem_config); 0 elsewhere.

@@ -156,10 +156,8 @@ static struct tlb_entry cached_form(unsigned cpu, uint64_t va, const struct walk
 	bool is_leaf = w->kind == MMU_LEAF;
 	unsigned run = is_leaf ? w->entry.run_shift : 0;
 	const struct frame *frame = machine_frame(w->at);
-	uint64_t root = machine_root_of(cpu, va);
 	struct tlb_entry e = {
-	    .root = root,
-	    .root_generation = machine_is_ram(root) ? machine_frame(root)->generation : 0,
+	    .root = machine_root_of(cpu, va),
 	    .at = w->at,
 	    .raw = w->raw,
 	    .at_generation = frame->generation,

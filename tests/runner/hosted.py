@@ -15,6 +15,7 @@ PARTS = {
     "unit": "each module on the software machine, under sanitizers",
     "model": "random operations against an array of pages",
     "oom": "every allocation made to fail",
+    "smp": "several CPUs at once, each a thread: random operations, under ThreadSanitizer and AddressSanitizer",
     "explore": "every schedule of threads that run the library, up to a number of preemptions",
 }
 # Optimised a little, or the sanitizers make it slow.
@@ -51,7 +52,7 @@ def cases(output):
 
 def run_program(test, extra, timeout):
     env = {**os.environ, **test["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP", "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
-           "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+           "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": "halt_on_error=1:history_size=4"}
     start = time.monotonic()
     try:
         done = subprocess.run(test["cmd"] + extra, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

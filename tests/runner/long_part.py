@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The long form: the model with many seeds and many operations, random system calls, the mutants, and the twelve builds."""
+"""The long form: the model with many seeds and many operations, several CPUs at once, random system calls, the mutants, the twelve builds."""
 
 import boot_part
 import build
@@ -8,10 +8,11 @@ import matrix_part
 import mutants_part
 import report
 
-WHAT = "the model and random system calls at length, the mutants, and the matrix"
+WHAT = "the model, several CPUs and random system calls at length, the mutants, and the matrix"
 NORMAL = False
 SEEDS, OPERATIONS = 8, 10000000
 CALL_SEEDS, CALLS = 8, 400000
+STRESS_SEED, STRESS_SECONDS = 2, 200  # of each program
 
 
 def random_calls(seed, options):
@@ -38,5 +39,6 @@ def run(rep, options):
     run_random_calls(rep, options)
     for seed in range(1, SEEDS + 1):
         hosted.run(rep, "model", ["--seed", str(seed), "--ops", str(OPERATIONS)], options.jobs, factor=20.0, label="long/seed-%d" % seed)
+    hosted.run(rep, "smp", ["--seed", str(STRESS_SEED), "--seconds", str(STRESS_SECONDS)], options.jobs, factor=4.0, label="long/smp")
     mutants_part.run(rep, options)
     matrix_part.run(rep, options)

@@ -20,7 +20,7 @@ def parts():
     table = {}
     for part, what in hosted.PARTS.items():
         table[part] = (what, lambda rep, options, part=part: hosted.run(rep, part, options.extra, options.jobs), True)
-    for name in ("tree", "promela", "symbols", "boot", "embed", "bench", "coverage", "mutants", "spec", "matrix", "long"):
+    for name in ("tree", "symbols", "boot", "embed", "bench", "coverage", "mutants", "spec", "matrix", "long"):
         try:
             module = __import__(name + "_part")
         except ModuleNotFoundError:
@@ -40,14 +40,15 @@ def arguments(argv, table):
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="tests at a time")
     parser.add_argument("--no-skips", action="store_true", help="a skipped test makes the run fail")
     parser.add_argument("--verbose", action="store_true", help="name every test that passed")
-    parser.add_argument("--seed", type=int, help="for the model: the seed of the first operation")
+    parser.add_argument("--seed", type=int, help="for the model and smp: the seed of the first operation")
     parser.add_argument("--ops", type=int, help="for the model: the number of operations")
+    parser.add_argument("--seconds", type=int, help="for smp: how long each of its programs runs")
     options = parser.parse_args(argv)
     options.extra = []
-    for name in ("seed", "ops"):
+    for name, takers in (("seed", ("model", "smp")), ("ops", ("model",)), ("seconds", ("smp",))):
         if getattr(options, name) is not None:
-            if options.part != "model":
-                parser.error("--%s is for the model" % name)
+            if options.part not in takers:
+                parser.error("--%s is for %s" % (name, " and ".join(takers)))
             options.extra += ["--" + name, str(getattr(options, name))]
     return options
 
