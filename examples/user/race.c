@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { OWNERS = 4, READERS = 3, SLOTS = 24, PAGES = 4, PAGE = 4096, TOUCHERS = 4, TOUCH_PAGES = 8 };
+enum { OWNERS = 4, READERS = 3, SLOTS = 12, PAGES = 4, PAGE = 4096, TOUCHERS = 4, TOUCH_PAGES = 8 };
 
 struct slot {
 	volatile uint64_t *words;
@@ -27,7 +27,7 @@ struct slot {
 };
 
 static struct slot slots[SLOTS];
-static unsigned rounds = 3;
+static unsigned rounds = 2;
 static _Atomic unsigned stopped;
 static _Atomic unsigned long stale, not_zero, lost, refused;
 
@@ -131,7 +131,7 @@ static void *come_and_go(void *argument)
 {
 	uint64_t state = UINT64_C(0x94d049bb133111eb) * ((uintptr_t)argument + 1);
 
-	for (unsigned i = 0; i < 16 * rounds; i++) {
+	for (unsigned i = 0; i < 8 * rounds; i++) {
 		const size_t pages = 1 + next_random(&state) % 40;
 		uint64_t *words =
 		    mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -141,8 +141,9 @@ static void *come_and_go(void *argument)
 			continue;
 		}
 		for (size_t p = 0; p < pages; p++) {
-			not_zero += words[p * (PAGE / 8) + 7] != 0;
-			words[p * (PAGE / 8) + 7] = ~UINT64_C(0);
+			words[p * (PAGE / 8) + 7] = ~UINT64_C(0); /* first: a page of its own at once */
+			not_zero += words[p * (PAGE / 8) + 6] != 0;
+			words[p * (PAGE / 8) + 6] = ~UINT64_C(0);
 		}
 		refused += munmap(words, pages * PAGE) != 0;
 	}

@@ -34,10 +34,15 @@ CPUS = {
 class Bench:
     """What the cases of one ISA run against: a kernel and the user programs."""
 
-    def __init__(self, isa, kernel, programs):
+    def __init__(self, isa, kernel, programs, smp_kernel=None):
         self.isa = isa
         self.kernel = kernel
         self.programs = programs
+        self.smp_kernel = smp_kernel
+
+    def smp(self):
+        """The same with a kernel for several CPUs."""
+        return Bench(self.isa, self.smp_kernel, self.programs)
 
     def program(self, name):
         return os.path.join(self.programs, name)
@@ -223,17 +228,12 @@ def demonstration(b):
     return wrong or ("" if 0 <= min(order) and max(order[:2]) < min(order[2:]) else "vectors 1 and 2 were not interleaved:\n" + text[-6000:])
 
 
-_smp_kernel = threading.Lock()
 
 
 def calls_between_cpus(cpus):
     """All CPUs start, and each runs what the first one asks it to, as often as it is asked."""
-    def case(b):
-        with _smp_kernel:
-            kernel = examples_run.kernel_image(b.isa, sys.stdout, SMP_MOST)
-        options = ["--smp", str(cpus), "--kernel", kernel, "--word", "test=calls", "--verbose"]
-        return said(b.run(b.program("hello"), options=options), 0, "calls: %d CPUs of %d" % (cpus, cpus))
-    return case
+    options = ["--smp", str(cpus), "--word", "test=calls", "--verbose"]
+    return lambda b: said(b.smp().run(b.program("hello"), options=options), 0, "calls: %d CPUs of %d" % (cpus, cpus))
 
 
 def cases(isa):
@@ -282,8 +282,9 @@ def run_cases(rep, prefix, bench, table, jobs):
 
 
 def make_bench(isa):
-    """The release kernel of an ISA and the user programs, built."""
-    return Bench(isa, examples_run.kernel_image(isa, sys.stdout), examples_run.user_programs(isa, sys.stdout))
+    """The release kernels of an ISA, for one CPU and for several, and the user programs, built."""
+    smp_kernel = examples_run.kernel_image(isa, sys.stdout, examples_run.SMP_MAX)
+    return Bench(isa, examples_run.kernel_image(isa, sys.stdout), examples_run.user_programs(isa, sys.stdout), smp_kernel)
 
 
 def smoke(rep, prefix, isa, kernel):

@@ -25,11 +25,17 @@ REPORTS = {
     "fault-no-exec": ("execution of", "", "the region there is .* r--"),
     "fault-stack-call": ("execution of", "", "the region there is .* rw-"),
     "fault-null": ("read of", "0*10", "no region there, nor below"),
+    "threads-fault": ("write to", "0*10", "no region there, nor below"),
     "fault-kernel-read": ("read of", "ffffffff80200000", "no region there"),
     "fault-kernel-write": ("write to", "ffffffff80200000", "no region there"),
 }
 # What runs in each forced paging mode and on each CPU model besides mmtest: the start of a program, faults of both kinds, code.
 SHORT = ["args", "basics", "churn", "jit", "fault-no-exec", "offstack"]
+
+
+# What runs on several CPUs, too: threads, and how a process with threads ends.
+THREADS = ["threads", "threads-exit", "threads-last", "threads-fault", "threads-abort", "heap", "race"]
+SMP = ["--smp", "4"]
 
 
 class Skip(Exception):
@@ -129,6 +135,23 @@ def _interleaved(bench, cpu):
     return "%s\n%s" % (ending, text[-4000:])
 
 
+def beside(b, smp, rounds):
+    """The race of threads with a process for each CPU beside it, of which one has threads as well."""
+    names = ["race %d" % rounds, "heap"] + ["churn", "vectors 2"] * (smp // 2)
+    archive = cpio.archive({**{"bin/" + name.split()[0]: _read(b.program(name.split()[0])) for name in names},
+                            "etc/demo": "".join("0 %s%s\n" % (name, " &" if name is not names[-1] else "") for name in names).encode()})
+    log = []
+    ending = machine.run(machine.Boot(b.isa, b.kernel, archive, [], smp=smp, timeout=180), lambda data: None, lambda data: None, log.append)
+    text = "\n".join(log)
+    said = "%d of %d programs ended as they must" % (len(names), len(names))
+    return "" if ending.status == 0 and said in text else "%s\n%s" % (ending, text[-6000:])
+
+
+def threads(name):
+    """A case of THREADS for a Bench whose kernel runs several CPUs."""
+    return lambda b, options=SMP: _run(b, _cases()[name], options)
+
+
 def cases(isa, modes, cpus):
     """Name -> function of a Bench that returns what is wrong. modes and cpus: the paging modes and CPU models to go through as well."""
     known = _cases()
@@ -140,6 +163,9 @@ def cases(isa, modes, cpus):
     for label, options in settings:
         for name in SHORT:
             table["%s, Linux %s" % (label, name)] = lambda b, c=known[name], o=options: _run(b, c, o)
+    for name in THREADS:
+        table["4 CPUs, Linux " + name] = lambda b, n=name: threads(n)(b.smp())
+    table["4 CPUs, 6 processes"] = lambda b: beside(b.smp(), 4, 2)
     for cpu in cpus:
         table["cpu %s, vectors interleaved" % cpu] = lambda b, c=cpu: _interleaved(b, c)
     table["128 MiB of memory, Linux hash64"] = lambda b: _run(b, known["hash64"], ["--memory", "128"])

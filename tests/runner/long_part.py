@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The long form: the model with many seeds and many operations, several CPUs at once, random system calls, the mutants, the twelve builds."""
+"""The long form: many boots with several CPUs, the model with many seeds and many operations, several CPUs at once, random system calls, the mutants, the twelve builds."""
 
 import boot_part
 import build
 import hosted
+import linux_cases
 import matrix_part
 import mutants_part
 import report
 
-WHAT = "the model, several CPUs and random system calls at length, the mutants, and the matrix"
+WHAT = "many boots, the model, several CPUs and random system calls at length, the mutants, and the matrix"
 NORMAL = False
 SEEDS, OPERATIONS = 8, 10000000
+SMP_BOOTS = {4: 20, 8: 5}
 CALL_SEEDS, CALLS = 8, 400000
 STRESS_SEED, STRESS_SECONDS = 2, 200  # of each program
 
@@ -35,7 +37,30 @@ def run_random_calls(rep, options):
         boot_part.run_cases(rep, prefix, bench, table, options.jobs)
 
 
+def smp_boot(smp, number):
+    """One of many boots: by turns a program with threads alone, and the race among other processes."""
+    turn = number % 4
+    if turn == 3:
+        return lambda b: linux_cases.beside(b.smp(), smp, 4)
+    case = linux_cases.threads(("threads", "heap", "race")[turn])
+    return lambda b: case(b.smp(), ["--smp", str(smp)])
+
+
+def run_smp(rep, options):
+    """Many boots with 4 and with 8 CPUs."""
+    for isa in build.ISAS:
+        prefix = "long/" + isa
+        table = {"%d CPUs, boot %d" % (smp, number): smp_boot(smp, number) for smp, count in SMP_BOOTS.items() for number in range(1, count + 1)}
+        table = {name: case for name, case in table.items() if rep.wanted("%s: %s" % (prefix, name))}
+        if table:
+            try:
+                boot_part.run_cases(rep, prefix, boot_part.make_bench(isa), table, 1)
+            except build.BuildError as error:
+                rep.add(prefix + ": builds", report.FAILED, str(error))
+
+
 def run(rep, options):
+    run_smp(rep, options)
     run_random_calls(rep, options)
     for seed in range(1, SEEDS + 1):
         hosted.run(rep, "model", ["--seed", str(seed), "--ops", str(OPERATIONS)], options.jobs, factor=20.0, label="long/seed-%d" % seed)
