@@ -7,10 +7,14 @@
  *      other ("IPI Extension").
  *  T2  The software interrupt is cleared before the handler looks for what it means: a call that comes later
  *      sets it again.
+ *  T3  A CPU that waits for another one rests now and then, with its timer set for that: it may be keeping
+ *      the other one from the machine below both. A software interrupt that was pending is so again
+ *      afterwards: it also says what only the way back to the program looks for.
  */
 #include "cpu.h"
 
 #define SBI_TIME 0x54494d45
+#define REST_HZ 20000u
 #define UART_DATA (DIRECT_MAP + UINT64_C(0x10000000))
 #define UART_STATUS (UART_DATA + 5)
 #define UART_ROOM 0x20
@@ -18,7 +22,7 @@
 static uint64_t clock_chip; /* goldfish: the low word latches the high one; 0: none */
 static uint64_t boot_count;
 static uint64_t ns_per_count; /* fixed point, 32 fraction bits */
-static uint64_t tick_counts;
+static uint64_t tick_counts, rest_counts;
 
 void timer_find(struct dtboot_mmu *mmu, const struct fdt *fdt)
 {
@@ -39,11 +43,20 @@ void timer_start(const struct fdt *fdt)
 	boot_count = read_time();
 	ns_per_count = (UINT64_C(1000000000) << 32) / frequency;
 	tick_counts = frequency / KERNEL_TICK_HZ;
+	rest_counts = frequency / REST_HZ;
+}
+
+static void set(uint64_t when)
+{
+	(void)sbi_call(SBI_TIME, 0, when, 0, 0);
 }
 
 static void arm(void)
 {
-	(void)sbi_call(SBI_TIME, 0, read_time() + tick_counts, 0, 0);
+	uint64_t when = read_time() + tick_counts;
+
+	port_cpu()->tick_at = when;
+	set(when);
 }
 
 void port_tick_start(void)
@@ -55,6 +68,24 @@ void port_tick_start(void)
 void port_tick_stop(void)
 {
 	CLEAR_CSR("sie", INTERRUPT_TIMER);
+	port_cpu()->tick_at = 0;
+}
+
+void timer_rest(void) /* T3 */
+{
+	uint64_t tick_at = port_cpu()->tick_at;
+	uint64_t pending;
+
+	set(read_time() + rest_counts);
+	SET_CSR("sie", INTERRUPT_TIMER);
+	__asm__ volatile("csrrc %0, sip, %1" : "=r"(pending) : "r"(INTERRUPT_CALL) : "memory");
+	__asm__ volatile("wfi" : : : "memory");
+	SET_CSR("sip", pending & INTERRUPT_CALL);
+	if (tick_at != 0) {
+		set(tick_at);
+	} else {
+		CLEAR_CSR("sie", INTERRUPT_TIMER);
+	}
 }
 
 void interrupt_taken(void)

@@ -56,16 +56,23 @@ struct vmem_mutex {
 
 /* Reads and writes of what another CPU may write or read at the same moment: they are whole, and order
  * nothing unless their name says so. */
+/* As volatile; without a cast, which would warn where the object is itself a pointer. */
+#define shared_place(place)                                                                                  \
+	(__extension__({                                                                                     \
+		__typeof__(*(place)) volatile *place_ = (place);                                             \
+		place_;                                                                                      \
+	}))
+
 #if !VMEM_SMP
 #define shared_load(place) (*(place))
-#define shared_store(place, value) ((void)(*(volatile __typeof__(*(place)) *)(place) = (value)))
+#define shared_store(place, value) ((void)(*shared_place(place) = (value)))
 #define shared_load_acquire(place) shared_load(place)
 #define shared_store_release(place, value) shared_store(place, value)
 #else
 #define shared_load(place) __atomic_load_n((place), __ATOMIC_RELAXED)
 #define shared_load_acquire(place) __atomic_load_n((place), __ATOMIC_ACQUIRE)
 #ifdef __riscv /* where gcc makes a swap of an atomic store */
-#define shared_store(place, value) ((void)(*(volatile __typeof__(*(place)) *)(place) = (value)))
+#define shared_store(place, value) ((void)(*shared_place(place) = (value)))
 #define shared_store_release(place, value)                                                                   \
 	(__atomic_thread_fence(__ATOMIC_RELEASE), shared_store(place, value))
 #else
