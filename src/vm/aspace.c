@@ -3,7 +3,7 @@
  * aspace.c - address spaces: how they begin and end, and what can be asked of them. Structures and invariants
  * are in region.h.
  *
- * Locks: the caller serialises all calls.
+ * Locks: the space's for what is asked of its layout, a store's for its content; a byte for the list of spaces.
  */
 #include "frame.h"
 #include "panic.h"
@@ -14,10 +14,13 @@
 	UINT64_C(0x10000) /* neither null pointers nor the last bytes below the hole are ever valid */
 
 static struct vmem_aspace *all_aspaces;
+static uint64_t default_seed;
+static uint8_t all_aspaces_lock; /* of both */
 
 void vmem_aspaces_init(void)
 {
 	all_aspaces = NULL;
+	all_aspaces_lock = 0;
 }
 
 struct vmem_aspace *vmem_aspace_first(void)
@@ -27,12 +30,22 @@ struct vmem_aspace *vmem_aspace_first(void)
 
 void vmem_aspace_add(struct vmem_aspace *aspace)
 {
+	spin_take(&all_aspaces_lock, LOCK_LIST);
 	aspace->all_next = all_aspaces;
 	aspace->all_pprev = &all_aspaces;
 	if (all_aspaces) {
 		all_aspaces->all_pprev = &aspace->all_next;
 	}
 	all_aspaces = aspace;
+	spin_give(&all_aspaces_lock, LOCK_LIST);
+}
+
+static uint64_t next_seed(void)
+{
+	spin_take(&all_aspaces_lock, LOCK_LIST);
+	uint64_t seed = vmem_random_next(&default_seed) ^ vmem_library_seed;
+	spin_give(&all_aspaces_lock, LOCK_LIST);
+	return seed;
 }
 
 uint64_t vmem_aspace_user_size(void)
@@ -61,7 +74,6 @@ static vmem_status_t check_config(
 
 vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct vmem_aspace **out)
 {
-	static uint64_t default_seed;
 	vmem_vaddr_t start;
 	uint64_t length;
 	vmem_status_t status = check_config(config, &start, &length);
@@ -75,7 +87,7 @@ vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct
 	*aspace = (struct vmem_aspace){
 	    .max_bytes = config->max_bytes ? config->max_bytes : UINT64_MAX,
 	    .max_regions = config->max_regions ? config->max_regions : UINT64_MAX,
-	    .random = config->seed ? config->seed : vmem_random_next(&default_seed) ^ vmem_library_seed,
+	    .random = config->seed ? config->seed : next_seed(),
 	    .entropy_bits = config->entropy_bits,
 	    .wx = config->wx,
 	    .large = config->large,
@@ -100,20 +112,24 @@ vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct
 void vmem_aspace_destroy(struct vmem_aspace *aspace)
 {
 	struct region *none = NULL;
+	aspace_lock(aspace);
 	VMEM_CHECK(!aspace->pmap.kernel, "the kernel's own space cannot be destroyed");
 	VMEM_CHECK(
 	    !vmem_pmap_is_active(&aspace->pmap), "an address space is destroyed while a CPU runs on it");
 	for (struct span *s = aspace->root.tree.first, *next; s; s = next) {
 		next = s->next;
 		if (s->kind == SPAN_VMAR) {
-			(void)vmem_vmar_destroy(vmar_of(s));
+			vmem_vmar_destroy_locked(vmar_of(s));
 		}
 	}
 	vmem_vmar_remove(&aspace->root, aspace->root.tree.base, aspace->root.tree.length, &none);
 	vmem_pmap_fini(&aspace->pmap);
+	aspace_unlock(aspace);
 	vmem_store_release(aspace->private_store);
+	spin_take(&all_aspaces_lock, LOCK_LIST);
 	*aspace->all_pprev = aspace->all_next;
 	aspace->all_next->all_pprev = aspace->all_pprev; /* the kernel's is the last, and stays */
+	spin_give(&all_aspaces_lock, LOCK_LIST);
 	vmem_slab_free(SLAB_ASPACE, aspace);
 }
 
@@ -127,7 +143,7 @@ struct vmem_vmar *vmem_aspace_root(struct vmem_aspace *aspace)
 	return &aspace->root;
 }
 
-bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out)
+static bool region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out)
 {
 	struct vmem_vmar *vmar = &aspace->root;
 	struct span *span = vmem_span_find_from(&vmar->tree, address);
@@ -161,19 +177,29 @@ bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct v
 	return true;
 }
 
+bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out)
+{
+	aspace_lock(aspace);
+	bool found = region_next(aspace, address, out);
+	aspace_unlock(aspace);
+	return found;
+}
+
 /* Pages in keys [first, last] of a store, and of these the ones somebody else can reach too. */
 static void count_pages(
-    const struct store *store, uint64_t first, uint64_t last, uint64_t *resident, uint64_t *shared)
+    struct store *store, uint64_t first, uint64_t last, uint64_t *resident, uint64_t *shared)
 {
 	slot_t slot;
 	bool exclusive;
+	store_lock(store);
 	for (uint64_t key = first;
 	     key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
 		if (slot_kind(slot) == SLOT_PAGE) {
 			*resident += 1;
-			*shared += !exclusive || slot_page(slot)->refs > 1;
+			*shared += !exclusive || shared_load(&slot_page(slot)->refs) > 1;
 		}
 	}
+	store_unlock(store);
 }
 
 /* True if a region of another space shows the page of the store at key. */
@@ -188,7 +214,7 @@ static bool other_space_shows(const struct store *store, const struct vmem_aspac
 	return false;
 }
 
-/* Pages of its object that a region shows; a private region shows them where it has no copy, and they are the
+/* With the store of its object locked: pages of the object that a region shows; a private region shows them where it has no copy, and they are the
  * object's too. */
 static void count_shown(const struct region *region, uint64_t *resident, uint64_t *shared)
 {
@@ -207,7 +233,7 @@ static void count_shown(const struct region *region, uint64_t *resident, uint64_
 			if (slot_kind(slot) != SLOT_PAGE) {
 				continue;
 			}
-			exclusive = exclusive && slot_page(slot)->refs == 1;
+			exclusive = exclusive && shared_load(&slot_page(slot)->refs) == 1;
 		}
 		if (!region_shared(region)) {
 			uint64_t own = region->private_key + (key - first);
@@ -224,19 +250,26 @@ static void count_shown(const struct region *region, uint64_t *resident, uint64_
 void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *info,
     uint64_t *out_resident, uint64_t *out_shared)
 {
-	const struct region *region = vmem_region_find(aspace, info->start);
 	*out_resident = 0;
 	*out_shared = 0;
-	if (!region) {
-		return;
-	}
-	if (!region_shared(region)) {
+	aspace_lock(aspace);
+	const struct region *region = vmem_region_find(aspace, info->start);
+	if (region && !region_shared(region)) {
 		uint64_t last = region->private_key + (region->span.length >> VMEM_PAGE_SHIFT) - 1;
 		count_pages(aspace->private_store, region->private_key, last, out_resident, out_shared);
 	}
-	if (region->object) {
+	if (region && region->object) {
+		store_lock(region->object->store);
+		if (!region_shared(region)) {
+			store_lock(aspace->private_store);
+		}
 		count_shown(region, out_resident, out_shared);
+		if (!region_shared(region)) {
+			store_unlock(aspace->private_store);
+		}
+		store_unlock(region->object->store);
 	}
+	aspace_unlock(aspace);
 }
 
 bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_translation *out)
@@ -244,12 +277,20 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 	if (address - aspace->root.tree.base >= aspace->root.tree.length) {
 		return false; /* a walk would take it for an address that differs in bits it does not read */
 	}
-	struct pmap_entry at = vmem_pmap_lookup(&aspace->pmap, address);
-	arch_pte_t entry = at.slot ? pte_load(at.slot) : 0;
-	if (!arch_pte_present(entry)) {
+	struct pmap_entry at;
+	do {
+		at = vmem_pmap_lookup(&aspace->pmap, address);
+		if (!at.slot) {
+			return false;
+		}
+	} while (!pmap_take(&aspace->pmap, at, address));
+	arch_pte_t entry = pte_load(at.slot);
+	bool leafs = arch_pte_present(entry) && arch_pte_is_leaf(entry, at.level);
+	uint32_t leaf = leafs ? pmap_leaf(at, entry) : 0;
+	pmap_give(at);
+	if (!leafs) {
 		return false;
 	}
-	uint32_t leaf = pmap_leaf(at, entry);
 	*out = (struct vmem_translation){
 	    .physical =
 		arch_pte_pa_at(entry, at.level, address) + (address & (arch_level_size(at.level) - 1)),
@@ -264,29 +305,32 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 
 void vmem_aspace_stats(struct vmem_aspace *aspace, struct vmem_aspace_stats *out)
 {
+	const struct vmem_pmap *pmap = &aspace->pmap;
 	uint64_t committed = 0, shared = 0;
+	aspace_lock(aspace);
 	if (aspace->private_store) {
 		count_pages(aspace->private_store, 0, INDEX_KEY_LAST, &committed, &shared);
 	}
 	*out = (struct vmem_aspace_stats){
 	    .regions = aspace->regions,
 	    .mapped = aspace->mapped,
-	    .resident = aspace->pmap.resident,
+	    .resident = vmem_pmap_counted(pmap, COUNT_RESIDENT),
 	    .committed = committed,
-	    .tables = aspace->pmap.tables,
-	    .tables_kept = aspace->pmap.kept != NULL,
-	    .faults = aspace->faults.calls,
-	    .faults_zero_page = aspace->faults.zero_page,
-	    .faults_zeroed = aspace->faults.zeroed,
-	    .faults_copied = aspace->faults.copied,
-	    .faults_reused = aspace->faults.reused,
-	    .faults_object = aspace->faults.object,
-	    .faults_large = aspace->faults.large,
-	    .faults_spurious = aspace->faults.spurious,
-	    .faults_refused = aspace->faults.refused,
+	    .tables = shared_load(&pmap->tables),
+	    .tables_kept = shared_load(&pmap->kept) != NULL,
+	    .faults = vmem_pmap_counted(pmap, COUNT_FAULTS),
+	    .faults_zero_page = vmem_pmap_counted(pmap, COUNT_ZERO_PAGE),
+	    .faults_zeroed = vmem_pmap_counted(pmap, COUNT_ZEROED),
+	    .faults_copied = vmem_pmap_counted(pmap, COUNT_COPIED),
+	    .faults_reused = vmem_pmap_counted(pmap, COUNT_REUSED),
+	    .faults_object = vmem_pmap_counted(pmap, COUNT_OBJECT),
+	    .faults_large = vmem_pmap_counted(pmap, COUNT_LARGE),
+	    .faults_spurious = vmem_pmap_counted(pmap, COUNT_SPURIOUS),
+	    .faults_refused = vmem_pmap_counted(pmap, COUNT_REFUSED),
 	    .flushes = aspace->pmap.flushes,
 	    .flushes_remote = aspace->pmap.flushes_remote,
 	    .activations = aspace->pmap.activations,
 	    .rollovers = vmem_asid_rollovers(),
 	};
+	aspace_unlock(aspace);
 }

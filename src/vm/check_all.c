@@ -72,7 +72,7 @@ static void verify_node(
 static void for_each_index(index_visit_fn *visit, struct tally *tally)
 {
 	tally->walk = 0;
-	for (struct store *s = vmem_store_first(); s; s = s->all_next) {
+	for (struct store *s = vmem_store_first(); s; s = vmem_store_next(s)) {
 		tally->walk++;
 		if (s->kind == STORE_ANONYMOUS) {
 			vmem_index_visit(&s->index, visit, tally);
@@ -147,7 +147,7 @@ void vmem_check(void)
 	for_each_index(reset_node, &tally);
 	for_each_index(count_node, &tally);
 	for_each_index(verify_node, &tally);
-	for (struct store *s = vmem_store_first(); s; s = s->all_next) {
+	for (struct store *s = vmem_store_first(); s; s = vmem_store_next(s)) {
 		vmem_store_check(s);
 		check_fixed_store(s);
 		stores++;

@@ -11,7 +11,8 @@
  * Where the CPU cannot split a live leaf (AArch64 without that feature) and the direct map is made of large
  * ones or of runs, the answer is UNSUPPORTED: a host that wants odd attributes there maps its RAM by pages.
  *
- * Locks: the caller serialises all calls.
+ * Locks: vmem_fixed_lock, held by the caller. The tables here are the host's, or lead to RAM only: nobody else
+ * changes them.
  */
 #include "frame.h"
 #include "kernel_i.h"
@@ -85,7 +86,7 @@ static void hide(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 			continue; /* another object has it, with the same attribute */
 		}
 		vmem_arch_dcache_clean((const void *)(uintptr_t)va, VMEM_PAGE_SIZE);
-		page[i].flags |= PAGE_F_ODD_CACHE;
+		page_mark(&page[i], PAGE_F_ODD_CACHE);
 		(void)vmem_pmap_exchange(vmem_kernel_pmap(), va, 0);
 		vmem_batch_leaves(&batch, va, va + (VMEM_PAGE_SIZE - 1), 0);
 	}
@@ -95,7 +96,7 @@ static void hide(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 /* True if a live object gives the frame an odd attribute. */
 static bool is_odd(vmem_paddr_t pa)
 {
-	for (const struct store *s = vmem_store_first(); s; s = s->all_next) {
+	for (const struct store *s = vmem_store_first_fixed(); s; s = s->all_next) {
 		if (s->odd_cache && pa - s->physical < s->pages << VMEM_PAGE_SHIFT) {
 			return true;
 		}
@@ -115,7 +116,7 @@ static void show(struct vmem_page *page, vmem_paddr_t start, uint64_t pages)
 		if (is_odd(pa)) {
 			continue;
 		}
-		page[i].flags &= (uint8_t)~PAGE_F_ODD_CACHE;
+		page_unmark(&page[i], PAGE_F_ODD_CACHE);
 		(void)vmem_pmap_exchange(vmem_kernel_pmap(), direct_va(pa), arch_pte_make_leaf(pa, 0, leaf));
 		if (vmem_mmu.features & MMU_CACHES_INVALID) {
 			vmem_batch_leaves(&batch, direct_va(pa), direct_va(pa) + (VMEM_PAGE_SIZE - 1), 0);

@@ -16,30 +16,20 @@
  * F2 A writable entry is made only for a page that is the store's own, and for no other.
  * F3 All that can fail (tables, then nodes and frame) is had before an entry or an index changes.
  * F4 A fault that is refused leaves no trace but a counter.
- *
- * Locks: the caller serialises all calls.
+ * F5 A fault waits for nobody but for the CPUs that it makes forget an entry it replaces. It looks at region, store,
+ *    index and tables without a lock, and stores what it has concluded only where a lock shows it to be still true:
+ *    a page in a slot under the byte of the index's leaf (or the store's lock, which it only tries, when the
+ *    index must grow or a path be copied), an entry under the byte of the page table (X1 to X6 of LOCKING.md).
+ *    If it is not true any more the fault begins again, and after a few turns the program tries its access again.
  */
-#include <vmem/fault.h>
+#include "fault_i.h"
 
 #include "frame.h"
 #include "panic.h"
-#include "region.h"
 #include "slab.h"
 
-/* One fault on its way through the table. */
-struct fault {
-	struct vmem_aspace *aspace;
-	struct region *region;
-	vmem_vaddr_t va; /* of the page */
-	unsigned access;
-	struct pmap_entry at; /* its level-0 slot; slot NULL: no table there yet */
-};
-
-static enum vmem_fault_result refuse(struct vmem_aspace *aspace, enum vmem_fault_result why)
-{
-	aspace->faults.refused++;
-	return why;
-}
+/* A fault that is looked at for this often in vain is left to the program's next try. */
+#define FAULT_TURNS 3u
 
 /* The permission that hardware really gives for a region's: on some ISAs write or execute bring read with
  * them. */
@@ -48,393 +38,364 @@ static inline bool grants(unsigned permission, unsigned access)
 	return arch_leaf_grants(permission | LEAF_USER | LEAF_ACCESSED | LEAF_DIRTY, access);
 }
 
-static inline vmem_status_t reserve_entry(struct fault *f)
+static inline unsigned permission_of(const struct fault *f)
 {
-	return f->at.slot ? VMEM_OK : vmem_pmap_reserve(&f->aspace->pmap, f->va, 0, &f->at);
+	return shared_load(&f->region->permission);
 }
 
 /* A table that was made for this fault, and is still empty because the fault failed, goes again (F4). */
 static void unreserve_entry(struct fault *f)
 {
+	struct vmem_pmap *pmap = &f->aspace->pmap;
 	struct vmem_page *table = f->at.table;
-	if (table && table->refs == 0 && table != f->aspace->pmap.kept) {
+	if (table && f->at.level == 0 && shared_load(&table->refs) == 0 && table != shared_load(&pmap->kept)) {
 		struct vmem_batch batch;
-		vmem_batch_begin(&batch, &f->aspace->pmap);
-		vmem_pmap_unhook(&f->aspace->pmap, table, &batch);
+		vmem_batch_begin(&batch, pmap);
+		vmem_pmap_unhook(pmap, table, &batch);
 		vmem_batch_end(&batch);
 	}
 }
 
-/* Stores the entry; writable only when the page is the store's own (F2). */
-static inline void enter(struct fault *f, vmem_paddr_t pa, bool own)
+/* The fault has made its slot busy, and will store nothing there. */
+static void unvacate(struct fault *f)
 {
-	uint32_t leaf = f->region->permission;
+	if (f->vacated && pmap_take(&f->aspace->pmap, f->at, f->va)) { /* busy counts: it is still hooked */
+		(void)vmem_pmap_settle(&f->aspace->pmap, f->at);
+		pmap_give(f->at);
+		f->vacated = false;
+		unreserve_entry(f);
+	}
+}
+
+/* What the entry for a page is to be; writable only when the page is the store's own (F2). */
+static inline uint32_t leaf_for(const struct fault *f, bool own)
+{
+	uint32_t leaf = permission_of(f);
 	if (!own && leaf & LEAF_WRITE) { /* what comes with writing, reading on all of these ISAs, stays */
 		leaf = (leaf & ~(uint32_t)LEAF_WRITE) | LEAF_READ;
 	}
-	leaf |= f->access == VMEM_WRITE ? LEAF_DIRTY : 0;
-	vmem_pmap_set(&f->aspace->pmap, f->at, f->va, pa, leaf);
+	return leaf | (f->access == VMEM_WRITE ? (uint32_t)LEAF_DIRTY : 0);
 }
 
-/* Anonymous memory, first touch by a write. */
-static enum vmem_fault_result fill_zeroed(struct fault *f, uint64_t key, struct index_cursor *cursor)
+/* Stores the entry into an empty slot of the locked table; false: it is not empty, or somebody else's. */
+static inline bool put(struct fault *f, vmem_paddr_t pa, uint32_t leaf)
 {
-	struct store *store = f->aspace->private_store;
-	struct vmem_page *page = vmem_store_new_page(store, key);
+	if (pte_load(f->at.slot) != 0 || (!f->vacated && pmap_is_busy(f->at, f->va))) {
+		return false;
+	}
+	pmap_put(&f->aspace->pmap, &f->at, f->cpu, f->va, pa, leaf);
+	if (f->vacated) {
+		(void)vmem_pmap_settle(&f->aspace->pmap, f->at);
+		f->vacated = false;
+	}
+	return true;
+}
+
+/* Makes the slot empty and busy, if it shows a frame, and sees to it that no CPU remembers (P9, X6). False: another
+ * CPU is at it. */
+static bool vacate(struct fault *f)
+{
+	struct vmem_pmap *pmap = &f->aspace->pmap;
+	if (f->vacated || pte_load(f->at.slot) == 0) {
+		return true;
+	}
+	if (!pmap_take(pmap, f->at, f->va)) {
+		return false;
+	}
+	arch_pte_t entry = pte_load(f->at.slot);
+	bool ours = entry == 0 || (!arch_pte_contig(entry) && fault_same_region(f) &&
+				      vmem_pmap_vacate(pmap, f->at, f->va));
+	f->vacated = ours && entry != 0;
+	pmap_give(f->at);
+	if (f->vacated) {
+		vmem_pmap_flush(pmap, f->va, 0);
+	}
+	return ours;
+}
+
+/* Enters the page that was found; `also`, if not NULL, was found too and must still be so. */
+static enum vmem_fault_result enter(struct fault *f, vmem_paddr_t pa, bool own, const struct finding *found,
+    const struct finding *also)
+{
+	struct vmem_pmap *pmap = &f->aspace->pmap;
+	uint32_t leaf = leaf_for(f, own);
+	if (leaf & LEAF_EXEC && arch_pte_marks(pte_load(f->at.slot)) & LEAF_DIRTY) {
+		vmem_pmap_sync(pa, 0, LEAF_WRITE); /* stored to through this very entry */
+	}
+	if (leaf & (LEAF_EXEC | LEAF_WRITE)) {
+		vmem_pmap_sync(pa, 0, leaf);
+	}
+	for (;;) {
+		if (!pmap_take(pmap, f->at, f->va)) {
+			return FAULT_AGAIN;
+		}
+		arch_pte_t entry = pte_load(f->at.slot);
+		bool same = fault_same_region(f) && fault_same_slot(found) && (!also || fault_same_slot(also));
+		bool done = same && entry == 0 && put(f, pa, leaf);
+		enum arch_duty duty = ARCH_DUTY_NONE;
+		if (same && entry != 0 && !arch_pte_contig(entry) && arch_pte_pa(entry, 0) == pa) {
+			duty = vmem_pmap_raise(pmap, f->at, pa, leaf);
+			done = true;
+		}
+		pmap_give(f->at);
+		if (done) {
+			if (duty != ARCH_DUTY_NONE) {
+				vmem_pmap_flush(pmap, f->va, 0);
+			}
+			if (entry != 0) {
+				vmem_flush_granted(pmap, f->va, false);
+			}
+			return VMEM_FAULT_RESOLVED;
+		}
+		if (!same || entry == 0 || arch_pte_contig(entry) || !vacate(f)) {
+			return FAULT_AGAIN;
+		}
+	}
+}
+
+/* Locks the store if its index must change shape for this, with what that takes set aside. */
+static enum vmem_fault_result prepare(struct fault *f, const struct finding *found, bool *locked)
+{
+	struct store *store = found->store;
+	*locked = false;
+	if (found->cursor.leaf && found->cursor.exclusive) {
+		return VMEM_FAULT_RESOLVED; /* setting a slot takes no node */
+	}
+	if (!store_try_lock(store)) {
+		return FAULT_AGAIN;
+	}
+	*locked = true;
+	if (!vmem_index_reserve(&store->index, 1)) {
+		return VMEM_FAULT_NO_MEMORY;
+	}
+	/* A removal bumps the generation before it asks for this lock: what is added now it will find. */
+	return fault_same_region(f) && fault_same_slot(found) ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;
+}
+
+/* Puts the page into the slot, and enters it. */
+static enum vmem_fault_result publish(struct fault *f, const struct finding *found,
+    const struct finding *also, struct vmem_page *page, bool locked, bool enters)
+{
+	struct vmem_pmap *pmap = &f->aspace->pmap;
+	struct index_node *leaf = found->cursor.leaf;
+	const uint32_t bits = leaf_for(f, true);
+	bool entered = false;
+	if (locked) {
+		leaf = vmem_index_leaf(&found->store->index, found->key);
+	}
+	if (bits & LEAF_EXEC) {
+		vmem_pmap_sync(page_to_pa(page), 0, bits);
+	}
+	spin_take(&leaf->lock, LOCK_NODE);
+	bool stored = (locked || fault_same_shape(found)) && fault_same_region(f) &&
+		      (!also || fault_same_slot(also)) &&
+		      index_replace(leaf, found->key, found->slot, slot_of_page(page));
+	if (stored && enters && pmap_take(pmap, f->at, f->va)) {
+		entered = fault_same_region(f) && (locked || fault_same_shape(found)) &&
+			  put(f, page_to_pa(page), bits);
+		pmap_give(f->at);
+	}
+	spin_give(&leaf->lock, LOCK_NODE);
+	if (!stored) {
+		vmem_frame_give(page);
+	} else if (found->slot != SLOT_EMPTY) {
+		vmem_slot_drop(found->slot);
+	}
+	return entered ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;
+}
+
+/* The store gets a page of its own where `found` says that it has none: a copy of the source, or zeroes; it is
+ * entered, unless this region shows it otherwise. */
+static enum vmem_fault_result fill(struct fault *f, const struct finding *found, const struct finding *also,
+    struct vmem_page *source, bool enters)
+{
+	struct vmem_page *page = vmem_store_new_page(found->store, found->key);
+	bool locked = false;
 	if (!page) {
 		return VMEM_FAULT_NO_MEMORY;
 	}
-	bool fits = cursor->leaf && cursor->exclusive; /* then setting a slot takes no node */
-	if ((!fits && !vmem_index_reserve(1, false)) || reserve_entry(f) != VMEM_OK) {
-		vmem_frame_give(page);
-		return VMEM_FAULT_NO_MEMORY;
+	enum vmem_fault_result result = fault_reserve_entry(f);
+	result = result == VMEM_FAULT_RESOLVED ? prepare(f, found, &locked) : result;
+	if (result == VMEM_FAULT_RESOLVED && enters && !vacate(f)) {
+		result = FAULT_AGAIN;
 	}
-	vmem_arch_page_clear(page_to_virt(page));
-	(void)vmem_index_set(&store->index, key, slot_of_page(page), cursor);
-	f->aspace->faults.zeroed++;
-	if (pte_load(f->at.slot) == 0 && !(f->region->permission & VMEM_EXEC)) {
-		vmem_pmap_fill(
-		    &f->aspace->pmap, &f->at, f->va, page_to_pa(page), f->region->permission | LEAF_DIRTY);
+	if (result == VMEM_FAULT_RESOLVED) {
+		if (source) {
+			vmem_arch_page_copy(page_to_virt(page), page_to_virt(source));
+		} else {
+			vmem_arch_page_clear(page_to_virt(page));
+		}
+		result = publish(f, found, also, page, locked, enters);
 	} else {
-		enter(f, page_to_pa(page), true);
+		vmem_frame_give(page);
 	}
-	return VMEM_FAULT_RESOLVED;
+	if (locked) {
+		store_unlock(found->store);
+	}
+	return result;
+}
+
+static bool beyond_end(const struct fault *f)
+{
+	const struct region *region = f->region;
+	uint64_t page = shared_load(&region->offset) +
+			((f->va - shared_load(&region->span.start)) >> VMEM_PAGE_SHIFT);
+	return page >= shared_load(&f->object->pages);
+}
+
+static inline uint64_t object_key(const struct fault *f)
+{
+	return shared_load(&f->object->key) + shared_load(&f->region->offset) +
+	       ((f->va - shared_load(&f->region->span.start)) >> VMEM_PAGE_SHIFT);
+}
+
+/* Past its end nothing of the object is shown. */
+static enum vmem_fault_result refuse_beyond(const struct fault *f, const struct finding *theirs)
+{
+	return fault_same_region(f) && fault_same_shape(theirs) ? VMEM_FAULT_BEYOND_END : FAULT_AGAIN;
+}
+
+/* Of an anonymous object: what is shown, whose page it is, and no copy is in the private store. */
+static enum vmem_fault_result private_object(struct fault *f, const struct finding *mine)
+{
+	struct finding theirs;
+	struct store *store = shared_load(&f->object->store);
+	if (!fault_look(&theirs, store, object_key(f))) {
+		return FAULT_AGAIN;
+	}
+	if (beyond_end(f)) {
+		return refuse_beyond(f, &theirs);
+	}
+	struct vmem_page *source = slot_kind(theirs.slot) == SLOT_PAGE ? slot_page(theirs.slot) : NULL;
+	if (f->access == VMEM_WRITE) { /* the first write takes a copy into the space's own store */
+		enum vmem_fault_result result = fill(f, mine, &theirs, source, true);
+		if (result == VMEM_FAULT_RESOLVED) {
+			fault_count(f, COUNT_COPIED);
+		}
+		return result;
+	}
+	if (!source) { /* the next turn finds it */
+		return fill(f, &theirs, NULL, NULL, false);
+	}
+	enum vmem_fault_result result = fault_reserve_entry(f);
+	if (result == VMEM_FAULT_RESOLVED) {
+		result = enter(f, page_to_pa(source), false, mine, &theirs);
+	}
+	if (result == VMEM_FAULT_RESOLVED) {
+		fault_count(f, COUNT_OBJECT);
+	}
+	return result;
+}
+
+/* A page is there, in the space's own store. */
+static enum vmem_fault_result private_page(struct fault *f, const struct finding *mine)
+{
+	struct vmem_page *page = slot_page(mine->slot);
+	bool own = index_exclusive(&mine->cursor, mine->slot);
+	bool copies = f->access == VMEM_WRITE && !own;
+	enum vmem_fault_result result = copies ? fill(f, mine, NULL, page, true) : fault_reserve_entry(f);
+	if (!copies && result == VMEM_FAULT_RESOLVED) {
+		result = enter(f, page_to_pa(page), own, mine, NULL);
+	}
+	if (result == VMEM_FAULT_RESOLVED) {
+		fault_count(f, copies ? COUNT_COPIED : COUNT_REUSED);
+	}
+	return result;
 }
 
 static bool wants_large(const struct fault *f)
 {
-	return f->aspace->large || f->region->flags & VMEM_MAP_LARGE;
-}
-
-/* The base of the aligned window of `size` bytes around the fault if the region covers it all and nothing in
- * it exists yet; else 1, never a base. */
-static vmem_vaddr_t empty_window(const struct fault *f, uint64_t size)
-{
-	const struct region *region = f->region;
-	vmem_vaddr_t base = f->va & ~(size - 1);
-	slot_t slot;
-	if (base < region->span.start || region->span.length - (base - region->span.start) < size) {
-		return 1;
-	}
-	uint64_t key = region_private_key(region, base);
-	return vmem_index_next(&f->aspace->private_store->index, &key, key + (size >> VMEM_PAGE_SHIFT) - 1,
-		   &slot, NULL)
-		   ? 1
-		   : base;
-}
-
-/* Adjacent frames become the content of the window at base: ordinary slots (contract 1.10). */
-static void fill_window(struct fault *f, vmem_vaddr_t base, struct vmem_page *page, unsigned count)
-{
-	struct store *store = f->aspace->private_store;
-	uint64_t key = region_private_key(f->region, base);
-	for (unsigned i = 0; i < count; i++) {
-		page[i].u.data.lineage = store->lineage;
-		page[i].u.data.key = key + i;
-		page[i].flags |= PAGE_F_LARGE;
-		vmem_arch_page_clear(page_to_virt(page + i));
-		(void)vmem_index_set(&store->index, key + i, slot_of_page(page + i), NULL);
-	}
-}
-
-/* The same by a large leaf, of 2 MiB. False: not to be had, try smaller. */
-static bool fill_large(struct fault *f)
-{
-	struct pmap_entry at;
-	if (f->at.slot || !(vmem_mmu.leaf_levels & 2u)) {
-		return false;
-	}
-	vmem_vaddr_t base = empty_window(f, arch_level_size(1));
-	if (base & 1 || !vmem_slab_reserve(SLAB_INDEX_NODE,
-			    ARCH_TABLE_ENTRIES / INDEX_FANOUT + 2 * INDEX_PATH_NODES, false)) {
-		return false;
-	}
-	struct vmem_page *page = vmem_frame_take_block(PAGE_DATA, ARCH_LEVEL_BITS, 0);
-	if (!page) {
-		return false;
-	}
-	if (vmem_pmap_reserve(&f->aspace->pmap, base, 1, &at) != VMEM_OK) {
-		for (unsigned i = 0; i < ARCH_TABLE_ENTRIES; i++) {
-			vmem_frame_give(page + i);
-		}
-		return false;
-	}
-	fill_window(f, base, page, ARCH_TABLE_ENTRIES);
-	f->at = at;
-	f->va = base;
-	f->aspace->faults.large++;
-	enter(f, page_to_pa(page), true);
-	return true;
-}
-
-/* The same by a contiguous run, of 64 KiB. */
-static bool fill_contig(struct fault *f)
-{
-	vmem_vaddr_t base = arch_leaf_contig() ? empty_window(f, CONTIG_SIZE) : 1;
-	if (base & 1 || reserve_entry(f) != VMEM_OK || !vmem_pmap_contig_free(f->at.slot) ||
-	    !vmem_index_reserve(2, false)) { /* keys of a region that has moved may lie in two leaves */
-		return false;
-	}
-	struct vmem_page *page = vmem_frame_take_block(PAGE_DATA, CONTIG_ORDER, 0);
-	if (page) {
-		f->aspace->faults.zeroed++;
-		fill_window(f, base, page, ARCH_CONTIG_PAGES);
-		(void)vmem_pmap_enter_contig(
-		    &f->aspace->pmap, base, page_to_pa(page), f->region->permission | LEAF_DIRTY);
-	}
-	return page != NULL;
-}
-
-/* A page of the object is shown: its own store's rules decide what may be written. The region maps it
- * privately or shared. */
-static struct vmem_page *object_page(struct region *region, vmem_vaddr_t va, bool write, bool *own)
-{
-	struct store *store = region->object->store;
-	uint64_t key = region_object_key(region, va);
-	struct index_cursor cursor;
-	slot_t slot = vmem_index_find(&store->index, key, &cursor);
-	if (slot_kind(slot) == SLOT_PAGE && (!write || index_exclusive(&cursor, slot))) {
-		*own = index_exclusive(&cursor, slot);
-		return slot_page(slot);
-	}
-	*own = true;
-	return vmem_store_own_page(store, key);
-}
-
-static bool beyond_end(const struct region *region, vmem_vaddr_t va)
-{
-	uint64_t page = region->offset + ((va - region->span.start) >> VMEM_PAGE_SHIFT);
-	return page >= region->object->pages;
-}
-
-/* The page of the object that the fault shows, empty slots not filled; NULL if there is none. */
-static struct vmem_page *object_source(const struct fault *f)
-{
-	slot_t slot =
-	    vmem_index_find(&f->region->object->store->index, region_object_key(f->region, f->va), NULL);
-	return slot_kind(slot) == SLOT_PAGE ? slot_page(slot) : NULL;
-}
-
-/* The first write to a private mapping of an object takes a copy into the space's own store. */
-static enum vmem_fault_result private_copy(struct fault *f, uint64_t key)
-{
-	struct store *store = f->aspace->private_store;
-	struct vmem_page *source = object_source(f);
-	struct vmem_page *page = vmem_index_reserve(1, false) ? vmem_store_new_page(store, key) : NULL;
-	if (!page) {
-		return VMEM_FAULT_NO_MEMORY;
-	}
-	if (source) {
-		vmem_arch_page_copy(page_to_virt(page), page_to_virt(source));
-	} else {
-		vmem_arch_page_clear(page_to_virt(page));
-	}
-	(void)vmem_index_set(&store->index, key, slot_of_page(page), NULL);
-	f->aspace->faults.copied++;
-	enter(f, page_to_pa(page), true);
-	return VMEM_FAULT_RESOLVED;
-}
-
-static enum vmem_fault_result private_object(struct fault *f, uint64_t key)
-{
-	bool own;
-	if (beyond_end(f->region, f->va)) {
-		return VMEM_FAULT_BEYOND_END;
-	}
-	if (reserve_entry(f) != VMEM_OK) {
-		return VMEM_FAULT_NO_MEMORY;
-	}
-	if (f->access == VMEM_WRITE) {
-		return private_copy(f, key);
-	}
-	struct vmem_page *source = object_page(f->region, f->va, false, &own);
-	if (!source) {
-		return VMEM_FAULT_NO_MEMORY;
-	}
-	f->aspace->faults.object++;
-	enter(f, page_to_pa(source), false);
-	return VMEM_FAULT_RESOLVED;
-}
-
-/* A page is there, in the space's own store. */
-static enum vmem_fault_result private_page(
-    struct fault *f, uint64_t key, slot_t slot, const struct index_cursor *cursor)
-{
-	struct vmem_page *page = slot_page(slot);
-	bool own = index_exclusive(cursor, slot);
-	if (reserve_entry(f) != VMEM_OK) {
-		return VMEM_FAULT_NO_MEMORY;
-	}
-	if (f->access == VMEM_WRITE && !own) {
-		page = vmem_store_own_page(f->aspace->private_store, key);
-		if (!page) {
-			return VMEM_FAULT_NO_MEMORY;
-		}
-		own = true; /* the zap has left f->at in place: a table that becomes empty is kept (P3) */
-		f->aspace->faults.copied++;
-	} else {
-		f->aspace->faults.reused++;
-	}
-	enter(f, page_to_pa(page), own);
-	return VMEM_FAULT_RESOLVED;
+	return f->aspace->large || shared_load(&f->region->flags) & VMEM_MAP_LARGE;
 }
 
 static enum vmem_fault_result private_fault(struct fault *f)
 {
-	struct index_cursor cursor;
-	uint64_t key = region_private_key(f->region, f->va);
-	slot_t slot = vmem_index_find(&f->aspace->private_store->index, key, &cursor);
-	if (slot_kind(slot) == SLOT_PAGE) {
-		return private_page(f, key, slot, &cursor);
+	struct store *store = f->aspace->private_store;
+	struct finding mine;
+	uint64_t key = shared_load(&f->region->private_key) +
+		       ((f->va - shared_load(&f->region->span.start)) >> VMEM_PAGE_SHIFT);
+	enum vmem_fault_result result;
+	if (!fault_look(&mine, store, key)) {
+		return FAULT_AGAIN;
 	}
-	if (slot_kind(slot) == SLOT_GUARD) {
-		return VMEM_FAULT_GUARD;
+	if (slot_kind(mine.slot) == SLOT_PAGE) {
+		return private_page(f, &mine);
 	}
-	if (slot == SLOT_EMPTY && f->region->object) {
-		return private_object(f, key);
+	if (slot_kind(mine.slot) == SLOT_GUARD) {
+		return fault_same_region(f) && fault_same_slot(&mine) ? VMEM_FAULT_GUARD : FAULT_AGAIN;
+	}
+	if (mine.slot == SLOT_EMPTY && f->object) {
+		return private_object(f, &mine);
 	}
 	if (f->access == VMEM_WRITE) {
-		if (wants_large(f) && (fill_large(f) || fill_contig(f))) {
-			return VMEM_FAULT_RESOLVED;
+		if (wants_large(f)) {
+			if (vmem_fault_fill_large(f, store, key) || vmem_fault_fill_contig(f, store, key)) {
+				return VMEM_FAULT_RESOLVED;
+			}
+			f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va); /* the attempts have left their traces */
+			if (!fault_look(&mine, store, key) || mine.slot != SLOT_EMPTY) {
+				return FAULT_AGAIN;
+			}
 		}
-		return fill_zeroed(f, key, &cursor);
+		result = fill(f, &mine, NULL, NULL, true);
+	} else if ((result = fault_reserve_entry(f)) == VMEM_FAULT_RESOLVED) {
+		result = enter(f, vmem_zero_frame, false, &mine, NULL);
 	}
-	if (reserve_entry(f) != VMEM_OK) {
-		return VMEM_FAULT_NO_MEMORY;
+	if (result == VMEM_FAULT_RESOLVED) {
+		fault_count(f, f->access == VMEM_WRITE ? COUNT_ZEROED : COUNT_ZERO_PAGE);
 	}
-	f->aspace->faults.zero_page++;
-	enter(f, vmem_zero_frame, false);
-	return VMEM_FAULT_RESOLVED;
+	return result;
 }
 
-/* The length of the region's part that lies inside its object of fixed frames. */
-static uint64_t fixed_shown(const struct region *region)
+/* A write to a page that the object shares with a relative: every mapping of it forgets the page, and the next turn
+ * of the fault finds the copy. */
+static enum vmem_fault_result copy_shared(struct fault *f, struct store *store, uint64_t key)
 {
-	uint64_t end = region->object->pages - region->offset;
-	return end < region->span.length >> VMEM_PAGE_SHIFT ? end << VMEM_PAGE_SHIFT : region->span.length;
-}
-
-/* The largest level at which the fixed frames around the fault can be one leaf of the region. */
-static unsigned fixed_level(const struct fault *f, vmem_paddr_t pa)
-{
-	const struct region *region = f->region;
-	uint64_t shown = fixed_shown(region);
-	for (unsigned level = f->at.slot ? 0 : f->at.level; level > 0; level--) {
-		uint64_t size = arch_level_size(level);
-		vmem_vaddr_t base = f->va & ~(size - 1);
-		if ((vmem_mmu.leaf_levels & 1u << level) && ((f->va ^ pa) & (size - 1)) == 0 &&
-		    base >= region->span.start && shown - (base - region->span.start) >= size) {
-			return level;
-		}
+	enum vmem_fault_result result = FAULT_AGAIN;
+	if (!store_try_lock(store)) {
+		return result;
 	}
-	return 0;
-}
-
-/* Whether the contiguous run around the fault lies in the region and its frames. */
-static bool fits_contig(const struct fault *f, vmem_paddr_t pa)
-{
-	vmem_vaddr_t base = f->va & ~(CONTIG_SIZE - 1);
-	const struct region *region = f->region;
-	return arch_leaf_contig() && ((f->va ^ pa) & (CONTIG_SIZE - 1)) == 0 && base >= region->span.start &&
-	       fixed_shown(region) >= base - region->span.start + CONTIG_SIZE;
-}
-
-static enum vmem_fault_result fixed_fault(struct fault *f)
-{
-	const struct store *store = f->region->object->store;
-	vmem_paddr_t pa = store->physical + (region_object_key(f->region, f->va) << VMEM_PAGE_SHIFT);
-	unsigned level = fixed_level(f, pa);
-	uint64_t mask = arch_level_size(level) - 1;
-	uint32_t leaf = f->region->permission | (uint32_t)arch_leaf_cache((vmem_cache_t)store->cache)
-						    << LEAF_CACHE_SHIFT;
-	leaf |= f->access == VMEM_WRITE ? LEAF_DIRTY : 0;
-	if (level == 0 && fits_contig(f, pa)) { /* 16 pages by one fault, if none of them is mapped */
-		vmem_status_t status = vmem_pmap_enter_contig(&f->aspace->pmap, f->va, pa, leaf);
-		f->aspace->faults.object += status == VMEM_OK;
-		if (status != VMEM_ERR_EXISTS) {
-			return status == VMEM_OK ? VMEM_FAULT_RESOLVED : VMEM_FAULT_NO_MEMORY;
-		}
+	if (fault_same_region(f) && !vmem_store_own_page(store, key)) {
+		result = VMEM_FAULT_NO_MEMORY;
 	}
-	f->va &= ~mask;
-	if (vmem_pmap_reserve(&f->aspace->pmap, f->va, level, &f->at) != VMEM_OK) {
-		return VMEM_FAULT_NO_MEMORY;
-	}
-	f->aspace->faults.object++;
-	vmem_pmap_set(&f->aspace->pmap, f->at, f->va, pa & ~mask, leaf);
-	return VMEM_FAULT_RESOLVED;
-}
-
-/* A copy zaps every entry of the page, in other tables of this space too, and only one empty table stays: so
- * the fault's own one counts as not empty meanwhile. True if it was the kept one. */
-static bool pin_table(struct fault *f)
-{
-	struct vmem_pmap *pmap = &f->aspace->pmap;
-	bool kept = pmap->kept == f->at.table;
-	if (kept) {
-		pmap->kept = NULL;
-	}
-	f->at.table->refs++;
-	return kept;
-}
-
-/* The entry follows at once; or nothing was zapped, and the table is again the kept one if it was. */
-static void unpin_table(struct fault *f, bool keep)
-{
-	f->at.table->refs--;
-	if (keep) {
-		f->aspace->pmap.kept = f->at.table;
-	}
+	store_unlock(store);
+	return result;
 }
 
 static enum vmem_fault_result shared_fault(struct fault *f)
 {
-	bool own;
-	if (beyond_end(f->region, f->va)) {
-		return VMEM_FAULT_BEYOND_END;
+	struct store *store = shared_load(&f->object->store);
+	struct finding theirs;
+	bool fixed = shared_load(&store->kind) != STORE_ANONYMOUS;
+	enum vmem_fault_result result;
+	if (!fault_look(&theirs, store, object_key(f))) {
+		return FAULT_AGAIN;
 	}
-	if (f->region->object->store->kind != STORE_ANONYMOUS) {
-		return fixed_fault(f);
+	if (beyond_end(f)) {
+		return refuse_beyond(f, &theirs);
 	}
-	if (reserve_entry(f) != VMEM_OK) {
-		return VMEM_FAULT_NO_MEMORY;
+	if (fixed) {
+		return vmem_fault_fixed(f, store, theirs.key);
 	}
-	bool kept = pin_table(f);
-	struct vmem_page *page = object_page(f->region, f->va, f->access == VMEM_WRITE, &own);
-	unpin_table(f, kept && !page);
-	if (!page) {
-		return VMEM_FAULT_NO_MEMORY;
+	result = fault_reserve_entry(f);
+	if (result != VMEM_FAULT_RESOLVED) {
+		return result;
 	}
-	f->aspace->faults.object++;
-	enter(f, page_to_pa(page), own);
-	return VMEM_FAULT_RESOLVED;
+	bool own = slot_kind(theirs.slot) == SLOT_PAGE && index_exclusive(&theirs.cursor, theirs.slot);
+	if (theirs.slot == SLOT_EMPTY) {
+		result = fill(f, &theirs, NULL, NULL, true);
+	} else if (slot_kind(theirs.slot) == SLOT_PAGE && (own || f->access != VMEM_WRITE)) {
+		result = enter(f, page_to_pa(slot_page(theirs.slot)), own, &theirs, NULL);
+	} else {
+		return copy_shared(f, store, theirs.key);
+	}
+	if (result == VMEM_FAULT_RESOLVED) {
+		fault_count(f, COUNT_OBJECT);
+	}
+	return result;
 }
 
-/* A present entry: nothing is missing if it grants the access by now, or grants it once accessed and dirty
- * are noted. */
-static bool settle_present(struct fault *f, arch_pte_t entry)
-{
-	uint32_t leaf = arch_pte_leaf(entry, f->at.level);
-	struct vmem_pmap *pmap = &f->aspace->pmap;
-	if (!arch_leaf_grants(leaf, f->access)) {
-		uint32_t noted = leaf | LEAF_ACCESSED | (f->access == VMEM_WRITE ? LEAF_DIRTY : 0);
-		if (!arch_leaf_grants(noted, f->access)) {
-			return false;
-		}
-		if (f->at.level == 0 && arch_pte_contig(entry)) {
-			vmem_pmap_note_contig(pmap, f->at, f->va, noted & (LEAF_ACCESSED | LEAF_DIRTY));
-		} else {
-			vmem_vaddr_t base = f->va & ~(arch_level_size(f->at.level) - 1);
-			vmem_pmap_set(pmap, f->at, base, arch_pte_pa(entry, f->at.level),
-			    noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
-		}
-	}
-	f->aspace->faults.spurious++;
-	vmem_flush_granted(pmap, f->va, (vmem_mmu.features & MMU_CACHES_INVALID) != 0);
-	return true;
-}
-
-/* The permission was raised, or a page became ours: what is there goes first when it is a large leaf or
- * a run that small ones may replace. */
+/* Drops what is there when it is a large leaf or a run that small ones may replace. */
 static void drop_large(struct fault *f)
 {
 	struct vmem_batch batch;
@@ -444,39 +405,145 @@ static void drop_large(struct fault *f)
 	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
 }
 
+enum settled { SETTLED, UNSETTLED, SETTLE_AGAIN };
+
+/* A present entry: nothing is missing if it grants the access by now, or grants it once accessed and dirty
+ * are noted. */
+static enum settled settle_present(struct fault *f)
+{
+	struct vmem_pmap *pmap = &f->aspace->pmap;
+	enum settled settled = UNSETTLED;
+	if (!pmap_take(pmap, f->at, f->va)) {
+		return SETTLE_AGAIN;
+	}
+	arch_pte_t entry = pte_load(f->at.slot);
+	bool leafs = arch_pte_present(entry) && arch_pte_is_leaf(entry, f->at.level);
+	bool contig = leafs && f->at.level == 0 && arch_pte_contig(entry);
+	uint32_t leaf = leafs ? arch_pte_leaf(entry, f->at.level) : 0;
+	uint32_t noted = leaf | LEAF_ACCESSED | (f->access == VMEM_WRITE ? (uint32_t)LEAF_DIRTY : 0);
+	if (leafs && arch_leaf_grants(leaf, f->access)) {
+		settled = SETTLED;
+	} else if (leafs && arch_leaf_grants(noted, f->access) && !contig) {
+		(void)vmem_pmap_raise(pmap, f->at, arch_pte_pa(entry, f->at.level),
+		    noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
+		settled = SETTLED;
+	}
+	pmap_give(f->at);
+	if (settled == SETTLED) {
+		fault_count(f, COUNT_SPURIOUS);
+		vmem_flush_granted(pmap, f->va, (vmem_mmu.features & MMU_CACHES_INVALID) != 0);
+	} else if (leafs && (f->at.level > 0 || contig)) {
+		drop_large(f);
+	} else if (!leafs && f->at.level > 0) {
+		settled = SETTLE_AGAIN;
+	}
+	return settled;
+}
+
+/* No region was met on the way. That is believed under the lock alone: the tree may have changed meanwhile. */
+static enum vmem_fault_result confirm_absence(struct vmem_aspace *aspace, vmem_vaddr_t address)
+{
+	if (!VMEM_SMP) {
+		return VMEM_FAULT_NO_REGION;
+	}
+	if (!mutex_try(&aspace->lock, aspace_rank(aspace))) {
+		return FAULT_AGAIN;
+	}
+	bool absent = !vmem_region_find(aspace, address);
+	aspace_unlock(aspace);
+	return absent ? VMEM_FAULT_NO_REGION : FAULT_AGAIN;
+}
+
+/* Finds the region, first where the last fault of this CPU was. RESOLVED: go on. */
+static inline enum vmem_fault_result find_region(struct fault *f, struct vmem_cpu *cpu, vmem_vaddr_t address)
+{
+	struct region *region = cpu->last.region;
+	f->generation = cpu->last.generation;
+	if (cpu->last.aspace != f->aspace || shared_load_acquire(&region->span.generation) != f->generation ||
+	    address - shared_load(&region->span.start) >= shared_load(&region->span.length)) {
+		region = VMEM_SMP ? vmem_region_find_shared(f->aspace, address)
+				  : vmem_region_find(f->aspace, address);
+		if (!region) {
+			return confirm_absence(f->aspace, address);
+		}
+		f->generation = shared_load_acquire(&region->span.generation);
+		if (VMEM_SMP && ((f->generation & 1) || shared_load(&region->aspace) != f->aspace ||
+				    address - shared_load(&region->span.start) >=
+					shared_load(&region->span.length))) {
+			return FAULT_AGAIN;
+		}
+		cpu->last.aspace = f->aspace;
+		cpu->last.region = region;
+		cpu->last.generation = f->generation;
+	}
+	f->region = region;
+	f->object = shared_load(&region->object);
+	return VMEM_FAULT_RESOLVED;
+}
+
+static enum vmem_fault_result turn(struct fault *f, struct vmem_cpu *cpu, vmem_vaddr_t address)
+{
+	enum vmem_fault_result result = find_region(f, cpu, address);
+	if (result != VMEM_FAULT_RESOLVED) {
+		return result;
+	}
+	uint16_t flags = shared_load(&f->region->flags);
+	if (!grants(permission_of(f), f->access)) {
+		return !fault_same_region(f)	? FAULT_AGAIN
+		       : flags & VMEM_MAP_GUARD ? VMEM_FAULT_GUARD
+						: VMEM_FAULT_PERMISSION;
+	}
+	if (flags & VMEM_MAP_SHARED && VMEM_SMP && !f->object) {
+		return FAULT_AGAIN; /* the record is another one's by now */
+	}
+	f->va = vmem_page_floor(address);
+	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
+	if (f->at.slot && arch_pte_present(pte_load(f->at.slot))) {
+		enum settled settled = settle_present(f);
+		if (settled != UNSETTLED) {
+			return settled == SETTLED ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;
+		}
+	}
+	result = flags & VMEM_MAP_SHARED ? shared_fault(f) : private_fault(f);
+	if (result != VMEM_FAULT_RESOLVED) {
+		unvacate(f);
+		if (result != FAULT_AGAIN) {
+			unreserve_entry(f);
+		}
+	}
+	return result;
+}
+
+enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
+{
+	struct fault f = {.aspace = aspace, .access = access, .cpu = cpu_number()};
+	struct vmem_cpu *cpu = &vmem_cpus[f.cpu];
+	enum vmem_fault_result result = FAULT_AGAIN;
+	fault_count(&f, COUNT_FAULTS);
+	section_enter(cpu);
+	for (unsigned turns = 0; result == FAULT_AGAIN && turns < FAULT_TURNS; turns++) {
+		result = turn(&f, cpu, address);
+	}
+	section_leave(cpu);
+	if (result != VMEM_FAULT_RESOLVED && result != FAULT_AGAIN) {
+		fault_count(&f, COUNT_REFUSED);
+	}
+	return result;
+}
+
 enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
 {
-	struct region *region = aspace->last;
-	struct fault f = {.aspace = aspace, .va = vmem_page_floor(address), .access = access};
-	aspace->faults.calls++;
-	if (!region || address - region->span.start >= region->span.length) {
-		region = vmem_region_find(aspace, address);
-		if (!region) {
-			return refuse(aspace, VMEM_FAULT_NO_REGION);
-		}
-		aspace->last = region;
-	}
-	if (!grants(region->permission, access)) {
-		return refuse(
-		    aspace, region->flags & VMEM_MAP_GUARD ? VMEM_FAULT_GUARD : VMEM_FAULT_PERMISSION);
-	}
-	f.region = region;
-	f.at = vmem_pmap_lookup(&aspace->pmap, f.va);
-	if (f.at.slot) {
-		arch_pte_t entry = pte_load(f.at.slot);
-		if (arch_pte_present(entry)) {
-			if (settle_present(&f, entry)) {
-				return VMEM_FAULT_RESOLVED;
-			}
-			if (f.at.level > 0 || arch_pte_contig(entry)) {
-				drop_large(&f);
-			}
-		}
-	}
-	enum vmem_fault_result result = region_shared(region) ? shared_fault(&f) : private_fault(&f);
-	if (result != VMEM_FAULT_RESOLVED) {
-		unreserve_entry(&f);
-		return refuse(aspace, result);
+	enum vmem_fault_result result = vmem_fault_try(aspace, address, access);
+	return result == FAULT_AGAIN ? VMEM_FAULT_RESOLVED : result;
+}
+
+enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
+{
+	enum vmem_fault_result result;
+	while ((result = vmem_fault_try(aspace, address, access)) == FAULT_AGAIN) {
+#if VMEM_SMP
+		vmem_host_relax();
+#endif
 	}
 	return result;
 }

@@ -20,13 +20,18 @@
  * 1) * size by -size(X) for X and + size(c) for each child c that the copy shares, which is -1 if it shares
  * all; a reference that goes while others stay takes away the size of what it pointed to.
  *
- * Invariants I1 to I7 are in index.h; index_check.c checks them. Locks: the caller serializes changes of
- * one index, and of all indexes that share nodes with it; in this version the library is entered by one CPU
- * at a time (vmem/host.h).
+ * Relatives that share nodes do this side by side, each with its own store's lock (LOCKING.md, X8): counts are
+ * atomic, a shared node is read and not written, and of two that copy one node at once the one that drops
+ * the last reference takes it down. A leaf's byte keeps the slots still while it is copied: a fault that found
+ * it exclusive before a snapshot may be filling one, with what reads the same.
+ *
+ * Invariants I1 to I7 are in index.h; index_check.c checks them. Locks: the store's, for all but
+ * vmem_index_find(); the byte of a leaf for its slots.
  */
 #include "index.h"
 
 #include "bits.h"
+#include "frame.h"
 #include "index_node.h"
 #include "panic.h"
 #include "slab.h"
@@ -50,10 +55,10 @@ static void publish(
     struct vmem_index *index, struct index_node *parent, uint64_t n, const struct index_node *child)
 {
 	if (parent) {
-		__atomic_store_n(&parent->slot[n], slot_of_child(child), __ATOMIC_RELEASE);
-		parent->present |= UINT64_C(1) << n;
+		shared_store_release(&parent->slot[n], slot_of_child(child));
+		shared_store(&parent->present, parent->present | UINT64_C(1) << n);
 	} else {
-		__atomic_store_n(&index->root, (struct index_node *)(uintptr_t)child, __ATOMIC_RELEASE);
+		shared_store_release(&index->root, (struct index_node *)(uintptr_t)child);
 	}
 }
 
@@ -61,12 +66,12 @@ static void publish(
 static void unpublish(struct vmem_index *index, struct index_node *parent, uint64_t n)
 {
 	if (parent) {
-		parent->present &= ~(UINT64_C(1) << n);
-		__atomic_store_n(&parent->slot[n], slot_of_child(&vmem_index_void), __ATOMIC_RELEASE);
+		shared_store(&parent->present, parent->present & ~(UINT64_C(1) << n));
+		shared_store_release(&parent->slot[n], slot_of_child(&vmem_index_void));
 	} else {
-		__atomic_store_n(&index->root, NULL, __ATOMIC_RELEASE);
+		shared_store_release(&index->root, NULL);
 	}
-	index->sequence++;
+	index_bump(index);
 }
 
 /* Nodes ---------------------------------------------------------------------------------------- */
@@ -76,9 +81,11 @@ static struct index_node *node_new(uint64_t base, unsigned shift, uint8_t flags)
 	struct index_node *node = vmem_slab_alloc(SLAB_INDEX_NODE);
 	VMEM_CHECK(node, "an index was changed without the nodes reserved for it");
 	node->size = 1;
-	node->head = (uint64_t)shift | (uint64_t)flags << 8 | UINT64_C(1) << 32;
-	node->base = base;
-	node->present = 0;
+	shared_store(&node->present, 0); /* not the byte of the lock: whoever still holds it gives it back */
+	shared_store(&node->shift, (uint8_t)shift);
+	shared_store(&node->flags, flags);
+	shared_store(&node->refs, 1);
+	shared_store(&node->base, base);
 	return node;
 }
 
@@ -86,72 +93,78 @@ static struct index_node *node_new(uint64_t base, unsigned shift, uint8_t flags)
 static struct index_node *node_copy(struct index_node *node, uint64_t keep)
 {
 	if (node->shift == 0) {
-		node->flags |= INDEX_NODE_MAY_SHARE;
+		shared_store(&node->flags, (uint8_t)(node->flags | INDEX_NODE_MAY_SHARE));
 	}
 	struct index_node *copy = node_new(node->base, node->shift, node->flags);
-	copy->present = keep;
+	keep &= shared_load(&node->present);
 	if (node->shift == 0) {
 		FOR_EACH_BIT(n, keep) {
-			slot_t slot = node->slot[n];
-			copy->slot[n] = slot;
+			slot_t slot = shared_load(&node->slot[n]);
+			shared_store(&copy->slot[n], slot);
 			slot_hold(slot);
 		}
+		shared_store(&copy->present, keep);
 		return copy;
 	}
+	shared_store(&copy->present, keep);
 	uint64_t size = 1;
 	for (unsigned n = 0; n < INDEX_FANOUT; n++) {
-		copy->slot[n] = node->slot[n];
+		shared_store(&copy->slot[n], node->slot[n]);
 	}
 	FOR_EACH_BIT(n, node->present) {
 		if (keep >> n & 1) {
 			struct index_node *child = child_at(node, n);
-			child->refs++;
+			(void)shared_add(&child->refs, 1u);
 			size += child->size;
 		} else {
-			copy->slot[n] = slot_of_child(&vmem_index_void);
+			shared_store(&copy->slot[n], slot_of_child(&vmem_index_void));
 		}
 	}
 	copy->size = size;
 	return copy;
 }
 
-/* Replaces a shared node below `parent` (which is ours; NULL: the root) by a copy with the slots in
- * `keep`. */
-static struct index_node *own(
-    struct vmem_index *index, struct index_node *parent, uint64_t n, struct index_node *node, uint64_t keep)
+void vmem_slot_drop(slot_t slot)
 {
-	struct index_node *copy = node_copy(node, keep);
-	publish(index, parent, n, copy);
-	index->sequence++;
-	vmem_slab_release(SLAB_INDEX_NODE, node->size - (copy->size - 1));
-	node->refs--;
-	return copy;
+	if (slot_kind(slot) == SLOT_PAGE && shared_subtract(&slot_page(slot)->refs, 1u) == 1) {
+		vmem_frame_give(slot_page(slot));
+	}
+}
+
+static void drop_slot(void *arg, uint64_t key, slot_t slot)
+{
+	(void)arg;
+	(void)key;
+	vmem_slot_drop(slot);
 }
 
 /* Gives one reference back. True if it was the last one: the node is dead. */
 static bool node_put(struct index_node *node)
 {
-	if (node->refs == 1) {
+	uint64_t size = node->size;
+	if (shared_load_acquire(&node->refs) == 1 || shared_subtract(&node->refs, 1u) == 1) {
 		return true;
 	}
-	vmem_slab_release(SLAB_INDEX_NODE, node->size);
-	node->refs--;
+	vmem_slab_release(SLAB_INDEX_NODE, size);
 	return false;
 }
 
-/* Gives one reference to an unpublished subtree back, and takes down what nobody else holds: the dead
- * are linked through themselves. */
-static void let_go(struct index_node *node, index_drop_fn *drop, void *arg)
+/* A fault that found the leaf exclusive may be filling a slot of it: it is done when this returns, and the next
+ * one sees the sequence as it is now. */
+static inline void leaf_settle(struct index_node *leaf)
 {
-	struct index_node *dead = NULL;
-	if (node_put(node)) {
-		node->dead_next = NULL;
-		dead = node;
-	}
+	spin_take(&leaf->lock, LOCK_NODE);
+	spin_give(&leaf->lock, LOCK_NODE);
+}
+
+/* Takes down a list of nodes that nobody holds, linked through themselves, and what only they held. */
+static void take_down(struct index_node *dead, index_drop_fn *drop, void *arg)
+{
 	while (dead) {
-		node = dead;
+		struct index_node *node = dead;
 		dead = node->dead_next;
 		if (node->shift == 0) {
+			leaf_settle(node);
 			FOR_EACH_BIT(n, node->present) {
 				drop(arg, node->base + n, node->slot[n]);
 			}
@@ -168,14 +181,72 @@ static void let_go(struct index_node *node, index_drop_fn *drop, void *arg)
 	}
 }
 
+/* Gives one reference to an unpublished subtree back, and takes down what nobody else holds. */
+static void let_go(struct index_node *node, index_drop_fn *drop, void *arg)
+{
+	if (node_put(node)) {
+		node->dead_next = NULL;
+		take_down(node, drop, arg);
+	}
+}
+
+/* A node that was copied has lost its last reference: its other owner has copied it meanwhile. The children in
+ * `keep`, which the copy shares, lose this node's reference and were never promised for (I7). */
+static void __attribute__((noinline)) bury_copied(struct index_node *node, uint64_t keep)
+{
+	struct index_node *dead = NULL;
+	if (node->shift == 0) {
+		leaf_settle(node);
+	}
+	FOR_EACH_BIT(n, node->present) {
+		if (node->shift == 0) {
+			vmem_slot_drop(node->slot[n]);
+			continue;
+		}
+		struct index_node *child = child_at(node, n);
+		if (keep >> n & 1 ? shared_subtract(&child->refs, 1u) == 1 : node_put(child)) {
+			child->dead_next = dead;
+			dead = child;
+		}
+	}
+	vmem_slab_free(SLAB_INDEX_NODE, node);
+	take_down(dead, drop_slot, NULL);
+}
+
+/* Replaces a shared node below `parent` (which is ours; NULL: the root) by a copy with the slots in
+ * `keep`. */
+static struct index_node *own(
+    struct vmem_index *index, struct index_node *parent, uint64_t n, struct index_node *node, uint64_t keep)
+{
+	const bool leaf = node->shift == 0;
+	if (leaf) {
+		spin_take(&node->lock, LOCK_NODE);
+	}
+	struct index_node *copy = node_copy(node, keep);
+	publish(index, parent, n, copy);
+	index_bump(index);
+	if (leaf) {
+		spin_give(&node->lock, LOCK_NODE);
+	}
+	uint64_t fewer = node->size - (copy->size - 1);
+	if (shared_subtract(&node->refs, 1u) == 1) {
+		bury_copied(node, keep);
+	} else {
+		vmem_slab_release(SLAB_INDEX_NODE, fewer);
+	}
+	return copy;
+}
+
 /* Setting -------------------------------------------------------------------------------------- */
 
 static slot_t leaf_put(struct index_node *leaf, uint64_t key, slot_t slot)
 {
 	uint64_t n = key & (INDEX_FANOUT - 1);
+	spin_take(&leaf->lock, LOCK_NODE);
 	slot_t old = leaf->present >> n & 1 ? leaf->slot[n] : SLOT_EMPTY;
-	__atomic_store_n(&leaf->slot[n], slot, __ATOMIC_RELEASE);
-	leaf->present |= UINT64_C(1) << n;
+	shared_store_release(&leaf->slot[n], slot);
+	shared_store_release(&leaf->present, leaf->present | UINT64_C(1) << n);
+	spin_give(&leaf->lock, LOCK_NODE);
 	return old;
 }
 
@@ -187,11 +258,12 @@ static struct index_node *join(struct index_node *node, struct index_node *leaf)
 	uint64_t below = ((UINT64_C(1) << shift) << INDEX_FANOUT_BITS) - 1;
 	struct index_node *above = node_new(leaf->base & ~below, shift, 0);
 	for (unsigned n = 0; n < INDEX_FANOUT; n++) {
-		above->slot[n] = slot_of_child(&vmem_index_void);
+		shared_store(&above->slot[n], slot_of_child(&vmem_index_void));
 	}
-	above->slot[digit(above, leaf->base)] = slot_of_child(leaf);
-	above->slot[digit(above, node->base)] = slot_of_child(node);
-	above->present = UINT64_C(1) << digit(above, leaf->base) | UINT64_C(1) << digit(above, node->base);
+	shared_store(&above->slot[digit(above, leaf->base)], slot_of_child(leaf));
+	shared_store(&above->slot[digit(above, node->base)], slot_of_child(node));
+	shared_store(&above->present,
+	    UINT64_C(1) << digit(above, leaf->base) | UINT64_C(1) << digit(above, node->base));
 	above->size = 1 + leaf->size + node->size;
 	return above;
 }
@@ -211,16 +283,15 @@ static struct index_node *leaf_add(struct vmem_index *index, struct index_node *
 	return leaf;
 }
 
-/* The leaf for key, ours alone, with every node above it. */
-static __attribute__((noinline)) struct index_node *leaf_make(struct vmem_index *index, uint64_t key)
+__attribute__((noinline)) struct index_node *vmem_index_leaf(struct vmem_index *index, uint64_t key)
 {
 	struct index_node *path[INDEX_LEVELS];
 	unsigned depth = 0;
 	struct index_node *parent = NULL;
 	struct index_node *node = index->root;
 	while (node && (node->base ^ key) >> node->shift < INDEX_FANOUT) {
-		if (node->refs != 1) {
-			node = own(index, parent, parent ? digit(parent, key) : 0, node, node->present);
+		if (shared_load_acquire(&node->refs) != 1) {
+			node = own(index, parent, parent ? digit(parent, key) : 0, node, UINT64_MAX);
 		}
 		if (node->shift == 0) {
 			return node;
@@ -237,16 +308,31 @@ slot_t vmem_index_set(struct vmem_index *index, uint64_t key, slot_t slot, struc
 	if (cursor && cursor->leaf && cursor->exclusive) {
 		return leaf_put(cursor->leaf, key, slot);
 	}
-	struct index_node *leaf = leaf_make(index, key);
+	struct index_node *leaf = vmem_index_leaf(index, key);
 	if (cursor) {
 		*cursor = (struct index_cursor){leaf, true};
 	}
 	return leaf_put(leaf, key, slot);
 }
 
-bool vmem_index_reserve(unsigned paths, bool promised)
+bool vmem_index_claim(struct vmem_index *index, unsigned nodes, bool promised)
 {
-	return vmem_slab_reserve(SLAB_INDEX_NODE, paths * INDEX_PATH_NODES, promised);
+	if (!vmem_slab_claim(SLAB_INDEX_NODE, nodes, promised)) {
+		return false;
+	}
+	index->claimed += nodes;
+	return true;
+}
+
+bool vmem_index_reserve(struct vmem_index *index, unsigned paths)
+{
+	return vmem_index_claim(index, paths * INDEX_PATH_NODES, false);
+}
+
+void vmem_index_unclaim(struct vmem_index *index)
+{
+	vmem_slab_unclaim(SLAB_INDEX_NODE, index->claimed);
+	index->claimed = 0;
 }
 
 /* Removal -------------------------------------------------------------------------------------- */
@@ -284,33 +370,49 @@ static uint64_t covered(const struct index_node *node, uint64_t first, uint64_t 
 /* No promise means that no node of any index is shared (I7). */
 static bool any_shared(void)
 {
-	return vmem_slab_types[SLAB_INDEX_NODE].promised != 0;
+	return shared_load(&vmem_slab_types[SLAB_INDEX_NODE].promised) != 0;
 }
 
-static bool has_any(const struct vmem_index *index, uint64_t first, uint64_t last)
+/* What a fault is just filling counts too. A leaf that lies in the range as a whole holds something (I4), so
+ * only those at its ends are waited for. */
+bool vmem_index_any(const struct vmem_index *index, uint64_t first, uint64_t last)
 {
+	struct index_cursor low, high;
 	slot_t slot;
+	if (VMEM_SMP) {
+		(void)vmem_index_find(index, first, &low);
+		(void)vmem_index_find(index, last, &high);
+		if (low.leaf) {
+			leaf_settle(low.leaf);
+		}
+		if (high.leaf && high.leaf != low.leaf) {
+			leaf_settle(high.leaf);
+		}
+	}
 	return vmem_index_next(index, &first, last, &slot, NULL);
 }
 
-bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, uint64_t last)
+bool vmem_index_reserve_remove(struct vmem_index *index, uint64_t first, uint64_t last)
 {
 	/* The nodes that lie in the range with a part are two paths at most, so two are enough to
 	 * remember. */
 	struct {
-		const struct index_node *node;
+		struct index_node *node;
 		bool exclusive;
 	} todo[2];
 	unsigned todos = 1;
 	unsigned copies = 0;
-	if (!any_shared() || !has_any(index, first, last)) {
+	if (!any_shared() || !vmem_index_any(index, first, last)) {
 		return true;
 	}
 	todo[0].exclusive = true;
 	todo[0].node = index->root;
 	while (todos != 0) {
-		const struct index_node *node = todo[--todos].node;
-		bool exclusive = todo[todos].exclusive && node->refs == 1;
+		struct index_node *node = todo[--todos].node;
+		if (node->shift == 0) {
+			leaf_settle(node);
+		}
+		bool exclusive = todo[todos].exclusive && shared_load_acquire(&node->refs) == 1;
 		uint64_t partial;
 		uint64_t whole = covered(node, first, last, &partial);
 		if (whole == node->present || (whole | partial) == 0) {
@@ -322,7 +424,7 @@ bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, u
 			todo[todos++].node = child_at(node, n);
 		}
 	}
-	return copies == 0 || vmem_slab_reserve(SLAB_INDEX_NODE, copies, true);
+	return copies == 0 || vmem_index_claim(index, copies, true);
 }
 
 /* One node on the way of a removal that lies in the range with a part. It is ours. */
@@ -347,25 +449,44 @@ static struct index_node *cut_above(struct removal *r)
 	return r->depth != 0 ? r->path[r->depth - 1].node : NULL;
 }
 
-/* Takes out of a node of ours what lies in the range whole. */
+/* Takes out of an inner node of ours what lies in the range whole. */
 static void cut_whole(struct removal *r, struct index_node *node, uint64_t whole)
 {
-	if (whole == 0) {
-		return;
-	}
-	if (node->shift == 0) {
-		node->present &= ~whole;
-		r->index->sequence++;
-		FOR_EACH_BIT(n, whole) {
-			r->drop(r->arg, node->base + n, node->slot[n]);
-		}
-		return;
-	}
 	FOR_EACH_BIT(n, whole) {
 		struct index_node *child = child_at(node, n);
 		node->size -= child->size;
 		unpublish(r->index, node, n);
 		let_go(child, r->drop, r->arg);
+	}
+}
+
+/* Comes to a leaf, at slot n of the node above. What is in it is decided under its byte: outside of the range
+ * faults go on filling slots. */
+static void cut_leaf(struct removal *r, uint64_t n, struct index_node *leaf)
+{
+	struct index_node *above = cut_above(r);
+	uint64_t partial;
+	spin_take(&leaf->lock, LOCK_NODE);
+	uint64_t whole = covered(leaf, r->first, r->last, &partial);
+	bool all = whole != 0 && whole == leaf->present;
+	bool shared = shared_load_acquire(&leaf->refs) != 1;
+	if (all) {
+		if (above) {
+			above->size -= 1;
+		}
+		unpublish(r->index, above, n);
+	} else if (whole != 0 && !shared) {
+		shared_store_release(&leaf->present, leaf->present & ~whole);
+		index_bump(r->index);
+		FOR_EACH_BIT(k, whole) {
+			r->drop(r->arg, leaf->base + k, leaf->slot[k]);
+		}
+	}
+	spin_give(&leaf->lock, LOCK_NODE);
+	if (all) {
+		let_go(leaf, r->drop, r->arg);
+	} else if (whole != 0 && shared) {
+		(void)own(r->index, above, n, leaf, ~whole);
 	}
 }
 
@@ -375,6 +496,10 @@ static void cut_enter(struct removal *r, uint64_t n, struct index_node *node)
 {
 	struct index_node *above = cut_above(r);
 	uint64_t partial;
+	if (node->shift == 0) {
+		cut_leaf(r, n, node);
+		return;
+	}
 	uint64_t whole = covered(node, r->first, r->last, &partial);
 	uint64_t size_before = node->size;
 	if ((whole | partial) == 0) {
@@ -388,8 +513,8 @@ static void cut_enter(struct removal *r, uint64_t n, struct index_node *node)
 		let_go(node, r->drop, r->arg);
 		return;
 	}
-	if (node->refs != 1) {
-		node = own(r->index, above, n, node, node->present & ~whole);
+	if (shared_load_acquire(&node->refs) != 1) {
+		node = own(r->index, above, n, node, ~whole);
 	} else {
 		cut_whole(r, node, whole);
 	}
@@ -407,11 +532,11 @@ static void cut_leave(struct removal *r)
 		unpublish(r->index, above, cut->n);
 		vmem_slab_free(SLAB_INDEX_NODE, node);
 		size = 0;
-	} else if (node->shift != 0 && (node->present & (node->present - 1)) == 0) {
+	} else if ((node->present & (node->present - 1)) == 0) {
 		const struct index_node *child = child_at(node, bits_ctz64(node->present));
 		size = child->size;
 		publish(r->index, above, cut->n, child);
-		r->index->sequence++;
+		index_bump(r->index);
 		vmem_slab_free(SLAB_INDEX_NODE, node);
 	}
 	if (above) {
@@ -424,7 +549,7 @@ void vmem_index_remove(
 {
 	struct removal r = {.index = index, .first = first, .last = last, .drop = drop, .arg = arg};
 	/* A shared path that leads to nothing is not to be copied. */
-	if (!index->root || first > last || (any_shared() && !has_any(index, first, last))) {
+	if (!index->root || first > last || (any_shared() && !vmem_index_any(index, first, last))) {
 		return;
 	}
 	cut_enter(&r, 0, index->root);
@@ -446,9 +571,10 @@ void vmem_index_remove(
 static uint64_t slots_from(const struct index_node *node, uint64_t at)
 {
 	if (at <= node->base) {
-		return node->present;
+		return shared_load_acquire(&node->present);
 	}
-	return at > last_key(node) ? 0 : node->present & UINT64_MAX << digit(node, at);
+	return at > last_key(node) ? 0
+				   : shared_load_acquire(&node->present) & UINT64_MAX << digit(node, at);
 }
 
 /* vmem_index_next() when the leaf for *key, if there is one, has nothing from there on. */
@@ -461,7 +587,7 @@ static __attribute__((noinline)) const struct index_node *leaf_next(
 	uint64_t later_slots = 0, later_heads = 0, heads = 0;
 	while (node) {
 		uint64_t slots = slots_from(node, key);
-		heads |= node->head;
+		heads |= shared_load_acquire(&node->head);
 		if (slots == 0) {
 			node = later ? child_at(later, bits_ctz64(later_slots)) : NULL;
 			heads = later_heads;
@@ -491,26 +617,26 @@ bool vmem_index_next(
 		return false;
 	}
 	/* As vmem_index_find(): most often the next slot is in the leaf for *key. */
-	uint64_t head = heads = leaf->head;
+	uint64_t head = heads = shared_load_acquire(&leaf->head);
 	while ((uint8_t)head != 0) {
 		leaf = child_at(leaf, *key >> (head & 63) & (INDEX_FANOUT - 1));
-		head = leaf->head;
+		head = shared_load_acquire(&leaf->head);
 		heads |= head;
 	}
-	uint64_t slots = leaf->present >> (*key & (INDEX_FANOUT - 1));
+	uint64_t slots = shared_load_acquire(&leaf->present) >> (*key & (INDEX_FANOUT - 1));
 	if ((leaf->base ^ *key) >= INDEX_FANOUT || slots == 0) {
 		leaf = leaf_next(index, *key, &heads);
 		if (!leaf) {
 			return false;
 		}
-		slots = leaf->present; /* it lies above *key */
+		slots = shared_load_acquire(&leaf->present); /* it lies above *key */
 	}
 	uint64_t at = (*key > leaf->base ? *key : leaf->base) + bits_ctz64(slots);
 	if (at > last) {
 		return false;
 	}
 	*key = at;
-	*out_slot = leaf->slot[at & (INDEX_FANOUT - 1)];
+	*out_slot = shared_load_acquire(&leaf->slot[at & (INDEX_FANOUT - 1)]);
 	if (exclusive) {
 		*exclusive = heads >> 32 == 1;
 	}
@@ -528,8 +654,8 @@ void vmem_index_snapshot(struct vmem_index *to, struct vmem_index *from)
 {
 	VMEM_ASSERT(!to->root);
 	if (from->root) {
-		from->root->refs++;
+		(void)shared_add(&from->root->refs, 1u);
 		publish(to, NULL, 0, from->root);
 	}
-	from->sequence++;
+	index_bump(from);
 }

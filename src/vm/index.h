@@ -26,6 +26,7 @@
 #ifndef VMEM_INDEX_H
 #define VMEM_INDEX_H
 
+#include "lock.h"
 #include "page.h"
 
 #define INDEX_FANOUT_BITS 6u
@@ -51,7 +52,8 @@ struct index_node {
 		struct {
 			uint8_t shift;
 			uint8_t flags; /* INDEX_NODE_* */
-			uint16_t reserved;
+			uint8_t lock;  /* of a leaf: which slots mean what. Outlives free and reuse */
+			uint8_t reserved;
 			uint32_t refs;
 		};
 		uint64_t head; /* all four, little-endian: a look-up reads shift and refs at once */
@@ -67,7 +69,6 @@ struct index_node {
 _Static_assert(
     offsetof(struct index_node, refs) - offsetof(struct index_node, head) == 4, "refs are head's upper half");
 enum {
-	INDEX_NODE_LOCK = 1u << 0,	/* reserved for the window lock of leaf nodes (contract 1.3) */
 	INDEX_NODE_MAY_SHARE = 1u << 1, /* leaf, set by path copying: pages may have more references */
 };
 extern const struct index_node vmem_index_void; /* I2 */
@@ -75,6 +76,7 @@ extern const struct index_node vmem_index_void; /* I2 */
 struct vmem_index {
 	struct index_node *root;
 	uint64_t sequence; /* changes with a published copy or a removal, not when an empty slot is filled */
+	uint32_t claimed;  /* nodes set aside for the holder of the store's lock */
 };
 
 /* The nodes reachable from the root: what a snapshot promises. */
@@ -111,25 +113,39 @@ static inline slot_t slot_of_frame(vmem_paddr_t pa, vmem_cache_t cache)
 
 /* The slot at key, SLOT_EMPTY if none. cursor may be NULL. Never fails. On the fault path: 7
  * instructions per inner level, 8 with a cursor. Prefixes are not compared on the way down: a key that
- * is there is found by its digits, and the leaf tells whether it is the right one. */
+ * is there is found by its digits, and the leaf tells whether it is the right one.
+ *
+ * Without the store's lock, inside a section (cpu.h), the answer is a guess, to be checked by the sequence read
+ * before. A node may be freed and reused under the look-up: it stays a node, a link that is no node's is not
+ * followed, and every step goes down, so the look-up ends. */
 static inline slot_t vmem_index_find(
     const struct vmem_index *index, uint64_t key, struct index_cursor *cursor)
 {
-	struct index_node *node = index->root;
+	struct index_node *node = shared_load_acquire(&index->root);
 	slot_t slot = SLOT_EMPTY;
 	uint64_t heads = 0; /* of all nodes on the way: the upper half is 1 exactly if all counts are */
 	if (node) {
-		uint64_t head = heads = node->head;
+		uint64_t head = heads = shared_load_acquire(&node->head);
 		while ((uint8_t)head != 0) {
-			node = (struct index_node *)(uintptr_t)
-				   node->slot[key >> (head & 63) & (INDEX_FANOUT - 1)];
-			head = node->head;
+			slot_t link =
+			    shared_load_acquire(&node->slot[key >> (head & 63) & (INDEX_FANOUT - 1)]);
+			if (VMEM_SMP && (slot_kind(link) != 0 || link == 0)) {
+				node = (struct index_node *)(uintptr_t)&vmem_index_void;
+				break;
+			}
+			node = (struct index_node *)(uintptr_t)link;
+			uint64_t below = shared_load_acquire(&node->head);
+			if (VMEM_SMP && (uint8_t)below >= (uint8_t)head) {
+				node = (struct index_node *)(uintptr_t)&vmem_index_void;
+				break;
+			}
+			head = below;
 			heads |= head;
 		}
-		if ((node->base ^ key) >= INDEX_FANOUT) {
+		if ((shared_load(&node->base) ^ key) >= INDEX_FANOUT) {
 			node = NULL;
-		} else if (node->present >> (key & (INDEX_FANOUT - 1)) & 1) {
-			slot = node->slot[key & (INDEX_FANOUT - 1)];
+		} else if (shared_load_acquire(&node->present) >> (key & (INDEX_FANOUT - 1)) & 1) {
+			slot = shared_load_acquire(&node->slot[key & (INDEX_FANOUT - 1)]);
 		}
 	}
 	if (cursor) {
@@ -139,16 +155,25 @@ static inline slot_t vmem_index_find(
 	return slot;
 }
 
+/* Gives one reference of what a slot counts back. */
+void vmem_slot_drop(slot_t slot);
+
 /* Whether what `slot`, found through `cursor`, holds belongs to this index alone (I1 and, for a page,
  * its own count). */
 static inline bool index_exclusive(const struct index_cursor *cursor, slot_t slot)
 {
-	return cursor->exclusive && (slot_kind(slot) != SLOT_PAGE || slot_page(slot)->refs == 1);
+	return cursor->exclusive &&
+	       (slot_kind(slot) != SLOT_PAGE || shared_load_acquire(&slot_page(slot)->refs) == 1);
 }
 
-/* Makes sure that vmem_index_set() on `paths` different paths cannot fail; false: no memory, nothing
- * changed. promised: see slab.h. */
-bool vmem_index_reserve(unsigned paths, bool promised);
+/* Sets nodes aside so that vmem_index_set() on `paths` different paths cannot fail; false: no memory, nothing
+ * changed. They are kept until vmem_index_unclaim(), with which the section that holds the store's lock ends.
+ */
+bool vmem_index_reserve(struct vmem_index *index, unsigned paths);
+/* The same for a number of nodes. */
+bool vmem_index_claim(struct vmem_index *index, unsigned nodes, bool promised);
+/* Gives back what was set aside, used or not. */
+void vmem_index_unclaim(struct vmem_index *index);
 /* Most nodes that one reserved path can take: a copy of every node on it, a new leaf, and a new node
  * above that. */
 #define INDEX_PATH_NODES (INDEX_KEY_BITS / INDEX_FANOUT_BITS + 2)
@@ -156,13 +181,41 @@ bool vmem_index_reserve(unsigned paths, bool promised);
 /* Makes sure that vmem_index_remove() of [first, last] cannot fail: exactly the nodes that it will copy,
  * out of what snapshots have promised. So it fails only if the nodes were shared without a promise (I7).
  * Nothing to do, and nothing asked of the allocator, if none is. */
-bool vmem_index_reserve_remove(const struct vmem_index *index, uint64_t first, uint64_t last);
+bool vmem_index_reserve_remove(struct vmem_index *index, uint64_t first, uint64_t last);
 
-/* Puts slot (not EMPTY) at key and returns what was there: that reference is now the caller's. One
+/* Puts slot (not EMPTY) at key, with the store's lock held, and returns what was there: that reference is now the caller's. One
  * reserved path. cursor (may be NULL) as vmem_index_find() left it for this key; afterwards it is as
  * find would leave it now. Bumps the sequence when it copies a path, after publishing each copy and
  * before dropping the old node. */
 slot_t vmem_index_set(struct vmem_index *index, uint64_t key, slot_t slot, struct index_cursor *cursor);
+
+/* The leaf for key, made if need be, and exclusive with every node above it. One reserved path. For a caller
+ * who then fills a slot of it under its byte: a leaf that stays empty breaks I4. */
+struct index_node *vmem_index_leaf(struct vmem_index *index, uint64_t key);
+/* Puts `slot` where `expected` is, in a leaf of ours whose byte the caller holds. False: something else is
+ * there. */
+static inline bool index_replace(struct index_node *leaf, uint64_t key, slot_t expected, slot_t slot)
+{
+	uint64_t n = key & (INDEX_FANOUT - 1), present = shared_load(&leaf->present);
+	slot_t now = present >> n & 1 ? shared_load(&leaf->slot[n]) : SLOT_EMPTY;
+	if (now != expected) {
+		return false;
+	}
+	shared_store_release(&leaf->slot[n], slot);
+	if (expected == SLOT_EMPTY) {
+		shared_store_release(&leaf->present, present | UINT64_C(1) << n);
+	}
+	return true;
+}
+
+/* Announces that what was read without the lock may not be so any more (contract 1.2). */
+static inline void index_bump(struct vmem_index *index)
+{
+	shared_store_release(&index->sequence, index->sequence + 1);
+}
+
+/* Whether anything is in [first, last], what a fault is just filling in included. */
+bool vmem_index_any(const struct vmem_index *index, uint64_t first, uint64_t last);
 
 /* Called for each slot whose reference the index gives up; may free the page. Must not touch the index. */
 typedef void index_drop_fn(void *arg, uint64_t key, slot_t slot);
@@ -190,7 +243,7 @@ void vmem_index_snapshot(struct vmem_index *to, struct vmem_index *from);
 static inline void slot_hold(slot_t slot)
 {
 	if (slot_kind(slot) == SLOT_PAGE) {
-		slot_page(slot)->refs++;
+		(void)shared_add(&slot_page(slot)->refs, 1u);
 	}
 }
 

@@ -9,7 +9,7 @@
  * contiguous run changes after a live split, and not at all where the CPU would need a moment without the
  * mapping for that.
  *
- * Locks: the caller serialises all calls.
+ * Locks: the space's own, for the whole of every call that maps, protects or frees.
  */
 #include <vmem/kernel.h>
 
@@ -126,20 +126,21 @@ static vmem_status_t map_object(
 	    .pad_after = 1,
 	    .object = object,
 	};
+	aspace_lock(&kernel_aspace);
 	vmem_status_t status = kernel_aspace.root.tree.length
-				   ? vmem_vmar_map(&kernel_aspace.root, &map, &start)
+				   ? vmem_vmar_map_locked(&kernel_aspace.root, &map, &start)
 				   : VMEM_ERR_NO_SPACE;
+	if (status == VMEM_OK) {
+		status = enter_all(vmem_region_find(&kernel_aspace, start));
+		if (status == VMEM_OK) {
+			*out = (void *)(uintptr_t)start;
+		} else {
+			(void)vmem_vmar_unmap_locked(&kernel_aspace.root, start, map.length);
+		}
+	}
+	aspace_unlock(&kernel_aspace);
 	vmem_object_release(object);
-	if (status != VMEM_OK) {
-		return status;
-	}
-	status = enter_all(vmem_region_find(&kernel_aspace, start));
-	if (status != VMEM_OK) {
-		(void)vmem_vmar_unmap(&kernel_aspace.root, start, map.length);
-		return status;
-	}
-	*out = (void *)(uintptr_t)start;
-	return VMEM_OK;
+	return status;
 }
 
 static bool bad_permission(unsigned permission)
@@ -225,35 +226,11 @@ static bool cuts_large(vmem_vaddr_t start, uint64_t length)
 	return false;
 }
 
-vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permission)
+/* Raises the entries of the range to what the permission grants. No CPU may meet the stricter translation: a kernel
+ * access cannot take a spurious fault (contract 6.4). */
+static void raise_all(vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
-	vmem_vaddr_t start = (uintptr_t)address;
-	struct region *region = vmem_region_find(&kernel_aspace, start);
-	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0 ||
-	    bad_permission(permission)) {
-		return VMEM_ERR_INVALID;
-	}
-	if (is_wx(permission)) {
-		return VMEM_ERR_WX;
-	}
-	if (!region || length > region->span.length - (start - region->span.start)) {
-		return VMEM_ERR_NOT_FOUND;
-	}
-	if (cuts_large(start, length)) {
-		if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
-			return VMEM_ERR_UNSUPPORTED;
-		}
-		vmem_pmap_cut(&kernel_aspace.pmap, start);
-		vmem_pmap_cut(&kernel_aspace.pmap, start + length);
-	}
-	if (length == region->span.length) { /* of a part the entries alone tell: the record stays whole */
-		region->permission = (uint8_t)permission;
-	}
-	struct vmem_batch batch;
 	bool raised = false;
-	vmem_batch_begin(&batch, &kernel_aspace.pmap);
-	vmem_pmap_restrict(&kernel_aspace.pmap, start, length, permission, &batch);
-	vmem_batch_end(&batch);
 	for (uint64_t done = 0; done < length;) {
 		struct pmap_entry at = vmem_pmap_lookup(&kernel_aspace.pmap, start + done);
 		arch_pte_t entry = pte_load(at.slot);
@@ -271,28 +248,77 @@ vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permi
 		}
 		done += size;
 	}
-	if (raised) { /* no CPU may meet the stricter translation: a kernel access cannot take a spurious
-			 fault (contract 6.4) */
+	if (raised) {
+		struct vmem_batch batch;
+		vmem_batch_begin(&batch, &kernel_aspace.pmap);
 		vmem_batch_leaves(&batch, start, start + (length - 1), 0);
 		vmem_batch_end(&batch);
 	}
+}
+
+static vmem_status_t protect(vmem_vaddr_t start, uint64_t length, unsigned permission)
+{
+	struct region *region = vmem_region_find(&kernel_aspace, start);
+	if (!region || length > region->span.length - (start - region->span.start)) {
+		return VMEM_ERR_NOT_FOUND;
+	}
+	if (cuts_large(start, length)) {
+		if (!(vmem_mmu.features & MMU_LIVE_SPLIT)) {
+			return VMEM_ERR_UNSUPPORTED;
+		}
+		vmem_pmap_cut(&kernel_aspace.pmap, start);
+		vmem_pmap_cut(&kernel_aspace.pmap, start + length);
+	}
+	if (length == region->span.length) { /* of a part the entries alone tell: the record stays whole */
+		region->permission = (uint8_t)permission;
+	}
+	struct vmem_batch batch;
+	vmem_batch_begin(&batch, &kernel_aspace.pmap);
+	vmem_pmap_restrict(&kernel_aspace.pmap, start, length, permission, &batch);
+	vmem_batch_end(&batch);
+	raise_all(start, length, permission);
 	return VMEM_OK;
+}
+
+vmem_status_t vmem_kernel_protect(void *address, uint64_t length, unsigned permission)
+{
+	vmem_vaddr_t start = (uintptr_t)address;
+	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0 ||
+	    bad_permission(permission)) {
+		return VMEM_ERR_INVALID;
+	}
+	if (is_wx(permission)) {
+		return VMEM_ERR_WX;
+	}
+	aspace_lock(&kernel_aspace);
+	vmem_status_t status = protect(start, length, permission);
+	aspace_unlock(&kernel_aspace);
+	return status;
 }
 
 void vmem_kernel_free(void *address)
 {
 	vmem_vaddr_t start = vmem_page_floor((uintptr_t)address);
+	aspace_lock(&kernel_aspace);
 	struct region *region = vmem_region_find(&kernel_aspace, start);
 	VMEM_CHECK(region && region->span.start == start,
 	    "vmem_kernel_free() of what is no kernel mapping's address");
-	(void)vmem_vmar_unmap(&kernel_aspace.root, start, region->span.length);
+	(void)vmem_vmar_unmap_locked(&kernel_aspace.root, start, region->span.length);
+	aspace_unlock(&kernel_aspace);
 }
 
 bool vmem_kernel_is_guard(const void *address)
 {
 	vmem_vaddr_t va = vmem_page_floor((uintptr_t)address);
-	return va - kernel_aspace.root.tree.base < kernel_aspace.root.tree.length &&
-	       !vmem_region_find(&kernel_aspace, va) &&
-	       (vmem_region_find(&kernel_aspace, va + VMEM_PAGE_SIZE) ||
-		   vmem_region_find(&kernel_aspace, va - VMEM_PAGE_SIZE));
+	struct vmem_cpu *cpu = this_vmem_cpu();
+	bool inside = cpu->inside; /* the stack that has run over may be in the middle of anything: no lock */
+	section_enter(cpu);
+	bool guard = va - kernel_aspace.root.tree.base < kernel_aspace.root.tree.length &&
+		     !vmem_region_find_shared(&kernel_aspace, va) &&
+		     (vmem_region_find_shared(&kernel_aspace, va + VMEM_PAGE_SIZE) ||
+			 vmem_region_find_shared(&kernel_aspace, va - VMEM_PAGE_SIZE));
+	if (!inside) {
+		section_leave(cpu);
+	}
+	return guard;
 }

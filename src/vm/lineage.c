@@ -7,12 +7,20 @@
  * children goes, and a dead node with one child hands its pages over and goes (L2). So a dead node has two
  * children at least, and there are fewer dead nodes than live ones.
  *
- * Locks: the caller serialises all calls.
+ * Locks: a mutex of its own for the shape of all trees and for the lineage of pages, outside of the stores' locks;
+ * a node of a live store is used by whoever holds a reference to the store.
  */
 #include "lineage.h"
 
 #include "panic.h"
 #include "slab.h"
+
+static struct vmem_mutex lineage_lock;
+
+void vmem_lineages_init(void)
+{
+	lineage_lock = (struct vmem_mutex){0};
+}
 
 struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store)
 {
@@ -21,6 +29,7 @@ struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store)
 		return NULL;
 	}
 	*node = (struct lineage){.parent = parent, .store = store};
+	mutex_take(&lineage_lock, LOCK_LINEAGE);
 	if (parent) {
 		node->next = parent->child;
 		node->pprev = &parent->child;
@@ -29,6 +38,7 @@ struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store)
 		}
 		parent->child = node;
 	}
+	mutex_give(&lineage_lock, LOCK_LINEAGE);
 	return node;
 }
 
@@ -63,12 +73,14 @@ static void hand_over(struct lineage *dead)
 		if (!node->store) {
 			continue;
 		}
+		store_lock(node->store);
 		for (uint64_t key = 0;
 		     vmem_index_next(&node->store->index, &key, INDEX_KEY_LAST, &slot, NULL); key++) {
 			if (slot_kind(slot) == SLOT_PAGE && slot_page(slot)->u.data.lineage == dead) {
 				slot_page(slot)->u.data.lineage = heir;
 			}
 		}
+		store_unlock(node->store);
 	}
 	heir->parent = dead->parent;
 	heir->next = dead->next;
@@ -84,17 +96,16 @@ static void hand_over(struct lineage *dead)
 
 void vmem_lineage_leave(struct lineage *node)
 {
+	mutex_take(&lineage_lock, LOCK_LINEAGE);
 	node->store = NULL;
-	while (node && !node->store) {
+	while (node && !node->store && !node->child) {
 		struct lineage *parent = node->parent;
-		if (node->child) {
-			if (!node->child->next) {
-				hand_over(node);
-			}
-			return;
-		}
 		unlink_node(node);
 		vmem_slab_free(SLAB_LINEAGE, node);
 		node = parent;
 	}
+	if (node && !node->store && !node->child->next) {
+		hand_over(node);
+	}
+	mutex_give(&lineage_lock, LOCK_LINEAGE);
 }

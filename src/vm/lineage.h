@@ -7,6 +7,7 @@
 
 #include "store.h"
 
+void vmem_lineages_init(void);
 /* A node for a new store, below parent (NULL: a root). NULL: no memory. */
 struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store);
 /* The node's store has dropped its content and dies. */

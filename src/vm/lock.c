@@ -33,14 +33,27 @@ void vmem_mutex_wait(struct vmem_mutex *mutex)
 /* Bit n: this CPU holds a lock of rank n. Each word is its own CPU's. */
 static struct {
 	uint32_t ranks;
+	uint8_t *lock[LOCK_RANKS];
 } __attribute__((aligned(64))) held[VMEM_MAX_CPUS];
 _Static_assert(LOCK_RANKS <= 32, "a bit for each rank");
 
-void vmem_lock_taken(unsigned rank)
+void vmem_lock_taken(uint8_t *lock, unsigned rank)
 {
-	uint32_t *ranks = &held[cpu_number()].ranks;
-	VMEM_CHECK(*ranks >> rank == 0, "internal: a lock is taken out of order (K3)");
-	*ranks |= UINT32_C(1) << rank;
+	unsigned cpu = cpu_number();
+	VMEM_CHECK(held[cpu].ranks >> rank == 0, "internal: a lock is taken out of order (K3)");
+	held[cpu].ranks |= UINT32_C(1) << rank;
+	held[cpu].lock[rank] = lock;
+}
+
+void vmem_lock_abandon(void)
+{
+	unsigned cpu = cpu_number();
+	for (unsigned rank = 0; rank < LOCK_RANKS; rank++) {
+		if (held[cpu].ranks >> rank & 1) {
+			shared_store_release(held[cpu].lock[rank], 0);
+		}
+	}
+	held[cpu].ranks = 0;
 }
 
 void vmem_lock_given(unsigned rank)

@@ -9,7 +9,7 @@
  * holds no spin lock and lets the host serve calls from other CPUs meanwhile (vmem_host_relax()), so a wait
  * for an acknowledgement always ends. Faults do not wait for one: they try, and answer AGAIN. K3 Locks are
  * taken in the order of their ranks; with VMEM_DEBUG a breach panics. K4 Taking a spin lock orders all that
- * came before it, reads too, before all that follows: what was read without a lock is checked under it.
+ * came before it before all that follows.
  *
  * With one CPU there is nothing of all that: no state is read or written, no instruction is emitted.
  */
@@ -90,20 +90,51 @@ static inline unsigned cpu_number(void)
 /* Counters that several CPUs change: the value before. With one CPU plain arithmetic. */
 #define shared_add(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELAXED)
 #define shared_subtract(place, value) __atomic_fetch_sub((place), (value), __ATOMIC_ACQ_REL)
+#define shared_set_bits(place, bits) ((void)__atomic_fetch_or((place), (bits), __ATOMIC_RELAXED))
+#define shared_clear_bits(place, bits)                                                                       \
+	((void)__atomic_fetch_and((place), (__typeof__(*(place))) ~(bits), __ATOMIC_RELAXED))
+/* The value before. */
+#define shared_exchange(place, value) __atomic_exchange_n((place), (value), __ATOMIC_ACQ_REL)
+
+/* Puts NULL there if `expected` is. */
+static inline void shared_clear_pointer(void *place, void *expected)
+{
+	(void)__atomic_compare_exchange_n(
+	    (void **)place, &expected, NULL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* Between reads of what a sequence or a generation covers and the second look at it; between the first change
+ * of it and the changes that it announces. ThreadSanitizer knows no fences: there every access is its own. */
+static inline void order_reads(void)
+{
+#if !defined(__SANITIZE_THREAD__)
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+#endif
+}
+
+static inline void order_writes(void)
+{
+#if !defined(__SANITIZE_THREAD__)
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+}
 
 /* The way of a lock that another CPU has. */
 void vmem_spin_wait(uint8_t *lock);
 void vmem_mutex_wait(struct vmem_mutex *mutex);
 
 #if VMEM_DEBUG >= 1
-/* Checks K3 and notes the rank as held by this CPU; forgets it. */
-void vmem_lock_taken(unsigned rank);
+/* Checks K3 and notes the lock as held by this CPU; forgets it. */
+void vmem_lock_taken(uint8_t *lock, unsigned rank);
 void vmem_lock_given(unsigned rank);
+/* Gives back all that this CPU holds: for a test that goes on after a panic. */
+void vmem_lock_abandon(void);
 /* Panics if this CPU holds a spin lock: before whatever may wait. */
 void vmem_lock_none_spinning(void);
 #else
-static inline void vmem_lock_taken(unsigned rank)
+static inline void vmem_lock_taken(uint8_t *lock, unsigned rank)
 {
+	(void)lock;
 	(void)rank;
 }
 static inline void vmem_lock_given(unsigned rank)
@@ -111,6 +142,9 @@ static inline void vmem_lock_given(unsigned rank)
 	(void)rank;
 }
 static inline void vmem_lock_none_spinning(void)
+{
+}
+static inline void vmem_lock_abandon(void)
 {
 }
 #endif
@@ -131,7 +165,7 @@ static inline bool lock_byte(uint8_t *lock)
 
 static inline void spin_take(uint8_t *lock, unsigned rank)
 {
-	vmem_lock_taken(rank);
+	vmem_lock_taken(lock, rank);
 	if (__builtin_expect(!lock_byte(lock), 0)) {
 		vmem_spin_wait(lock);
 	}
@@ -143,7 +177,7 @@ static inline bool spin_try(uint8_t *lock, unsigned rank)
 	if (!lock_byte(lock)) {
 		return false;
 	}
-	vmem_lock_taken(rank);
+	vmem_lock_taken(lock, rank);
 	return true;
 }
 
@@ -155,7 +189,7 @@ static inline void spin_give(uint8_t *lock, unsigned rank)
 
 static inline void mutex_take(struct vmem_mutex *mutex, unsigned rank)
 {
-	vmem_lock_taken(rank);
+	vmem_lock_taken(&mutex->held, rank);
 	if (__builtin_expect(!lock_byte(&mutex->held), 0)) {
 		vmem_mutex_wait(mutex);
 	}
@@ -180,6 +214,33 @@ static inline unsigned cpu_number(void)
 
 #define shared_add(place, value) ((*(place) += (value)) - (value))
 #define shared_subtract(place, value) ((*(place) -= (value)) + (value))
+#define shared_set_bits(place, bits) ((void)(*(place) = (__typeof__(*(place)))(*(place) | (bits))))
+#define shared_clear_bits(place, bits) ((void)(*(place) = (__typeof__(*(place)))(*(place) & ~(bits))))
+#define shared_exchange(place, value)                                                                        \
+	__extension__({                                                                                      \
+		__typeof__(*(place)) was_ = *(place);                                                        \
+		*(place) = (value);                                                                          \
+		was_;                                                                                        \
+	})
+
+static inline void shared_clear_pointer(void *place, const void *expected)
+{
+	if (*(void **)place == expected) {
+		*(void **)place = NULL;
+	}
+}
+
+static inline void order_reads(void)
+{
+}
+
+static inline void order_writes(void)
+{
+}
+
+static inline void vmem_lock_abandon(void)
+{
+}
 
 static inline void vmem_lock_none_spinning(void)
 {

@@ -7,7 +7,8 @@
  * O2 A resizable object is the only view of its store, so shrinking it may forget what lies past its end.
  * O3 A page past the end of every view of a store does not exist: growing again reads zeroes.
  *
- * Locks: the caller serialises all calls.
+ * Locks: each call takes the store's for what it does to content, and for `pages`, which faults read without it.
+ * The count of references is atomic.
  */
 #include "frame.h"
 #include "panic.h"
@@ -35,7 +36,10 @@ static struct vmem_object *object_alloc(uint64_t key, uint64_t pages, unsigned f
 {
 	struct vmem_object *object = vmem_slab_alloc(SLAB_OBJECT);
 	if (object) {
-		*object = (struct vmem_object){.key = key, .pages = pages, .references = 1, .flags = flags};
+		object->references = 1;
+		object->flags = flags;
+		shared_store(&object->key, key); /* a fault may still look at what the record was before */
+		shared_store(&object->pages, pages);
 	}
 	return object;
 }
@@ -54,11 +58,13 @@ vmem_status_t vmem_object_create_anonymous(uint64_t size, unsigned flags, struct
 	if (!object) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	status = vmem_store_create(&object->store, NULL);
+	struct store *store;
+	status = vmem_store_create(&store, NULL);
 	if (status != VMEM_OK) {
 		vmem_slab_free(SLAB_OBJECT, object);
 		return status;
 	}
+	shared_store_release(&object->store, store);
 	*out = object;
 	return VMEM_OK;
 }
@@ -70,11 +76,13 @@ static vmem_status_t create_fixed(
 	if (!object) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	vmem_status_t status = vmem_store_create_fixed(&object->store, kind, start, pages, cache);
+	struct store *store;
+	vmem_status_t status = vmem_store_create_fixed(&store, kind, start, pages, cache);
 	if (status != VMEM_OK) {
 		vmem_slab_free(SLAB_OBJECT, object);
 		return status;
 	}
+	shared_store_release(&object->store, store);
 	*out = object;
 	return VMEM_OK;
 }
@@ -108,19 +116,6 @@ vmem_status_t vmem_object_create_contiguous(
 	return status;
 }
 
-/* True if a live store gives a frame of [start, start + pages) another attribute. */
-static bool attribute_conflict(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
-{
-	for (struct store *s = vmem_store_first(); s; s = s->all_next) {
-		if (s->kind != STORE_ANONYMOUS && s->cache != cache &&
-		    start < s->physical + (s->pages << VMEM_PAGE_SHIFT) &&
-		    s->physical < start + (pages << VMEM_PAGE_SHIFT)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /*
  * RAM of ours in the range must be the host's own: never a table, a record or another object's page. And it
  * must be all of the range: what is one attribute's lies in the direct map as a whole or not at all.
@@ -137,7 +132,7 @@ static bool ram_is_hosts(vmem_paddr_t start, uint64_t pages)
 			return false;
 		}
 		for (uint64_t pfn = first; pfn < first + pages; pfn++) {
-			if (r->pages[pfn - r->first_pfn].kind != PAGE_USED) {
+			if (shared_load(&r->pages[pfn - r->first_pfn].kind) != PAGE_USED) {
 				return false;
 			}
 		}
@@ -160,20 +155,17 @@ vmem_status_t vmem_object_create_physical(
 	if (!ram_is_hosts(start, pages)) {
 		return VMEM_ERR_CONFLICT;
 	}
-	if (attribute_conflict(start, pages, cache)) {
-		return VMEM_ERR_CONFLICT;
-	}
 	return create_fixed(STORE_PHYSICAL, start, pages, cache, out);
 }
 
 void vmem_object_hold(struct vmem_object *object)
 {
-	object->references++;
+	(void)shared_add(&object->references, 1u);
 }
 
 void vmem_object_release(struct vmem_object *object)
 {
-	if (--object->references == 0) {
+	if (shared_subtract(&object->references, 1u) == 1) {
 		vmem_store_release(object->store);
 		vmem_slab_free(SLAB_OBJECT, object);
 	}
@@ -181,12 +173,13 @@ void vmem_object_release(struct vmem_object *object)
 
 uint64_t vmem_object_size(const struct vmem_object *object)
 {
-	return object->pages << VMEM_PAGE_SHIFT;
+	return shared_load(&object->pages) << VMEM_PAGE_SHIFT;
 }
 
 vmem_status_t vmem_object_resize(struct vmem_object *object, uint64_t size)
 {
-	uint64_t pages, old = object->pages;
+	struct store *store = object->store;
+	uint64_t pages;
 	vmem_status_t status = size_to_pages(size, &pages);
 	if (status != VMEM_OK) {
 		return status;
@@ -194,12 +187,18 @@ vmem_status_t vmem_object_resize(struct vmem_object *object, uint64_t size)
 	if (!(object->flags & VMEM_OBJECT_RESIZABLE)) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
-	object->pages = pages;
-	if (pages < old) { /* no new fault past the end, no translation past it, then no content past it */
-		vmem_store_zap(object->store, object->key + pages, object->key + old - 1);
-		vmem_store_forget_copies(object->store, object->key + pages, object->key + old - 1);
-		vmem_store_forget(object->store, object->key + pages, object->key + old - 1);
+	store_lock(store);
+	uint64_t first = object->key + pages, last = object->key + object->pages - 1;
+	bool shrinks = pages < object->pages;
+	shared_store(&object->pages, pages);
+	if (shrinks) { /* no new fault past the end, no translation past it, then no content past it */
+		vmem_store_set_busy(store, first, last);
+		vmem_store_zap(store, first, last);
+		vmem_store_forget_copies(store, first, last);
+		vmem_store_forget(store, first, last);
+		vmem_store_clear_busy(store);
 	}
+	store_unlock(store);
 	return VMEM_OK;
 }
 
@@ -239,19 +238,20 @@ vmem_status_t vmem_object_snapshot(
 	if (!child) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	uint64_t shown =
-	    first < object->pages ? object->pages - first : 0; /* a slice shows less than its store holds */
+	uint64_t held = shared_load(&object->pages); /* a slice shows less than its store holds */
+	uint64_t shown = first < held ? held - first : 0;
+	struct store *store;
 	shown = shown < pages ? shown : pages;
 	if (shown == 0) {
-		status = vmem_store_create(&child->store, NULL);
+		status = vmem_store_create(&store, NULL);
 	} else {
-		status =
-		    vmem_store_snapshot(object->store, child->key, child->key + shown - 1, &child->store);
+		status = vmem_store_snapshot(object->store, child->key, child->key + shown - 1, &store);
 	}
 	if (status != VMEM_OK) {
 		vmem_slab_free(SLAB_OBJECT, child);
 		return status;
 	}
+	shared_store_release(&child->store, store);
 	*out = child;
 	return VMEM_OK;
 }
@@ -271,8 +271,8 @@ vmem_status_t vmem_object_slice(
 	if (!view) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	view->store = object->store;
-	vmem_store_hold(view->store);
+	vmem_store_hold(object->store);
+	shared_store_release(&view->store, object->store);
 	*out = view;
 	return VMEM_OK;
 }
@@ -284,7 +284,19 @@ vmem_status_t vmem_object_commit(struct vmem_object *object, uint64_t offset, ui
 		return status;
 	}
 	uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
-	return vmem_store_own_range(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+	store_lock(object->store);
+	status = vmem_store_own_range(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+	store_unlock(object->store);
+	return status;
+}
+
+/* Content of [first, last] goes: translations first. */
+static void forget(struct store *store, uint64_t first, uint64_t last)
+{
+	vmem_store_set_busy(store, first, last);
+	vmem_store_zap(store, first, last);
+	vmem_store_forget(store, first, last);
+	vmem_store_clear_busy(store);
 }
 
 vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, uint64_t length)
@@ -298,8 +310,9 @@ vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, 
 	}
 	uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
 	uint64_t last = first + (length >> VMEM_PAGE_SHIFT) - 1;
-	vmem_store_zap(object->store, first, last);
-	vmem_store_forget(object->store, first, last);
+	store_lock(object->store);
+	forget(object->store, first, last);
+	store_unlock(object->store);
 	return VMEM_OK;
 }
 
@@ -323,7 +336,7 @@ static uint8_t *own_bytes(struct store *store, uint64_t key)
 	if (!page) {
 		return NULL;
 	}
-	page->flags &= (uint8_t)~PAGE_F_EXEC_SYNCED;
+	page_unmark(page, PAGE_F_EXEC_SYNCED);
 	return page_to_virt(page);
 }
 
@@ -350,6 +363,7 @@ vmem_status_t vmem_object_read(
 	}
 	while (status == VMEM_OK && done < length) {
 		size_t n = piece(offset + done, length - done);
+		store_lock(object->store);
 		const uint8_t *from =
 		    present_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
 		if (from) {
@@ -358,6 +372,7 @@ vmem_status_t vmem_object_read(
 		} else {
 			__builtin_memset((uint8_t *)buffer + done, 0, n);
 		}
+		store_unlock(object->store);
 		done += n;
 	}
 	if (out_done) {
@@ -376,13 +391,16 @@ vmem_status_t vmem_object_write(
 	}
 	while (status == VMEM_OK && done < length) {
 		size_t n = piece(offset + done, length - done);
+		store_lock(object->store);
 		uint8_t *to = own_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
-		if (!to) {
+		if (to) {
+			__builtin_memcpy(
+			    to + ((offset + done) & VMEM_PAGE_MASK), (const uint8_t *)buffer + done, n);
+			done += n;
+		} else {
 			status = VMEM_ERR_NO_MEMORY;
-			break;
 		}
-		__builtin_memcpy(to + ((offset + done) & VMEM_PAGE_MASK), (const uint8_t *)buffer + done, n);
-		done += n;
+		store_unlock(object->store);
 	}
 	if (out_done) {
 		*out_done = done;
@@ -443,52 +461,52 @@ vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint
 		__builtin_memset(present_bytes(store, object->key) + offset, 0, (size_t)length);
 		return VMEM_OK;
 	}
+	store_lock(store);
 	unsigned edges = present_edges(store, edge, partial_pages(object, offset, length, edge));
-	if (edges > 0 && vmem_store_own_two(store, edge[0].key, edge[edges - 1].key) != VMEM_OK) {
-		return VMEM_ERR_NO_MEMORY;
-	}
-	for (unsigned i = 0; i < edges; i++) {
+	status = edges > 0 ? vmem_store_own_two(store, edge[0].key, edge[edges - 1].key) : VMEM_OK;
+	for (unsigned i = 0; status == VMEM_OK && i < edges; i++) {
 		__builtin_memset(
 		    own_bytes(store, edge[i].key) + edge[i].from, 0, (size_t)(edge[i].to - edge[i].from));
 	}
 	uint64_t first = (offset + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT,
 		 end = (offset + length) >> VMEM_PAGE_SHIFT;
-	if (first < end) {
-		vmem_store_zap(store, object->key + first, object->key + end - 1);
-		vmem_store_forget(store, object->key + first, object->key + end - 1);
+	if (status == VMEM_OK && first < end) {
+		forget(store, object->key + first, object->key + end - 1);
 	}
-	return VMEM_OK;
+	store_unlock(store);
+	return status;
 }
 
 void vmem_object_info(const struct vmem_object *object, struct vmem_object_info *out)
 {
-	const struct store *store = object->store;
+	struct store *store = object->store;
+	store_lock(store);
 	*out = (struct vmem_object_info){
 	    .size = vmem_object_size(object),
 	    .mappings = store->mapping_count,
-	    .references = object->references,
+	    .references = shared_load(&object->references),
 	    .flags = object->flags,
 	    .cache = (vmem_cache_t)store->cache,
 	};
 	if (store->kind != STORE_ANONYMOUS) {
 		out->resident = object->pages;
-		return;
 	}
 	slot_t slot;
 	bool exclusive;
 	uint64_t last = object->key + object->pages - 1;
 	for (uint64_t key = object->key;
-	     key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
+	     store->kind == STORE_ANONYMOUS && key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
 		if (slot_kind(slot) == SLOT_PAGE) {
 			out->resident++;
-			out->shared += !exclusive || slot_page(slot)->refs > 1;
+			out->shared += !exclusive || shared_load(&slot_page(slot)->refs) > 1;
 		}
 	}
+	store_unlock(store);
 }
 
 vmem_status_t vmem_object_frame(const struct vmem_object *object, uint64_t offset, vmem_paddr_t *out_frame)
 {
-	const struct store *store = object->store;
+	struct store *store = object->store;
 	uint64_t key = object->key + (offset >> VMEM_PAGE_SHIFT);
 	if (offset >= vmem_object_size(object)) {
 		return VMEM_ERR_RANGE;
@@ -497,7 +515,9 @@ vmem_status_t vmem_object_frame(const struct vmem_object *object, uint64_t offse
 		*out_frame = store->physical + (key << VMEM_PAGE_SHIFT);
 		return VMEM_OK;
 	}
+	store_lock(store);
 	slot_t slot = vmem_index_find(&store->index, key, NULL);
+	store_unlock(store);
 	if (slot_kind(slot) != SLOT_PAGE) {
 		return VMEM_ERR_NOT_FOUND;
 	}

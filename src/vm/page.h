@@ -16,6 +16,8 @@
 #include <vmem/init.h>
 #include <vmem/types.h>
 
+#include "lock.h"
+
 enum page_kind {
 	PAGE_RESERVED = 0, /* given to nobody: holes, the records' own frames */
 	PAGE_FREE,	   /* head of a free block of 2^order frames, on a free list */
@@ -36,7 +38,7 @@ struct slab_type;
 struct vmem_page {
 	union {
 		struct {
-			uint8_t lock;  /* a walker's, for a moment, whatever the kind is */
+			uint8_t lock;  /* TABLE: of its entries; a walker's for a moment, whatever the kind is */
 			uint8_t kind;  /* enum page_kind; read by others at any time */
 			uint8_t order; /* FREE: of the block; TABLE: the level; DATA: 0 */
 			uint8_t flags; /* PAGE_F_* */
@@ -44,7 +46,11 @@ struct vmem_page {
 		};
 		uint64_t head; /* all five, little-endian; with one CPU set at once when handed out */
 	};
-	uint32_t next, prev; /* links by page number (PAGE_NIL ends); FREE, CACHED, SLAB */
+	union {
+		uint32_t next; /* links by page number (PAGE_NIL ends); FREE, CACHED, SLAB */
+		uint32_t busy; /* TABLE: the slot whose entry is being replaced, plus one; 0: none (P9) */
+	};
+	uint32_t prev;
 	union {
 		struct { /* DATA: where it was born; kept for life (contract 1.5) */
 			struct lineage *lineage;
@@ -76,6 +82,17 @@ enum {
 	PAGE_F_POISONED = 1u << 5,    /* free, and filled with the poison (VMEM_DEBUG) */
 };
 #define PAGE_NIL UINT32_MAX
+
+/* Flags of a page that is in use change at any time, on any CPU that maps it. */
+static inline void page_mark(struct vmem_page *page, uint8_t flags)
+{
+	shared_set_bits(&page->flags, flags);
+}
+
+static inline void page_unmark(struct vmem_page *page, uint8_t flags)
+{
+	shared_clear_bits(&page->flags, flags);
+}
 
 /* A range of RAM and where its records are. Each range has an array of records of its own; numbers count
  * through all of them. */

@@ -9,7 +9,7 @@
  * Contiguous runs (P8) are made and changed in pmap_contig.c; here they are only met: a user range that takes
  * one leaf of a run takes all of it.
  *
- * Locks: the caller serialises all calls for one pmap.
+ * The piece comes with the lock of its table held, and what is absent was looked at under one too.
  */
 #include "pmap.h"
 
@@ -27,11 +27,23 @@ static inline unsigned slot_index(vmem_vaddr_t va, unsigned level)
 	return index;
 }
 
-/* The record of the table that a slot lies in; NULL for a table of the host's (P7). */
-static inline struct vmem_page *table_of(const arch_pte_t *slot)
+/* The record of the table that a slot lies in; NULL for a table of the host's (P7). A user's slot may lie in what was
+ * a table: the record will tell, under its lock. */
+static inline struct vmem_page *table_of(const struct vmem_pmap *pmap, const arch_pte_t *slot)
 {
 	struct vmem_page *page = pa_to_page(virt_to_phys(slot));
-	return page && page->kind == PAGE_TABLE ? page : NULL;
+	return page && ((VMEM_SMP && !pmap->kernel) || shared_load(&page->kind) == PAGE_TABLE) ? page : NULL;
+}
+
+/* Whether an entry that was read without a lock may be followed: what it names is memory with a record, and may be
+ * read as a table at least. */
+static inline bool is_table(const struct vmem_pmap *pmap, vmem_paddr_t pa)
+{
+	if (!VMEM_SMP || pmap->kernel) {
+		return true;
+	}
+	const struct vmem_page *page = pa_to_page(pa);
+	return page && shared_load(&page->kind) == PAGE_TABLE;
 }
 
 struct walk {
@@ -46,20 +58,35 @@ static inline struct walk walk_down(const struct vmem_pmap *pmap, vmem_vaddr_t v
 	struct walk w = {.slot = pmap->root, .level = vmem_mmu.levels - 1u};
 	for (;;) {
 		w.slot += slot_index(va, w.level);
-		w.entry = pte_load(w.slot);
+		w.entry = pte_load_acquire(w.slot);
 		if (w.level == level || !arch_pte_present(w.entry) || arch_pte_is_leaf(w.entry, w.level)) {
 			return w;
 		}
-		w.slot = phys_to_virt(arch_pte_pa(w.entry, w.level));
+		vmem_paddr_t pa = arch_pte_pa(w.entry, w.level);
+		if (__builtin_expect(!is_table(pmap, pa), 0)) { /* read from a table that has gone: anew */
+			w = (struct walk){.slot = pmap->root, .level = vmem_mmu.levels - 1u};
+			continue;
+		}
+		w.slot = phys_to_virt(pa);
 		w.level--;
 	}
 }
 
-static void set_hot(struct vmem_pmap *pmap, vmem_vaddr_t va, const struct pmap_entry *at)
+static inline struct pmap_entry entry_of(const struct vmem_pmap *pmap, const struct walk *w)
 {
-	pmap->hot.base = pmap_window(va);
-	pmap->hot.table = at->slot - slot_index(va, 0);
-	pmap->hot.page = at->table;
+	return (struct pmap_entry){w->slot, table_of(pmap, w->slot), w->level};
+}
+
+static void set_hot(const struct vmem_pmap *pmap, vmem_vaddr_t va, const struct pmap_entry *at)
+{
+	struct vmem_cpu *cpu = this_vmem_cpu();
+	if (pmap->kernel) {
+		return; /* its look-ups are not verified */
+	}
+	cpu->hot.pmap = pmap;
+	cpu->hot.base = pmap_window(va);
+	cpu->hot.table = at->slot - slot_index(va, 0);
+	cpu->hot.page = at->table;
 }
 
 struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
@@ -68,14 +95,14 @@ struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 	if (w.level > 0 && !arch_pte_present(w.entry)) {
 		return (struct pmap_entry){NULL, NULL, w.level};
 	}
-	struct pmap_entry at = {w.slot, table_of(w.slot), w.level};
+	struct pmap_entry at = entry_of(pmap, &w);
 	if (w.level == 0) {
 		set_hot(pmap, va, &at);
 	}
 	return at;
 }
 
-/* Takes a cleared table page; its place in the tree is set by hook_table(). */
+/* Takes a cleared table page; its place in the tree is set by hook_tables(). */
 static struct vmem_page *table_alloc(void)
 {
 	struct vmem_page *page = vmem_frame_take(PAGE_TABLE);
@@ -85,53 +112,81 @@ static struct vmem_page *table_alloc(void)
 	return page;
 }
 
-static void hook_table(
-    struct vmem_pmap *pmap, arch_pte_t *slot, unsigned level, vmem_vaddr_t va, struct vmem_page *page)
+static void describe_table(
+    struct vmem_pmap *pmap, struct vmem_page *page, unsigned level, vmem_vaddr_t va, unsigned entries)
 {
-	page->order = (uint8_t)(level - 1);
-	page->refs = 0;
-	page->u.table.pmap = pmap;
-	page->u.table.base = va & ~(arch_level_size(level) - 1);
-	pmap_count_entry(pmap, table_of(slot));
-	pmap->tables++;
-	vmem_arch_publish(); /* the cleared table before the entry that leads to it */
-	pte_store(slot, arch_pte_make_table(page_to_pa(page), !pmap->kernel));
+	shared_store(&page->order, (uint8_t)level);
+	shared_store(&page->refs, entries);
+	shared_store(&page->busy, 0);
+	shared_store(&page->u.table.pmap, pmap);
+	shared_store(&page->u.table.base, va & ~(arch_level_size(level + 1) - 1));
+}
+
+/* Hooks a chain of tables, fresh[0] of `level` and the last one below the entry at `at`, whose table is locked. It is
+ * complete before the one store that makes it part of the tree. */
+static void hook_tables(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, unsigned level,
+    struct vmem_page *const *fresh)
+{
+	unsigned count = at.level - level;
+	for (unsigned i = 0; i < count; i++) {
+		describe_table(pmap, fresh[i], level + i, va, i > 0);
+		if (i > 0) {
+			arch_pte_t *slots = page_to_virt(fresh[i]);
+			pte_store(&slots[slot_index(va, level + i)],
+			    arch_pte_make_table(page_to_pa(fresh[i - 1]), !pmap->kernel));
+		}
+	}
+	pmap_count_entry(pmap, at.table);
+	(void)shared_add(&pmap->tables, (uint64_t)count);
+	vmem_arch_publish(); /* the cleared tables before the entry that leads to them */
+	shared_store_release(at.slot, arch_pte_make_table(page_to_pa(fresh[count - 1]), !pmap->kernel));
 }
 
 vmem_status_t vmem_pmap_reserve(
     struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out)
 {
-	struct walk w = walk_down(pmap, va, level);
-	if (w.level > level) {
-		struct vmem_page *fresh[5];
-		unsigned missing = w.level - level;
+	struct vmem_page *fresh[5];
+	unsigned taken = 0;
+	vmem_status_t status = VMEM_OK;
+	struct walk w;
+	while ((w = walk_down(pmap, va, level)).level > level) {
+		struct pmap_entry at = entry_of(pmap, &w);
 		if (arch_pte_present(w.entry)) {
-			return VMEM_ERR_EXISTS;
+			status = VMEM_ERR_EXISTS;
+			break;
 		}
-		for (unsigned i = 0; i < missing; i++) { /* all before the first is hooked (P4) */
-			fresh[i] = table_alloc();
-			if (!fresh[i]) {
-				while (i > 0) {
-					vmem_frame_give(fresh[--i]);
-				}
-				return VMEM_ERR_NO_MEMORY;
+		while (taken < w.level - level &&
+		       (fresh[taken] = table_alloc()) != NULL) { /* all before the first is hooked (P4) */
+			taken++;
+		}
+		if (taken < w.level - level) {
+			status = VMEM_ERR_NO_MEMORY;
+			break;
+		}
+		if (!pmap_take(pmap, at, va)) {
+			continue;
+		}
+		bool absent = pte_load(at.slot) == 0;
+		if (absent) {
+			hook_tables(pmap, at, va, level, fresh);
+			taken -= w.level - level; /* those above stay, if another CPU made a part of the way */
+			for (unsigned i = 0; i < taken; i++) {
+				fresh[i] = fresh[i + (w.level - level)];
 			}
 		}
-		while (w.level > level) {
-			struct vmem_page *page = fresh[--missing];
-			hook_table(pmap, w.slot, w.level, va, page);
-			w.level--;
-			w.slot = (arch_pte_t *)page_to_virt(page) + slot_index(va, w.level);
-		}
-		if (vmem_mmu.features & MMU_CACHES_INVALID) {
+		pmap_give(at);
+		if (absent && (vmem_mmu.features & MMU_CACHES_INVALID)) {
 			vmem_flush_granted(pmap, va, true);
 		}
 	}
-	*out = (struct pmap_entry){w.slot, table_of(w.slot), w.level};
-	if (level == 0) {
+	while (taken > 0) {
+		vmem_frame_give(fresh[--taken]);
+	}
+	*out = entry_of(pmap, &w);
+	if (status == VMEM_OK && level == 0) {
 		set_hot(pmap, va, out);
 	}
-	return VMEM_OK;
+	return status;
 }
 
 /* pa_to_page() that tries the range of the look-up before first. */
@@ -177,23 +232,82 @@ static inline uint64_t leaf_pages(unsigned level)
 static void sync_for_exec(vmem_paddr_t pa, unsigned level)
 {
 	struct vmem_page *page = pa_to_page(pa);
-	if (!page || (page->flags & PAGE_F_EXEC_SYNCED)) {
+	if (!page || (shared_load(&page->flags) & PAGE_F_EXEC_SYNCED)) {
 		return;
 	}
 	vmem_icache_publish(phys_to_virt(pa), (size_t)arch_level_size(level));
 	for (uint64_t n = leaf_pages(level); n > 0; n--, page++) {
-		page->flags |= PAGE_F_EXEC_SYNCED;
+		page_mark(page, PAGE_F_EXEC_SYNCED);
 	}
 }
 
 static void forget_exec_sync(vmem_paddr_t pa, unsigned level)
 {
 	struct vmem_page *page = pa_to_page(pa);
-	if (page && (page->flags & PAGE_F_EXEC_SYNCED)) {
+	if (page && (shared_load(&page->flags) & PAGE_F_EXEC_SYNCED)) {
 		for (uint64_t n = leaf_pages(level); n > 0; n--, page++) {
-			page->flags &= (uint8_t)~PAGE_F_EXEC_SYNCED;
+			page_unmark(page, PAGE_F_EXEC_SYNCED);
 		}
 	}
+}
+
+void vmem_pmap_sync(vmem_paddr_t pa, unsigned level, uint32_t leaf)
+{
+	if (leaf & LEAF_EXEC) {
+		sync_for_exec(pa, level);
+	} else if (leaf & LEAF_WRITE) {
+		forget_exec_sync(pa, level);
+	}
+}
+
+void vmem_pmap_flush(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level)
+{
+	struct vmem_batch batch;
+	vmem_vaddr_t first = va & ~(arch_level_size(level) - 1);
+	vmem_batch_begin(&batch, pmap);
+	vmem_batch_leaves(&batch, first, first + (arch_level_size(level) - 1), level);
+	vmem_batch_end(&batch);
+}
+
+enum arch_duty vmem_pmap_raise(
+    struct vmem_pmap *pmap, struct pmap_entry at, vmem_paddr_t pa, uint32_t leaf)
+{
+	arch_pte_t old = pte_load(at.slot);
+	arch_pte_t fresh = pmap_make_leaf(pmap, pa, at.level, leaf | arch_pte_marks(old));
+	enum arch_duty duty = arch_pte_duty(old, fresh, at.level);
+	const struct page_range *near = &vmem_page_ranges.range[0];
+	VMEM_ASSERT(duty != ARCH_DUTY_BREAK);
+	harvest(pte_swap(at.slot, fresh), at.level, &near);
+	vmem_arch_publish();
+	return duty;
+}
+
+bool vmem_pmap_vacate(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va)
+{
+	const struct page_range *near = &vmem_page_ranges.range[0];
+	if (VMEM_SMP && at.table->busy != 0) {
+		return false;
+	}
+	shared_store(&at.table->busy, slot_index(va, 0) + 1);
+	harvest(pte_swap(at.slot, 0), 0, &near);
+	pmap_count(pmap, cpu_number(), COUNT_RESIDENT, UINT64_MAX);
+	return true; /* what counted as an entry counts as busy */
+}
+
+bool vmem_pmap_settle(struct vmem_pmap *pmap, struct pmap_entry at)
+{
+	(void)pmap;
+	shared_store(&at.table->busy, 0);
+	return --at.table->refs == 0;
+}
+
+uint64_t vmem_pmap_counted(const struct vmem_pmap *pmap, enum pmap_counter which)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < COUNT_STRIPES; i++) {
+		sum += shared_load(&pmap->counts[i].n[which]);
+	}
+	return sum;
 }
 
 /* Stores over a live entry, in the steps that the change owes (P5). */
@@ -206,11 +320,7 @@ replace_entry(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, arc
 	const struct page_range *near = &vmem_page_ranges.range[0];
 	harvest(pte_swap(at.slot, duty == ARCH_DUTY_BREAK ? 0 : fresh), at.level, &near);
 	if (duty != ARCH_DUTY_NONE) {
-		struct vmem_batch batch;
-		vmem_vaddr_t first = va & ~(arch_level_size(at.level) - 1);
-		vmem_batch_begin(&batch, pmap);
-		vmem_batch_leaves(&batch, first, first + (arch_level_size(at.level) - 1), at.level);
-		vmem_batch_end(&batch);
+		vmem_pmap_flush(pmap, va, at.level);
 	}
 	if (duty == ARCH_DUTY_BREAK) {
 		pte_store(at.slot, fresh);
@@ -222,21 +332,16 @@ void vmem_pmap_set(
 {
 	arch_pte_t fresh = pmap_make_leaf(pmap, pa, at.level, leaf);
 	VMEM_ASSERT((pa & (arch_level_size(at.level) - 1)) == 0);
-	if (leaf & LEAF_EXEC) {
-		if (arch_pte_marks(pte_load(at.slot)) & LEAF_DIRTY) { /* stored to through this very entry */
-			forget_exec_sync(pa, at.level);
-		}
-		sync_for_exec(pa, at.level);
-	} else if (leaf & LEAF_WRITE) {
+	if ((leaf & LEAF_EXEC) &&
+	    (arch_pte_marks(pte_load(at.slot)) & LEAF_DIRTY)) { /* stored to through this very entry */
 		forget_exec_sync(pa, at.level);
 	}
+	vmem_pmap_sync(pa, at.level, leaf);
 	if (pte_load(at.slot) == 0) {
-		pmap_count_entry(pmap, at.table);
-		pmap->resident += leaf_pages(at.level);
-		pte_store(at.slot, fresh);
-	} else {
-		replace_entry(pmap, at, va, fresh);
+		pmap_put(pmap, &at, cpu_number(), va, pa, leaf);
+		return;
 	}
+	replace_entry(pmap, at, va, fresh);
 	vmem_arch_publish();
 	if (vmem_mmu.features & MMU_CACHES_INVALID) {
 		vmem_flush_granted(pmap, va, false);
@@ -265,48 +370,62 @@ static inline unsigned last_level(const struct vmem_pmap *pmap)
 	return vmem_mmu.levels - (pmap->kernel ? 2u : 1u);
 }
 
-/* Takes a table without entries out of the tree, and its parents as they become empty. */
+/* Takes the table, which is found at base, and with its parent locked, out of the tree if it has no entry: true. */
+static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct vmem_page *table,
+    vmem_vaddr_t base, bool *parent_empty)
+{
+	const struct pmap_entry at = {NULL, table, above.level - 1u};
+	arch_pte_t entry = pte_load(above.slot);
+	if (!arch_pte_present(entry) || arch_pte_is_leaf(entry, above.level) ||
+	    pa_to_page(arch_pte_pa(entry, above.level)) != table || !pmap_take(pmap, at, base)) {
+		return false;
+	}
+	bool empty = table->refs == 0;
+	if (empty) {
+		if (this_vmem_cpu()->hot.page == table) {
+			this_vmem_cpu()->hot.base = 1;
+		}
+		shared_clear_pointer(&pmap->kept, table);
+		shared_store(&table->u.table.pmap, NULL); /* whoever still finds it sees that it has gone */
+		pte_store(above.slot, 0);
+		(void)shared_subtract(&pmap->tables, UINT64_C(1));
+		*parent_empty = above.table && --above.table->refs == 0;
+	}
+	pmap_give(at);
+	return empty;
+}
+
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
 {
-	for (;;) {
-		unsigned level = table->order + 1u;
-		vmem_vaddr_t base = table->u.table.base;
+	vmem_vaddr_t base = shared_load(&table->u.table.base);
+	for (unsigned level = shared_load(&table->order) + 1u; level < vmem_mmu.levels; level++) {
 		struct walk w = walk_down(pmap, base, level);
-		struct vmem_page *parent = table_of(w.slot);
-		if (pmap->hot.page == table) {
-			pmap->hot.base = 1;
+		struct pmap_entry above = entry_of(pmap, &w);
+		bool parent_empty = false;
+		if (w.level != level || !pmap_take(pmap, above, base)) {
+			return; /* another CPU has taken it out, or what is above it */
 		}
-		pte_store(w.slot, 0);
-		pmap->tables--;
-		vmem_batch_table(batch, table);
-		if (!parent || --parent->refs > 0 || parent->order >= last_level(pmap)) { /* (P7) */
+		bool gone = unhook_one(pmap, above, table, base, &parent_empty);
+		pmap_give(above);
+		if (gone) {
+			vmem_batch_table(batch, table);
+		}
+		if (!gone || !parent_empty || level >= last_level(pmap)) { /* (P7) */
 			return;
 		}
-		table = parent;
+		table = above.table;
 	}
 }
 
-/* A leaf table has lost its last entry: it stays as the kept one, and the one kept until now goes. */
-static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
-{
-	struct vmem_page *old = pmap->kept; /* another one: the kept one has no entry to lose */
-	if (pmap->kernel) {		    /* no faults there for which a table would be worth keeping */
-		vmem_pmap_unhook(pmap, table, batch);
-		return;
-	}
-	pmap->kept = table;
-	if (old) {
-		vmem_pmap_unhook(pmap, old, batch);
-	}
-}
-
-/* A piece of what is mapped in a range: `count` slots of one table from `slot` on, the first of which maps
- * `va`. */
+/* A piece of what is mapped in a range: `count` slots of one table from the one `at` on, the first of which maps
+ * `va`. The table is locked until piece_done(). */
 struct piece {
+	struct pmap_entry at;
 	arch_pte_t *slot;
 	unsigned count;
 	unsigned level;
 	vmem_vaddr_t va;
+	struct vmem_page *idle; /* a table that has no entry any more, and is to be unhooked then */
 };
 
 /* Finds the first piece at or after *va and at or before last, and moves *va behind it; false: nothing more
@@ -315,6 +434,15 @@ static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vadd
 {
 	while (*va <= last) {
 		struct walk w = walk_down(pmap, *va, 0);
+		piece->at = entry_of(pmap, &w);
+		if (!pmap_take(pmap, piece->at, *va)) {
+			continue;
+		}
+		w.entry = pte_load(w.slot); /* what is absent is so under the lock (X3) */
+		if (w.level > 0 && arch_pte_present(w.entry) && !arch_pte_is_leaf(w.entry, w.level)) {
+			pmap_give(piece->at);
+			continue;
+		}
 		uint64_t size = arch_level_size(w.level == 0 ? 1 : w.level);
 		vmem_vaddr_t base = *va & ~(size - 1);
 		bool found = w.level == 0 || arch_pte_present(w.entry);
@@ -322,6 +450,7 @@ static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vadd
 		piece->level = w.level;
 		piece->va = w.level == 0 ? *va : base;
 		piece->count = 1;
+		piece->idle = NULL;
 		if (w.level == 0) {
 			vmem_vaddr_t end = base + (size - 1) < last ? base + (size - 1) : last;
 			piece->count = (unsigned)((end - *va) >> VMEM_PAGE_SHIFT) + 1;
@@ -334,11 +463,30 @@ static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vadd
 		if (found) {
 			return true;
 		}
+		pmap_give(piece->at);
 		if (wrapped) {
 			return false;
 		}
 	}
 	return false;
+}
+
+static void piece_done(struct vmem_pmap *pmap, const struct piece *piece, struct vmem_batch *batch)
+{
+	pmap_give(piece->at);
+	if (piece->idle) {
+		vmem_pmap_unhook(pmap, piece->idle, batch);
+	}
+}
+
+/* The table of a piece has lost its last entry. A leaf table stays as the kept one, and the one kept until now goes. */
+static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct piece *piece)
+{
+	if (table->order >= last_level(pmap)) {
+		return;
+	}
+	/* in the kernel's half there are no faults for which a table would be worth keeping */
+	piece->idle = table->order == 0 && !pmap->kernel ? shared_exchange(&pmap->kept, table) : table;
 }
 
 /* What was taken out of a piece: how many leaves, and where the outermost of them were, counted from its
@@ -379,16 +527,17 @@ static inline __attribute__((always_inline)) struct taken take_leaves(
 	return taken;
 }
 
-static void remove_piece(struct vmem_pmap *pmap, const struct piece *piece, struct vmem_batch *batch)
+static void remove_piece(struct vmem_pmap *pmap, struct piece *piece, struct vmem_batch *batch)
 {
-	struct vmem_page *table = table_of(piece->slot);
+	struct vmem_page *table = piece->at.table;
 	const unsigned level = piece->level;
 	struct taken taken = level == 0 ? take_leaves(piece, 0) : take_leaves(piece, level);
 	if (taken.leaves == 0) {
 		return;
 	}
 	vmem_vaddr_t size = arch_level_size(level);
-	pmap->resident -= (uint64_t)taken.leaves * leaf_pages(level);
+	pmap_count(
+	    pmap, cpu_number(), COUNT_RESIDENT, UINT64_C(0) - (uint64_t)taken.leaves * leaf_pages(level));
 	if (level > 0 && pmap->kernel) {
 		vmem_pmap_withdraw(pmap, level);
 	}
@@ -396,10 +545,8 @@ static void remove_piece(struct vmem_pmap *pmap, const struct piece *piece, stru
 	    piece->va + (vmem_vaddr_t)taken.last * size + (size - 1), level);
 	if (table) {
 		table->refs -= taken.leaves;
-		if (table->refs == 0 && table->order == 0) {
-			retire_table(pmap, table, batch);
-		} else if (table->refs == 0 && table->order < last_level(pmap)) {
-			vmem_pmap_unhook(pmap, table, batch);
+		if (table->refs == 0) {
+			retire_table(pmap, table, piece);
 		}
 	}
 }
@@ -410,11 +557,12 @@ void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, 
 	vmem_vaddr_t last = va + (length - 1);
 	while (next_piece(pmap, &va, last, &piece)) {
 		remove_piece(pmap, &piece, batch);
+		piece_done(pmap, &piece, batch);
 	}
 }
 
 static void restrict_piece(
-    struct vmem_pmap *pmap, const struct piece *piece, uint32_t keep, struct vmem_batch *batch)
+    struct vmem_pmap *pmap, struct piece *piece, uint32_t keep, struct vmem_batch *batch)
 {
 	unsigned changed = 0, first = 0, last = 0;
 	for (unsigned i = 0; i < piece->count; i++) {
@@ -427,9 +575,12 @@ static void restrict_piece(
 			continue;
 		}
 		if (piece->level == 0 && arch_pte_contig(old) && !pmap->kernel) { /* (P8) */
-			const struct piece one = {
-			    &piece->slot[i], 1, 0, piece->va + ((uint64_t)i << VMEM_PAGE_SHIFT)};
+			struct piece one = *piece;
+			one.slot = &piece->slot[i];
+			one.count = 1;
+			one.va = piece->va + ((uint64_t)i << VMEM_PAGE_SHIFT);
 			remove_piece(pmap, &one, batch);
+			piece->idle = one.idle;
 			continue;
 		}
 		if (fresh == 0) { /* nothing is left of it (read-only made write-only): faults rebuild what
@@ -473,6 +624,7 @@ void vmem_pmap_restrict(
 		} else {
 			restrict_piece(pmap, &piece, keep, batch);
 		}
+		piece_done(pmap, &piece, batch);
 	}
 }
 
@@ -488,6 +640,7 @@ void vmem_pmap_visit(
 				visit(arg, piece.va + i * arch_level_size(piece.level), piece.level, entry);
 			}
 		}
+		pmap_give(piece.at);
 	}
 }
 

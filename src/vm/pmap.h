@@ -16,11 +16,19 @@
  * (accessed and dirty are those of all members together), and goes as a whole: in user space whatever touches
  * one page of it drops it, and faults rebuild what is left; in the kernel half the
  * permission of the whole changes in place, and of a part after the run was unfolded.
+ * P9 An entry is not replaced by one that shows another frame before every CPU has forgotten it: in between
+ * the slot is empty and the table's record names it as busy, which counts as an entry. Nobody stores an entry
+ * there but whoever made it busy.
+ *
+ * Locks: the byte in a table's record, for its entries, its counts and whether it is hooked. A user pmap is
+ * walked without a lock; what the walk leads to is verified under its byte, by its record (pmap_take()). An absent
+ * entry on the way is believed under the byte of the table it lies in (X3 of LOCKING.md). The kernel's pmap, whose
+ * upper tables have no record, is changed by one CPU at a time: whoever has the kernel space's lock.
  */
 #ifndef VMEM_PMAP_H
 #define VMEM_PMAP_H
 
-#include "lock.h"
+#include "cpu.h"
 #include "panic.h"
 #include "tlb.h"
 
@@ -29,19 +37,33 @@
 #define CONTIG_ORDER 4u /* of a block of so many frames */
 _Static_assert(1u << CONTIG_ORDER == ARCH_CONTIG_PAGES, "the order is that of a run");
 
+/* What a space counts on the way of faults: each CPU in its own line. */
+enum pmap_counter {
+	COUNT_RESIDENT, /* present leaves, in pages */
+	COUNT_FAULTS,
+	COUNT_ZERO_PAGE,
+	COUNT_ZEROED,
+	COUNT_COPIED,
+	COUNT_REUSED,
+	COUNT_OBJECT,
+	COUNT_LARGE,
+	COUNT_SPURIOUS,
+	COUNT_REFUSED,
+	COUNTERS
+};
+#define COUNT_STRIPES (VMEM_MAX_CPUS < 16 ? VMEM_MAX_CPUS : 16)
+struct pmap_counts {
+	uint64_t n[COUNTERS];
+} __attribute__((aligned(VMEM_SMP ? 64 : 8)));
+
 struct vmem_pmap {
+	struct pmap_counts counts[COUNT_STRIPES];
 	arch_pte_t *root; /* through the direct map */
 	vmem_paddr_t root_pa;
-	struct {		   /* the leaf table used last: the next fault is likely in the same window */
-		vmem_vaddr_t base; /* of the window; 1 (never a base) if none */
-		arch_pte_t *table;
-		struct vmem_page *page;
-	} hot;
 	struct vmem_page *kept; /* the one empty leaf table left in place (P3), or NULL */
 	uint64_t cpus;		/* CPUs that may hold translations (T4) */
 	uint64_t stale;		/* of them, ones that forget all of the id before they run it again */
 	uint64_t asid;		/* generation << 16 | id; 0: none yet */
-	uint64_t resident;	/* present leaves, in pages */
 	uint64_t tables;	/* table pages with a record, root included */
 	struct vmem_page *deposit; /* of the kernel's: tables for splits to come (pmap_split.c) */
 	uint64_t deposited;	   /* how many */
@@ -49,6 +71,19 @@ struct vmem_pmap {
 	bool kernel; /* the kernel's own half */
 	bool wx;
 };
+
+static inline void pmap_count(
+    struct vmem_pmap *pmap, unsigned cpu, enum pmap_counter which, uint64_t by)
+{
+	uint64_t *place = &pmap->counts[cpu % COUNT_STRIPES].n[which];
+	if (VMEM_MAX_CPUS > COUNT_STRIPES) {
+		(void)shared_add(place, by);
+	} else {
+		shared_store(place, *place + by);
+	}
+}
+
+uint64_t vmem_pmap_counted(const struct vmem_pmap *pmap, enum pmap_counter which);
 
 /* A user pmap: a root with the kernel half in it. Errors: NO_MEMORY. */
 vmem_status_t vmem_pmap_init(struct vmem_pmap *pmap, bool wx);
@@ -73,36 +108,74 @@ static inline vmem_vaddr_t pmap_window(vmem_vaddr_t va)
 /* vmem_pmap_lookup() when the window is not the hot one. */
 struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va);
 
-/* The leaf entry that maps va, or the empty level-0 slot for it, or slot NULL. */
+/* The leaf entry that maps va, or the empty level-0 slot for it, or slot NULL. Without a lock it is a guess. */
 static inline struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
-	if (pmap->hot.base == pmap_window(va)) {
+	const struct vmem_cpu *cpu = this_vmem_cpu();
+	if (cpu->hot.base == pmap_window(va) && cpu->hot.pmap == pmap) {
 		unsigned index = (unsigned)(va >> VMEM_PAGE_SHIFT) & (ARCH_TABLE_ENTRIES - 1);
-		return (struct pmap_entry){pmap->hot.table + index, pmap->hot.page, 0};
+		return (struct pmap_entry){cpu->hot.table + index, cpu->hot.page, 0};
 	}
 	return vmem_pmap_lookup_cold(pmap, va);
 }
 
-/* Makes the tables down to `level` around va. Errors: NO_MEMORY; EXISTS: a larger leaf is in the way. */
+/* Locks the table that holds the entry of va, and makes sure that it still does. False: it does not, look it up
+ * again. Tables without a record (P7) have no lock. */
+static inline bool pmap_take(const struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va)
+{
+	struct vmem_page *table = at.table;
+	if (!VMEM_SMP || !table) {
+		return true;
+	}
+	spin_take(&table->lock, lock_table_rank(at.level));
+	if (__builtin_expect(shared_load(&table->kind) == PAGE_TABLE &&
+				 shared_load(&table->u.table.pmap) == pmap &&
+				 shared_load(&table->u.table.base) ==
+				     (va & ~(arch_level_size(at.level + 1u) - 1)) &&
+				 shared_load(&table->order) == at.level,
+		1)) {
+		return true;
+	}
+	spin_give(&table->lock, lock_table_rank(at.level));
+	this_vmem_cpu()->hot.base = 1; /* if it was that, the next look-up shall not answer it again */
+	return false;
+}
+
+static inline void pmap_give(struct pmap_entry at)
+{
+	if (VMEM_SMP && at.table) {
+		spin_give(&at.table->lock, lock_table_rank(at.level));
+	}
+}
+
+/* Makes the tables down to `level` around va. No lock is held. Errors: NO_MEMORY; EXISTS: a larger leaf is in the
+ * way. */
 vmem_status_t vmem_pmap_reserve(
     struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out);
-/* Stores a leaf; va and pa aligned to the level; leaf: LEAF_*. Flushes what the change owes. Errors:
- * NO_MEMORY, EXISTS. */
+/* Stores a leaf, in a pmap that nobody else changes (the kernel's, under its lock); va and pa aligned to the
+ * level; leaf: LEAF_*. Flushes what the change owes. Errors: NO_MEMORY, EXISTS. */
 vmem_status_t vmem_pmap_enter(
     struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf);
-/* Stores a leaf where vmem_pmap_lookup() or _reserve() found `at`. */
+/* Stores a leaf where vmem_pmap_lookup() or _reserve() found `at`; as vmem_pmap_enter(). */
 void vmem_pmap_set(
     struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
 /* Makes the contiguous run (P8) around va that maps pa there; va and pa have the same place in it. Only where
- * arch_leaf_contig(). Errors: NO_MEMORY; EXISTS: something is mapped in it, and nothing has changed. */
+ * arch_leaf_contig(), and in a pmap that nobody else changes. Errors: NO_MEMORY; EXISTS: something is mapped in it,
+ * and nothing has changed. */
 vmem_status_t vmem_pmap_enter_contig(
     struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+/* The same where `at` was found, with its table's lock held and all 16 slots empty; the frames are in step with
+ * instruction fetch (vmem_pmap_sync_contig()). */
+void vmem_pmap_put_contig(
+    struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+void vmem_pmap_sync_contig(vmem_paddr_t pa, uint32_t leaf);
 /* Whether all slots of the run that a slot would belong to are empty. */
 bool vmem_pmap_contig_free(const arch_pte_t *slot);
 /* Stores another leaf in every member of the run that `at` belongs to, without a break: permissions rise, and
  * the caller flushes. In the kernel half only. */
 void vmem_pmap_raise_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, uint32_t leaf);
-/* Notes LEAF_ACCESSED or LEAF_DIRTY in a run of a user pmap, as the hardware would. */
+/* Notes LEAF_ACCESSED or LEAF_DIRTY in a run of a user pmap, as the hardware would; with the table's lock held,
+ * and only where the hardware does so (MMU_HW_DIRTY). */
 void vmem_pmap_note_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, uint32_t marks);
 /* Clears the members of a run, the first of which is in `slot`, and gives all pages the marks of all. For
  * vmem_pmap_remove(). */
@@ -137,7 +210,8 @@ void vmem_pmap_cut(struct vmem_pmap *pmap, vmem_vaddr_t va);
 /* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to
  * it. The caller flushes. */
 arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_t entry);
-/* Takes a table without entries out of the tree, and its parents as they become empty, into the batch. */
+/* Takes a leaf table, if it is still hooked and has no entry, out of the tree, and its parents as they become empty,
+ * into the batch. */
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch);
 
 /* Calls visit for each present leaf of the user half (or the kernel's managed range) in address order; for
@@ -147,6 +221,30 @@ void vmem_pmap_visit(
     struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, pmap_visit_fn *visit, void *arg);
 /* Panics unless P3 holds and counters agree. */
 void vmem_pmap_check(struct vmem_pmap *pmap);
+
+/*
+ * The steps of a fault. With the table's lock held but for the first, which may call other CPUs: brings the frame in
+ * step with instruction fetch, or notes that it will not be, before a leaf with these permissions shows it.
+ */
+void vmem_pmap_sync(vmem_paddr_t pa, unsigned level, uint32_t leaf);
+/* Stores a leaf into an empty slot. */
+static inline void pmap_put(struct vmem_pmap *pmap, const struct pmap_entry *at, unsigned cpu,
+    vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+/* Changes a present leaf of a frame into another leaf of the same frame and attribute, which grants or notes more.
+ * What it owes is to be flushed when the lock is given back. */
+enum arch_duty vmem_pmap_raise(
+    struct vmem_pmap *pmap, struct pmap_entry at, vmem_paddr_t pa, uint32_t leaf);
+/* Clears a present level-0 leaf and makes its slot busy (P9); false: another slot of the table is. To be flushed. */
+bool vmem_pmap_vacate(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va);
+/* The slot is not busy any more; true if the table has no entry left. */
+bool vmem_pmap_settle(struct vmem_pmap *pmap, struct pmap_entry at);
+static inline bool pmap_is_busy(struct pmap_entry at, vmem_vaddr_t va)
+{
+	unsigned index = (unsigned)(va >> VMEM_PAGE_SHIFT) & (ARCH_TABLE_ENTRIES - 1);
+	return VMEM_SMP && at.level == 0 && at.table->busy == index + 1;
+}
+/* Flushes one leaf, of a level, with no spin lock held. */
+void vmem_pmap_flush(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level);
 
 /* The one place where a leaf entry is made, and where W^X cannot be passed by (P6). */
 static inline arch_pte_t pmap_make_leaf(
@@ -161,14 +259,20 @@ static inline arch_pte_t pmap_make_leaf(
 /* An entry more in a table: a kept table is in use again. */
 static inline void pmap_count_entry(struct vmem_pmap *pmap, struct vmem_page *table)
 {
-	if (table && table->refs++ == 0 && pmap->kept == table) {
-		pmap->kept = NULL;
+	if (table && table->refs++ == 0) {
+		shared_clear_pointer(&pmap->kept, table);
 	}
 }
 
 static inline arch_pte_t pte_load(const arch_pte_t *slot)
 {
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);
+}
+
+/* On the way down: the table that the entry leads to was filled before it was hooked. */
+static inline arch_pte_t pte_load_acquire(const arch_pte_t *slot)
+{
+	return shared_load_acquire(slot);
 }
 
 /* A walk that reads the entry comes upon all that was stored before it. */
@@ -209,24 +313,32 @@ static inline uint64_t pmap_leaf_size(struct pmap_entry at)
 	return at.level == 0 && arch_pte_contig(pte_load(at.slot)) ? CONTIG_SIZE : arch_level_size(at.level);
 }
 
-/* The record of a page gets what an entry said of it: LEAF_ACCESSED and LEAF_DIRTY, shifted. */
+/* The record of a page gets what an entry said of it: LEAF_ACCESSED and LEAF_DIRTY, shifted. What was stored is
+ * not in step with instruction fetch. */
 static inline void pmap_keep_marks(struct vmem_page *page, uint8_t marks)
 {
 	_Static_assert(PAGE_F_DIRTY == PAGE_F_ACCESSED << 1, "of the two marks dirty is the upper one");
-	/* what was stored is not in step with instruction fetch */
+#if VMEM_SMP
+	uint8_t flags = shared_load(&page->flags);
+	if (marks & ~flags) {
+		page_mark(page, marks);
+	}
+	if (marks & flags & PAGE_F_DIRTY ? flags & PAGE_F_EXEC_SYNCED : marks & PAGE_F_DIRTY) {
+		page_unmark(page, PAGE_F_EXEC_SYNCED);
+	}
+#else
 	uint8_t keep = (uint8_t)~(marks / PAGE_F_DIRTY * PAGE_F_EXEC_SYNCED);
 	page->flags = (uint8_t)((page->flags & keep) | marks);
+#endif
 }
 
-/* vmem_pmap_set() of a page that nobody can have executed, into an empty level-0 slot: the first touch of
- * memory. */
-static inline void vmem_pmap_fill(
-    struct vmem_pmap *pmap, const struct pmap_entry *at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+static inline void pmap_put(struct vmem_pmap *pmap, const struct pmap_entry *at, unsigned cpu,
+    vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
-	VMEM_ASSERT(at->level == 0 && pte_load(at->slot) == 0 && !(leaf & LEAF_EXEC));
+	VMEM_ASSERT(pte_load(at->slot) == 0);
 	pmap_count_entry(pmap, at->table);
-	pmap->resident++;
-	pte_store(at->slot, pmap_make_leaf(pmap, pa, 0, leaf));
+	pmap_count(pmap, cpu, COUNT_RESIDENT, UINT64_C(1) << (ARCH_LEVEL_BITS * at->level));
+	pte_store(at->slot, pmap_make_leaf(pmap, pa, at->level, leaf));
 	vmem_arch_publish();
 	if (vmem_mmu.features & MMU_CACHES_INVALID) {
 		vmem_flush_granted(pmap, va, false);

@@ -43,10 +43,12 @@ static void sync_frames(vmem_paddr_t pa, uint32_t leaf)
 			continue;
 		}
 		if (!(leaf & LEAF_EXEC)) {
-			page->flags &= (uint8_t)~(leaf & LEAF_WRITE ? PAGE_F_EXEC_SYNCED : 0);
-		} else if (!(page->flags & PAGE_F_EXEC_SYNCED)) {
+			if (leaf & LEAF_WRITE) {
+				page_unmark(page, PAGE_F_EXEC_SYNCED);
+			}
+		} else if (!(shared_load(&page->flags) & PAGE_F_EXEC_SYNCED)) {
 			vmem_icache_publish(phys_to_virt(pa), VMEM_PAGE_SIZE);
-			page->flags |= PAGE_F_EXEC_SYNCED;
+			page_mark(page, PAGE_F_EXEC_SYNCED);
 		}
 	}
 }
@@ -90,6 +92,25 @@ bool vmem_pmap_contig_free(const arch_pte_t *slot)
 	return true;
 }
 
+void vmem_pmap_sync_contig(vmem_paddr_t pa, uint32_t leaf)
+{
+	sync_frames(base_of(pa), leaf);
+}
+
+void vmem_pmap_put_contig(
+    struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+{
+	for (unsigned i = 0; i < ARCH_CONTIG_PAGES; i++) {
+		pmap_count_entry(pmap, at.table);
+	}
+	pmap_count(pmap, cpu_number(), COUNT_RESIDENT, ARCH_CONTIG_PAGES);
+	store_members(pmap, first_slot(at.slot), base_of(pa), leaf);
+	vmem_arch_publish();
+	if (vmem_mmu.features & MMU_CACHES_INVALID) {
+		vmem_flush_granted(pmap, va, false);
+	}
+}
+
 vmem_status_t vmem_pmap_enter_contig(
     struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
@@ -99,20 +120,11 @@ vmem_status_t vmem_pmap_enter_contig(
 	if (status != VMEM_OK) {
 		return status;
 	}
-	arch_pte_t *slot = first_slot(at.slot);
-	if (!vmem_pmap_contig_free(slot)) {
+	if (!vmem_pmap_contig_free(at.slot)) {
 		return VMEM_ERR_EXISTS;
 	}
 	sync_frames(base_of(pa), leaf);
-	for (unsigned i = 0; i < ARCH_CONTIG_PAGES; i++) {
-		pmap_count_entry(pmap, at.table);
-	}
-	pmap->resident += ARCH_CONTIG_PAGES;
-	store_members(pmap, slot, base_of(pa), leaf);
-	vmem_arch_publish();
-	if (vmem_mmu.features & MMU_CACHES_INVALID) {
-		vmem_flush_granted(pmap, va, false);
-	}
+	vmem_pmap_put_contig(pmap, at, va, pa, leaf);
 	return VMEM_OK;
 }
 
@@ -131,17 +143,8 @@ void vmem_pmap_note_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_va
 	uint32_t leaf = (arch_pte_leaf(entry, 0) & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL)) | marks;
 	vmem_paddr_t pa = arch_pte_pa_at(entry, 0, va);
 	VMEM_ASSERT(!pmap->kernel);
-	if (vmem_mmu.features & MMU_HW_DIRTY) { /* nothing is lost: with dirty all marks are there */
-		pte_store(at.slot, pmap_make_leaf(pmap, pa, 0, leaf));
-		vmem_arch_publish();
-		return;
-	}
-	struct vmem_batch batch;
-	leaf |= clear_members(first_slot(at.slot));
-	vmem_batch_begin(&batch, pmap);
-	vmem_batch_leaves(&batch, base_of(va), base_of(va) + (CONTIG_SIZE - 1), 0);
-	vmem_batch_end(&batch);
-	store_members(pmap, first_slot(at.slot), base_of(pa), leaf);
+	VMEM_ASSERT(vmem_mmu.features & MMU_HW_DIRTY); /* nothing is lost: with dirty all marks are there */
+	pte_store(at.slot, pmap_make_leaf(pmap, pa, 0, leaf));
 	vmem_arch_publish();
 }
 

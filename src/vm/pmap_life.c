@@ -30,12 +30,13 @@ vmem_status_t vmem_pmap_init(struct vmem_pmap *pmap, bool wx)
 		return VMEM_ERR_NO_MEMORY;
 	}
 	*pmap = (struct vmem_pmap){
-	    .root = page_to_virt(page), .root_pa = page_to_pa(page), .hot.base = 1, .tables = 1, .wx = wx};
+	    .root = page_to_virt(page), .root_pa = page_to_pa(page), .tables = 1, .wx = wx};
 	vmem_arch_page_clear(pmap->root);
-	page->order = (uint8_t)(vmem_mmu.levels - 1u);
-	page->refs = 0;
-	page->u.table.pmap = pmap;
-	page->u.table.base = 0;
+	shared_store(&page->order, (uint8_t)(vmem_mmu.levels - 1u));
+	shared_store(&page->refs, 0);
+	shared_store(&page->busy, 0);
+	shared_store(&page->u.table.pmap, pmap);
+	shared_store(&page->u.table.base, 0);
 	if (!(vmem_mmu.features & MMU_SPLIT_ROOTS)) {
 		for (unsigned i = user_slots(); i < root_slots(); i++) {
 			pte_store(&pmap->root[i], pte_load(&kernel_pmap->root[i]));
@@ -47,7 +48,7 @@ vmem_status_t vmem_pmap_init(struct vmem_pmap *pmap, bool wx)
 vmem_status_t vmem_pmap_init_kernel(struct vmem_pmap *pmap, vmem_vaddr_t start, uint64_t length)
 {
 	*pmap =
-	    (struct vmem_pmap){.root_pa = vmem_arch_kernel_root(), .hot.base = 1, .wx = true, .kernel = true};
+	    (struct vmem_pmap){.root_pa = vmem_arch_kernel_root(), .wx = true, .kernel = true};
 	pmap->root = phys_to_virt(pmap->root_pa);
 	kernel_pmap = pmap;
 	if (length == 0) {
@@ -76,13 +77,16 @@ void vmem_pmap_fini(struct vmem_pmap *pmap)
 	vmem_batch_begin(&batch, pmap);
 	vmem_pmap_remove(pmap, 0, (uint64_t)user_slots() << arch_level_shift(vmem_mmu.levels - 1u), &batch);
 	if (pmap->kept) { /* the last table: an ordinary removal of nothing lets it go */
-		struct vmem_page *kept = pmap->kept;
-		pmap->kept = NULL;
-		vmem_pmap_unhook(pmap, kept, &batch);
+		vmem_pmap_unhook(pmap, pmap->kept, &batch);
 	}
 	vmem_batch_end(&batch);
 	vmem_pmap_retire(pmap);
-	VMEM_CHECK(pmap->tables == 1 && pmap->resident == 0, "internal: a pmap dies with tables or leaves");
+	VMEM_CHECK(pmap->tables == 1 && vmem_pmap_counted(pmap, COUNT_RESIDENT) == 0,
+	    "internal: a pmap dies with tables or leaves");
+	if (this_vmem_cpu()->hot.pmap == pmap) {
+		this_vmem_cpu()->hot.base = 1;
+	}
+	shared_store(&pa_to_page(pmap->root_pa)->u.table.pmap, NULL);
 	vmem_frame_give(pa_to_page(pmap->root_pa));
 	pmap->root = NULL;
 }
@@ -131,6 +135,6 @@ void vmem_pmap_check(struct vmem_pmap *pmap)
 	}
 	check_table(pmap, pmap->root, vmem_mmu.levels - 1u, 0, &count);
 	VMEM_CHECK(count.tables == pmap->tables, "internal: tables are miscounted");
-	VMEM_CHECK(count.resident == pmap->resident, "internal: resident leaves are miscounted");
+	VMEM_CHECK(count.resident == vmem_pmap_counted(pmap, COUNT_RESIDENT), "internal: resident leaves are miscounted");
 	VMEM_CHECK(count.empty == (pmap->kept != NULL), "internal: the kept table is not the empty one");
 }

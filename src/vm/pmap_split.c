@@ -80,7 +80,7 @@ void vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, struct pmap_entry 
 	table->refs = ARCH_TABLE_ENTRIES;
 	table->u.table.pmap = pmap;
 	table->u.table.base = va & ~(size - 1);
-	pmap->tables++;
+	(void)shared_add(&pmap->tables, UINT64_C(1));
 	vmem_arch_publish(); /* the table before the entry that leads to it */
 	pte_store(at.slot, arch_pte_make_table(page_to_pa(table), !pmap->kernel));
 	struct vmem_batch batch;

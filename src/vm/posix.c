@@ -3,7 +3,7 @@
  * posix.c - Linux's mmap, munmap, mprotect and brk over the core. Arguments and statuses are translated here;
  * nothing is decided. The order of the checks is Linux's, because programs see which error wins.
  *
- * Locks: the caller serialises all calls.
+ * Locks: each call takes the space's for all it looks at and does, struct vmem_posix included.
  */
 #include <vmem/posix.h>
 
@@ -81,14 +81,26 @@ static void place(const struct vmem_posix *posix, vmem_vaddr_t address, int flag
 	}
 }
 
-static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, bool shared, vmem_vaddr_t *out)
+/* The last part of mmap, under the lock. */
+static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, int flags, vmem_vaddr_t *out)
 {
 	vmem_status_t status = VMEM_OK;
-	if (shared) {
+	int type = flags & MMAP_TYPE;
+	if ((flags & VMEM_MMAP_FIXED_NOREPLACE) &&
+	    !vmem_span_range_free(&posix->aspace->root.tree, map->address, map->length, 0, 0)) {
+		return -VMEM_EEXIST;
+	}
+	if (type != VMEM_MMAP_PRIVATE && (type != VMEM_MMAP_SHARED || flags & VMEM_MMAP_GROWSDOWN)) {
+		return -VMEM_EINVAL;
+	}
+	if (flags & LATER_FLAGS) {
+		return -VMEM_EOPNOTSUPP;
+	}
+	if (type == VMEM_MMAP_SHARED) {
 		map->flags |= VMEM_MAP_SHARED;
 		status = vmem_object_create_anonymous(map->length, 0, &map->object);
 	}
-	status = status == VMEM_OK ? vmem_vmar_map(&posix->aspace->root, map, out) : status;
+	status = status == VMEM_OK ? vmem_vmar_map_locked(&posix->aspace->root, map, out) : status;
 	if (map->object) {
 		vmem_object_release(map->object); /* the region holds its own reference */
 	}
@@ -98,7 +110,6 @@ static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, bool sh
 int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
     vmem_vaddr_t *out_address)
 {
-	int type = flags & MMAP_TYPE;
 	bool fixed = flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE);
 	struct vmem_map map = {.permission = (unsigned)prot & VMEM_RWX, .maximum = VMEM_RWX};
 	if (!(flags & VMEM_MMAP_ANONYMOUS)) {
@@ -116,20 +127,13 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 		return error;
 	}
 	place(posix, address, flags, &map);
-	if ((flags & VMEM_MMAP_FIXED_NOREPLACE) &&
-	    !vmem_span_range_free(&posix->aspace->root.tree, address, map.length, 0, 0)) {
-		return -VMEM_EEXIST;
+	aspace_lock(posix->aspace);
+	error = map_anonymous(posix, &map, flags, out_address);
+	aspace_unlock(posix->aspace);
+	if (error == 0 && flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK)) {
+		vmem_vmar_populate(posix->aspace, *out_address, map.length, map.permission);
 	}
-	if (type != VMEM_MMAP_PRIVATE && (type != VMEM_MMAP_SHARED || flags & VMEM_MMAP_GROWSDOWN)) {
-		return -VMEM_EINVAL;
-	}
-	if (flags & LATER_FLAGS) {
-		return -VMEM_EOPNOTSUPP;
-	}
-	if (flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK)) {
-		map.flags |= VMEM_MAP_POPULATE;
-	}
-	return map_anonymous(posix, &map, type == VMEM_MMAP_SHARED, out_address);
+	return error;
 }
 
 /* The part of [address, address + length) that lies in the root VMAR; false if none. */
@@ -156,10 +160,34 @@ int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 	return -vmem_posix_errno(vmem_vmar_unmap(&posix->aspace->root, address, length));
 }
 
+/* Region by region, under the lock: what comes before the one that fails stays changed. */
+static int protect_regions(
+    struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, unsigned permission, int grows)
+{
+	struct vmem_vmar *root = &posix->aspace->root;
+	while (length > 0) {
+		const struct span *span = vmem_span_find_from(&root->tree, address);
+		if (!span || span->start > (grows == PROT_GROWSDOWN ? address + length - 1 : address)) {
+			return -VMEM_ENOMEM;
+		}
+		if (grows) {
+			return -VMEM_EINVAL; /* no region grows */
+		}
+		uint64_t part = span->start + span->length - address;
+		part = part < length ? part : length;
+		vmem_status_t status = vmem_vmar_protect_locked(root, address, part, permission);
+		if (status != VMEM_OK) {
+			return -vmem_posix_errno(status);
+		}
+		address += part;
+		length -= part;
+	}
+	return 0;
+}
+
 int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot)
 {
 	int grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
-	struct vmem_vmar *root = &posix->aspace->root;
 	prot &= ~(PROT_GROWSDOWN | PROT_GROWSUP);
 	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || !vmem_page_aligned(address)) {
 		return -VMEM_EINVAL;
@@ -174,34 +202,20 @@ int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t
 	if (prot & ~(VMEM_PROT_READ | VMEM_PROT_WRITE | VMEM_PROT_EXEC | PROT_SEM)) {
 		return -VMEM_EINVAL;
 	}
-	while (length > 0) { /* region by region: what comes before the one that fails stays changed */
-		const struct span *span = vmem_span_find_from(&root->tree, address);
-		if (!span || span->start > (grows == PROT_GROWSDOWN ? address + length - 1 : address)) {
-			return -VMEM_ENOMEM;
-		}
-		if (grows) {
-			return -VMEM_EINVAL; /* no region grows */
-		}
-		uint64_t part = span->start + span->length - address;
-		part = part < length ? part : length;
-		vmem_status_t status = vmem_vmar_protect(root, address, part, (unsigned)prot & VMEM_RWX);
-		if (status != VMEM_OK) {
-			return -vmem_posix_errno(status);
-		}
-		address += part;
-		length -= part;
-	}
-	return 0;
+	aspace_lock(posix->aspace);
+	int error = protect_regions(posix, address, length, (unsigned)prot & VMEM_RWX, grows);
+	aspace_unlock(posix->aspace);
+	return error;
 }
 
-vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address)
+static vmem_vaddr_t brk_locked(struct vmem_posix *posix, vmem_vaddr_t address)
 {
 	vmem_vaddr_t old_end = vmem_page_ceil(posix->brk_end), new_end = vmem_page_ceil(address), start;
 	if (posix->brk_start == 0 || address < posix->brk_start || new_end < address) {
 		return posix->brk_end;
 	}
 	if (new_end < old_end) {
-		if (vmem_vmar_unmap(&posix->aspace->root, new_end, old_end - new_end) != VMEM_OK) {
+		if (vmem_vmar_unmap_locked(&posix->aspace->root, new_end, old_end - new_end) != VMEM_OK) {
 			return posix->brk_end;
 		}
 	} else if (new_end > old_end) {
@@ -214,10 +228,18 @@ vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address)
 		};
 		/* Linux keeps a page between the heap and what is mapped above it. */
 		if (!vmem_span_range_free(&posix->aspace->root.tree, old_end, map.length, 0, 1) ||
-		    vmem_vmar_map(&posix->aspace->root, &map, &start) != VMEM_OK) {
+		    vmem_vmar_map_locked(&posix->aspace->root, &map, &start) != VMEM_OK) {
 			return posix->brk_end;
 		}
 	}
 	posix->brk_end = address;
 	return address;
+}
+
+vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address)
+{
+	aspace_lock(posix->aspace);
+	vmem_vaddr_t now = brk_locked(posix, address);
+	aspace_unlock(posix->aspace);
+	return now;
 }

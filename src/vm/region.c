@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * region.c - region records: finding, splitting, merging, and the list of regions that show a store (L3).
- * Invariants R1 to R5 are in region.h.
- *
- * Locks: the caller serialises all calls.
+ * Invariants R1 to R5 and locks are in region.h.
  */
 #include "region.h"
 
@@ -15,6 +13,15 @@ struct region *vmem_region_find(struct vmem_aspace *aspace, vmem_vaddr_t va)
 	struct span *span = vmem_span_find(&aspace->root.tree, va);
 	while (span && span->kind == SPAN_VMAR) {
 		span = vmem_span_find(&vmar_of(span)->tree, va);
+	}
+	return span ? region_of(span) : NULL;
+}
+
+struct region *vmem_region_find_shared(const struct vmem_aspace *aspace, vmem_vaddr_t va)
+{
+	struct span *span = vmem_span_find_shared(&aspace->root.tree, va);
+	for (unsigned steps = 0; span && shared_load(&span->kind) == SPAN_VMAR; steps++) {
+		span = steps < SPAN_STEPS_MAX ? vmem_span_find_shared(&vmar_of(span)->tree, va) : NULL;
 	}
 	return span ? region_of(span) : NULL;
 }
@@ -42,25 +49,54 @@ struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key)
 struct region *vmem_region_alloc(struct vmem_aspace *aspace)
 {
 	struct region *region = vmem_slab_alloc(SLAB_REGION);
-	if (region) {
-		uint32_t generation =
-		    region->span.generation + 1; /* lives on from whoever had the record before (R4) */
-		*region = (struct region){
-		    .span.kind = SPAN_REGION, .span.generation = generation, .aspace = aspace};
+	if (region) { /* a fault may still look at what the record was before: whole stores, and R4 */
+		shared_store(&region->span.generation, region->span.generation | 1);
+		order_writes();
+		shared_store(&region->span.start, 0);
+		shared_store(&region->span.length, 0);
+		shared_store(&region->span.kind, (uint8_t)SPAN_REGION);
+		region->span.pad_before = region->span.pad_after = 0;
+		shared_store(&region->aspace, aspace);
+		shared_store(&region->object, NULL);
+		shared_store(&region->offset, 0);
+		shared_store(&region->private_key, 0);
+		region->map_next = NULL;
+		region->map_pprev = NULL;
+		region->moved_next = NULL;
+		region->moved_pprev = NULL;
+		shared_store(&region->permission, 0);
+		region->maximum = 0;
+		shared_store(&region->flags, 0);
+		region->advice = 0;
+		region->cookie = 0;
+		region->driver[0] = region->driver[1] = 0;
 	}
 	return region;
 }
 
 void vmem_region_free(struct region *region)
 {
-	if (region->aspace->last == region) {
-		region->aspace->last = NULL;
-	}
-	region->span.generation++;
+	/* odd, and the next value is one that no fault has seen */
+	shared_store(&region->span.generation, (region->span.generation | 1) + 2);
 	vmem_slab_free(SLAB_REGION, region);
 }
 
-void vmem_region_list(struct region *region)
+static void region_lock_object(struct region *region)
+{
+	if (region->object) {
+		store_lock(region->object->store);
+	}
+}
+
+static void region_unlock_object(struct region *region)
+{
+	if (region->object) {
+		store_unlock(region->object->store);
+	}
+}
+
+/* Both with the store's lock held. */
+static void list(struct region *region)
 {
 	if (region->object) {
 		struct store *store = region->object->store;
@@ -74,7 +110,7 @@ void vmem_region_list(struct region *region)
 	}
 }
 
-void vmem_region_unlist(struct region *region)
+static void unlist(struct region *region)
 {
 	if (region->object) {
 		*region->map_pprev = region->map_next;
@@ -83,6 +119,20 @@ void vmem_region_unlist(struct region *region)
 		}
 		region->object->store->mapping_count--;
 	}
+}
+
+void vmem_region_list(struct region *region)
+{
+	region_lock_object(region);
+	list(region);
+	region_unlock_object(region);
+}
+
+void vmem_region_unlist(struct region *region)
+{
+	region_lock_object(region);
+	unlist(region);
+	region_unlock_object(region);
 }
 
 void vmem_region_set_key(struct region *region, uint64_t key)
@@ -96,7 +146,7 @@ void vmem_region_set_key(struct region *region, uint64_t key)
 		}
 		region->moved_pprev = NULL;
 	}
-	region->private_key = key;
+	shared_store(&region->private_key, key);
 	if (moved) {
 		region->moved_next = aspace->moved;
 		region->moved_pprev = &aspace->moved;
@@ -110,45 +160,64 @@ void vmem_region_set_key(struct region *region, uint64_t key)
 /* Makes the region's keys follow from its start again after the start has moved up by `pages`. */
 static void advance(struct region *region, uint64_t pages)
 {
-	region->offset += region->object ? pages : 0;
+	shared_store(&region->offset, region->offset + (region->object ? pages : 0));
 	vmem_region_set_key(region, region->private_key + pages);
 }
 
-/* Cuts the region down to [start, start + length), inside what it has now. */
-static void trim(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t start, uint64_t length)
+/* Cuts the region down to [start, start + length), inside what it has now. Its object is locked, and it is
+ * being changed. */
+static void trim_locked(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t start, uint64_t length)
 {
 	struct span *span = &region->span;
 	uint64_t up = (start - span->start) >> VMEM_PAGE_SHIFT;
 	bool low_end = up == 0, high_end = start + length == span->start + span->length;
 	vmem_span_resize(
 	    &vmar->tree, span, start, length, low_end ? span->pad_before : 0, high_end ? span->pad_after : 0);
-	span->generation++;
 	if (up > 0) {
 		advance(region, up);
 	}
 }
 
+static void trim(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t start, uint64_t length)
+{
+	region_lock_object(region);
+	region_change(region);
+	trim_locked(vmar, region, start, length);
+	region_changed(region);
+	region_unlock_object(region);
+}
+
 void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t at, struct region *fresh)
 {
 	uint64_t lower = at - region->span.start;
-	uint32_t generation = fresh->span.generation;
-	*fresh = *region;
-	fresh->span = (struct span){
-	    .start = at,
-	    .length = region->span.length - lower,
-	    .kind = SPAN_REGION,
-	    .pad_after = region->span.pad_after,
-	    .generation = generation,
-	};
-	fresh->moved_next = NULL;
-	fresh->moved_pprev = NULL;
-	trim(vmar, region, region->span.start, lower);
+	bool settled = !(region->span.generation & 1); /* else its translations are being removed (R4) */
+	region_lock_object(region);
+	region_change(region);
+	shared_store(&fresh->span.start, at);
+	shared_store(&fresh->span.length, region->span.length - lower);
+	fresh->span.pad_after = region->span.pad_after;
+	shared_store(&fresh->object, region->object);
+	shared_store(&fresh->offset, region->offset);
+	shared_store(&fresh->private_key, region->private_key);
+	shared_store(&fresh->permission, region->permission);
+	fresh->maximum = region->maximum;
+	shared_store(&fresh->flags, region->flags);
+	fresh->advice = region->advice;
+	fresh->cookie = region->cookie;
+	fresh->driver[0] = region->driver[0];
+	fresh->driver[1] = region->driver[1];
+	trim_locked(vmar, region, region->span.start, lower);
 	vmem_span_insert(&vmar->tree, &fresh->span);
 	advance(fresh, lower >> VMEM_PAGE_SHIFT);
 	if (fresh->object) {
 		vmem_object_hold(fresh->object);
-		vmem_region_list(fresh);
+		list(fresh);
 	}
+	if (settled) {
+		region_changed(fresh);
+		region_changed(region);
+	}
+	region_unlock_object(region);
 	region->aspace->regions++;
 }
 
@@ -168,17 +237,22 @@ static void join(struct vmem_vmar *vmar, struct region *lower, struct region *up
 {
 	uint64_t length = upper->span.length;
 	uint8_t pad_after = upper->span.pad_after;
+	struct vmem_object *object = upper->object;
+	region_lock_object(lower);
+	region_change(lower);
+	region_change(upper);
 	vmem_span_remove(&vmar->tree, &upper->span);
 	vmem_span_resize(&vmar->tree, &lower->span, lower->span.start, lower->span.length + length,
 	    lower->span.pad_before, pad_after);
-	lower->span.generation++;
 	vmem_region_set_key(upper, upper->span.start >> VMEM_PAGE_SHIFT); /* off the list of moved ones */
-	vmem_region_unlist(upper);
-	if (upper->object) {
-		vmem_object_release(upper->object);
-	}
+	unlist(upper);
+	region_changed(lower);
+	region_unlock_object(lower);
 	lower->aspace->regions--;
 	vmem_region_free(upper);
+	if (object) {
+		vmem_object_release(object);
+	}
 }
 
 struct region *vmem_region_merge(struct vmem_vmar *vmar, struct region *region)
@@ -197,8 +271,8 @@ struct region *vmem_region_merge(struct vmem_vmar *vmar, struct region *region)
 /* Takes a whole region out of its VMAR: nothing refers to it but the caller. */
 static void detach(struct vmem_vmar *vmar, struct region *region)
 {
+	region_change(region);
 	vmem_span_remove(&vmar->tree, &region->span);
-	region->span.generation++;
 	region->aspace->regions--;
 }
 
@@ -206,20 +280,24 @@ static void detach(struct vmem_vmar *vmar, struct region *region)
  * its reference. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length)
 {
-	if (!region_shared(region) && region->aspace->private_store->index.root) {
+	struct store *store = region->aspace->private_store;
+	if (!region_shared(region) && (VMEM_SMP || store->index.root)) {
 		uint64_t key = region_private_key(region, start);
-		vmem_store_forget(region->aspace->private_store, key, key + (length >> VMEM_PAGE_SHIFT) - 1);
+		store_lock(store); /* before the look: a fault may be adding the first page */
+		vmem_store_forget(store, key, key + (length >> VMEM_PAGE_SHIFT) - 1);
+		store_unlock(store);
 	}
 }
 
 static void dispose(struct region *region)
 {
+	struct vmem_object *object = region->object;
 	vmem_region_unlist(region);
 	vmem_region_set_key(region, region->span.start >> VMEM_PAGE_SHIFT);
-	if (region->object) {
-		vmem_object_release(region->object);
-	}
 	vmem_region_free(region);
+	if (object) {
+		vmem_object_release(object);
+	}
 }
 
 void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, struct region **spare)
@@ -231,11 +309,16 @@ void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t lengt
 	if (!span || span->start >= end) {
 		return;
 	}
+	for (next = span; VMEM_SMP && next && next->start < end; next = next->next) {
+		region_change(region_of(next)); /* (X2) */
+	}
 	vmem_batch_begin(&batch, &aspace->pmap);
 	vmem_pmap_remove(&aspace->pmap, start, length, &batch);
 	vmem_batch_end(&batch); /* from here on no CPU can reach what is dropped below (T2) */
 	if (span->start < start && span->start + span->length > end) {
-		vmem_region_split(vmar, region_of(span), end, *spare);
+		struct region *upper = *spare;
+		vmem_region_split(vmar, region_of(span), end, upper);
+		region_changed(upper); /* what lies behind the range has lost nothing */
 		*spare = NULL;
 	}
 	for (; span && span->start < end; span = next) {

@@ -7,14 +7,19 @@
  * store at key private_key + (a - start) / page. By default private_key is start / page, so neighbours merge;
  * a region that was moved keeps its keys, and a key range is in use by one region only. R3 permission is
  * within maximum, maximum within the rights of every VMAR above; with W^X permission is never write and
- * execute. R4 span.generation changes whenever bounds, permission, object or keys change, and survives free
- * and reuse of the record. R5 Entries in the page tables grant at most what the region grants, and show only
- * what the index says (after the batch has ended).
+ * execute. R4 span.generation is odd while bounds, permission, object or keys change, while translations or
+ * content of the region are being removed, and while the record is in no tree; it never takes a value again
+ * that it had, also when the record is freed and used anew. R5 Entries in the page tables grant at most what
+ * the region grants, and show only what the index says (after the batch has ended).
+ *
+ * Locks: aspace->lock for all of it; bounds, object and keys of a region that has an object change with the lock
+ * of the object's store held too. A fault reads a region without lock and checks the generation (LOCKING.md).
  */
 #ifndef VMEM_REGION_H
 #define VMEM_REGION_H
 
 #include <vmem/aspace.h>
+#include <vmem/fault.h>
 
 #include "span.h"
 #include "store.h"
@@ -44,23 +49,35 @@ struct vmem_vmar {
 };
 
 struct vmem_aspace {
-	struct region *last;  /* the region of the last fault */
+	uint64_t mapped;    /* bytes */
+	struct vmem_mutex lock;
 	struct region *moved; /* regions with private keys that do not follow from their addresses */
 	struct vmem_pmap pmap;
 	struct vmem_vmar root;
 	struct store *private_store;
 	uint64_t regions;   /* in all VMARs */
-	uint64_t mapped;    /* bytes */
 	uint64_t max_bytes; /* UINT64_MAX: no limit */
 	uint64_t max_regions;
 	uint64_t random;
 	unsigned entropy_bits;
 	bool wx, large;
 	struct vmem_aspace *all_next, **all_pprev;
-	struct {
-		uint64_t calls, zero_page, zeroed, copied, reused, object, large, spurious, refused;
-	} faults;
 };
+
+static inline unsigned aspace_rank(const struct vmem_aspace *aspace)
+{
+	return aspace->pmap.kernel ? LOCK_KERNEL : LOCK_ASPACE;
+}
+
+static inline void aspace_lock(struct vmem_aspace *aspace)
+{
+	mutex_take(&aspace->lock, aspace_rank(aspace));
+}
+
+static inline void aspace_unlock(struct vmem_aspace *aspace)
+{
+	mutex_give(&aspace->lock, aspace_rank(aspace));
+}
 
 static inline struct region *region_of(struct span *span)
 {
@@ -88,15 +105,32 @@ static inline uint64_t region_private_key(const struct region *region, vmem_vadd
 	return region->private_key + ((va - region->span.start) >> VMEM_PAGE_SHIFT);
 }
 
+/* Between these two a fault on the region is told to come again (R4). */
+static inline void region_change(struct region *region)
+{
+	if (VMEM_SMP) {
+		shared_store(&region->span.generation, region->span.generation | 1);
+		order_writes();
+	}
+}
+
+static inline void region_changed(struct region *region)
+{
+	shared_store_release(&region->span.generation, (region->span.generation | 1) + 1);
+}
+
 /* The region that contains va, in whatever VMAR; NULL. */
 struct region *vmem_region_find(struct vmem_aspace *aspace, vmem_vaddr_t va);
+/* The same without the lock, inside a section: a guess (span.h). */
+struct region *vmem_region_find_shared(const struct vmem_aspace *aspace, vmem_vaddr_t va);
 /* The region whose private keys contain key; NULL. */
 struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key);
 
-/* Allocates a record with an empty body and a generation that it has not had; NULL: no memory. Frees one. */
+/* Allocates a record with an empty body, whose generation stays odd until it is in a tree (region_changed());
+ * NULL: no memory. Frees one. */
 struct region *vmem_region_alloc(struct vmem_aspace *aspace);
 void vmem_region_free(struct region *region);
-/* Puts a region on / takes it off the list of its object's store. */
+/* Puts a region on / takes it off the list of its object's store, whose lock it takes. */
 void vmem_region_list(struct region *region);
 void vmem_region_unlist(struct region *region);
 /* Gives the region the private keys from key on, and keeps the list of moved regions. */
@@ -113,7 +147,24 @@ bool vmem_region_can_join(const struct region *lower, const struct region *upper
  * child VMAR is touched by the range. `spare` is used where a region is split, and set to NULL then. */
 void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, struct region **spare);
 
-/* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared. */
+/* vmem_vmar_map(), _unmap() and _protect() with the space's lock held; pages are not faulted in. */
+vmem_status_t vmem_vmar_map_locked(
+    struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start);
+vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+vmem_status_t vmem_vmar_protect_locked(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission);
+void vmem_vmar_destroy_locked(struct vmem_vmar *vmar);
+/* Faults pages in, best effort, with no lock held. */
+void vmem_vmar_populate(
+    struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission);
+/* vmem_fault() that says so when another CPU was in the way: VMEM_FAULT_RESULT_COUNT. */
+enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
+/* vmem_fault() for the kernel's own use: does not return before the fault is resolved or refused. No lock is
+ * held. */
+enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
+
+/* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared. Takes the
+ * private store's lock. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length);
 
 struct vmem_aspace *vmem_aspace_first(void);

@@ -13,7 +13,8 @@
  * G3 Neighbours in address order need no search: of two adjacent spans exactly one has the child slot free
  *    that lies between them.
  *
- * No recursion, no allocation, nothing can fail. Lock: the owner's, for reading too.
+ * No recursion, no allocation, nothing can fail. Lock: the owner's, for reading too, but for
+ * vmem_span_find_shared(): links to children, and bounds, are stored so that it may read them meanwhile.
  */
 #include "span.h"
 
@@ -89,14 +90,15 @@ static void set_gap(struct span *s, uint32_t gap)
 	}
 }
 
+static inline void set_link(struct span **link, struct span *fresh)
+{
+	shared_store_release(link, fresh); /* what it leads to is there first */
+}
+
 static inline void set_child(
     struct span_tree *tree, struct span *parent, const struct span *old, struct span *fresh)
 {
-	if (!parent) {
-		tree->root = fresh;
-	} else {
-		parent->child[parent->child[1] == old] = fresh;
-	}
+	set_link(!parent ? &tree->root : &parent->child[parent->child[1] == old], fresh);
 }
 
 /* Lifts the child on `side` over its parent; heights and gaps of the two are the caller's. */
@@ -104,11 +106,11 @@ static struct span *lift(struct span_tree *tree, struct span *top, unsigned side
 {
 	struct span *up = top->child[side];
 	struct span *inner = up->child[!side];
-	top->child[side] = inner;
+	set_link(&top->child[side], inner);
 	if (inner) {
 		inner->parent = top;
 	}
-	up->child[!side] = top;
+	set_link(&up->child[!side], top);
 	up->parent = top->parent;
 	set_child(tree, top->parent, top, up);
 	top->parent = up;
@@ -175,7 +177,12 @@ void vmem_span_tree_init(struct span_tree *tree, vmem_vaddr_t base, uint64_t len
 	VMEM_CHECK(vmem_page_aligned(base | length) && length <= UINT64_MAX - base,
 	    "a span tree's range is whole pages and does not wrap");
 	uint64_t cap = length >> (VMEM_PAGE_SHIFT + 6);
-	*tree = (struct span_tree){.base = base, .length = length, .tail_gap = length};
+	set_link(&tree->root, NULL);
+	tree->first = tree->last = tree->near = NULL;
+	tree->base = base;
+	tree->length = length;
+	tree->tail_gap = length;
+	tree->count = 0;
 	tree->gap_cap = cap == 0 ? 1 : cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
 }
 
@@ -208,6 +215,18 @@ struct span *vmem_span_find_from(const struct span_tree *tree, vmem_vaddr_t addr
 	found = s && address < end_of(s) ? s : found;
 	vmem_span_note(tree, found);
 	return found;
+}
+
+struct span *vmem_span_find_shared(const struct span_tree *tree, vmem_vaddr_t address)
+{
+	struct span *below = NULL;
+	struct span *s = shared_load_acquire(&tree->root);
+	for (unsigned steps = 0; s && steps < SPAN_STEPS_MAX; steps++) {
+		bool higher = address >= shared_load(&s->start);
+		below = higher ? s : below;
+		s = shared_load_acquire(&s->child[higher]);
+	}
+	return below && address - shared_load(&below->start) < shared_load(&below->length) ? below : NULL;
 }
 
 /*
@@ -254,7 +273,8 @@ void vmem_span_insert_before(struct span_tree *tree, struct span *span, struct s
 
 	span->prev = prev;
 	span->next = next;
-	span->child[0] = span->child[1] = NULL;
+	set_link(&span->child[0], NULL);
+	set_link(&span->child[1], NULL);
 	span->height = 1;
 	span->gap = span->max_gap = gap;
 	*(prev ? &prev->next : &tree->first) = span;
@@ -263,10 +283,10 @@ void vmem_span_insert_before(struct span_tree *tree, struct span *span, struct s
 	tree->count++;
 	if (next && !next->child[0]) { /* G3 */
 		span->parent = next;
-		next->child[0] = span;
+		set_link(&next->child[0], span);
 	} else {
 		span->parent = prev;
-		*(prev ? &prev->child[1] : &tree->root) = span;
+		set_link(prev ? &prev->child[1] : &tree->root, span);
 	}
 	raise_gaps(span->parent, gap); /* a cut strip can make it larger than the gap it was taken from */
 	if (next) {
@@ -294,14 +314,14 @@ static inline struct span *unlink_node(struct span_tree *tree, struct span *s)
 			low = heir;
 		} else {
 			low = heir->parent;
-			low->child[0] = heir->child[1];
+			set_link(&low->child[0], heir->child[1]);
 			if (heir->child[1]) {
 				heir->child[1]->parent = low;
 			}
-			heir->child[1] = s->child[1];
+			set_link(&heir->child[1], s->child[1]);
 			heir->child[1]->parent = heir;
 		}
-		heir->child[0] = only;
+		set_link(&heir->child[0], only);
 		if (only) {
 			only->parent = heir;
 		}
@@ -346,8 +366,8 @@ void vmem_span_resize(struct span_tree *tree, struct span *span, vmem_vaddr_t st
     uint8_t pad_before, uint8_t pad_after)
 {
 	uint64_t behind;
-	span->start = start;
-	span->length = length;
+	shared_store(&span->start, start);
+	shared_store(&span->length, length);
 	span->pad_before = pad_before;
 	span->pad_after = pad_after;
 	set_gap(span, saturate(tree, fit_strips(tree, span, span->prev, span->next, &behind)));
@@ -360,12 +380,12 @@ void vmem_span_resize(struct span_tree *tree, struct span *span, vmem_vaddr_t st
 
 void vmem_span_replace(struct span_tree *tree, struct span *old, struct span *fresh)
 {
-	fresh->start = old->start;
-	fresh->length = old->length;
+	shared_store(&fresh->start, old->start);
+	shared_store(&fresh->length, old->length);
 	fresh->pad_before = old->pad_before;
 	fresh->pad_after = old->pad_after;
-	fresh->child[0] = old->child[0];
-	fresh->child[1] = old->child[1];
+	set_link(&fresh->child[0], old->child[0]);
+	set_link(&fresh->child[1], old->child[1]);
 	fresh->parent = old->parent;
 	fresh->prev = old->prev;
 	fresh->next = old->next;

@@ -28,6 +28,8 @@
 
 #include <vmem/types.h>
 
+#include "lock.h"
+
 enum span_kind { SPAN_REGION, SPAN_VMAR };
 
 struct span {
@@ -40,7 +42,7 @@ struct span {
 	uint8_t height;
 	uint8_t kind;		       /* enum span_kind */
 	uint8_t pad_before, pad_after; /* pages */
-	uint32_t generation; /* of the owner: changes with what a fault concludes from it; survives reuse */
+	uint32_t generation; /* of the owner: odd while what a fault concludes from it changes; survives reuse */
 };
 
 struct span_tree {
@@ -76,6 +78,14 @@ static inline struct span *vmem_span_find(const struct span_tree *tree, vmem_vad
 	}
 	return below && address - below->start < below->length ? below : NULL;
 }
+
+/*
+ * vmem_span_find() without the owner's lock, in memory that stays of its type: a guess. Whether a span that it
+ * answers is in the tree is for its generation to tell; that it finds none proves nothing. The steps are
+ * bounded, the tree may change on the way.
+ */
+#define SPAN_STEPS_MAX 64u
+struct span *vmem_span_find_shared(const struct span_tree *tree, vmem_vaddr_t address);
 
 /*
  * The first span that ends after address, or NULL. Asked again near the last answer it costs a few

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * store.c - stores of pages: filling, copying on write, snapshots, removal. Idea and invariants L1 to L6 are
- * in store.h.
- *
- * Locks: the caller serialises all calls.
+ * and locks are in store.h.
  */
 #include "store.h"
 
@@ -13,99 +11,143 @@
 #include "region.h"
 #include "slab.h"
 
-static struct store *all_stores;
+/* The anonymous ones, which the byte keeps, and those of fixed frames, which the mutex keeps. */
+static struct store *all_stores, *fixed_stores;
+static uint8_t all_stores_lock;
+struct vmem_mutex vmem_fixed_lock;
 
 void vmem_stores_init(void)
 {
 	all_stores = NULL;
+	fixed_stores = NULL;
+	all_stores_lock = 0;
+	vmem_fixed_lock = (struct vmem_mutex){0};
+	vmem_lineages_init();
 }
 
 struct store *vmem_store_first(void)
 {
-	return all_stores;
+	return all_stores ? all_stores : fixed_stores;
 }
 
-static struct store *store_alloc(enum store_kind kind)
+struct store *vmem_store_next(const struct store *store)
 {
-	struct store *store = vmem_slab_alloc(SLAB_STORE);
-	if (store) {
-		*store = (struct store){
-		    .kind = (uint8_t)kind, .references = 1, .all_next = all_stores, .all_pprev = &all_stores};
-		if (all_stores) {
-			all_stores->all_pprev = &store->all_next;
-		}
-		all_stores = store;
-	}
-	return store;
+	return store->all_next || store->kind != STORE_ANONYMOUS ? store->all_next : fixed_stores;
 }
 
-static void store_free(struct store *store)
+struct store *vmem_store_first_fixed(void)
+{
+	return fixed_stores;
+}
+
+static void list_push(struct store **list, struct store *store)
+{
+	store->all_next = *list;
+	store->all_pprev = list;
+	if (*list) {
+		(*list)->all_pprev = &store->all_next;
+	}
+	*list = store;
+}
+
+static void list_remove(struct store *store)
 {
 	*store->all_pprev = store->all_next;
 	if (store->all_next) {
 		store->all_next->all_pprev = store->all_pprev;
 	}
-	vmem_slab_free(SLAB_STORE, store);
 }
 
-static vmem_status_t create_anonymous(struct store **out, struct lineage *parent)
+/* The record may have a reader left who knows what it was before: the sequence goes on, so that whatever he
+ * found does not count, and his lock, if he holds it, stays his. */
+static struct store *store_alloc(enum store_kind kind, struct vmem_aspace *owner)
 {
-	struct store *store = store_alloc(STORE_ANONYMOUS);
+	struct store *store = vmem_slab_alloc(SLAB_STORE);
+	if (!store) {
+		return NULL;
+	}
+	shared_store(&store->index.root, NULL);
+	index_bump(&store->index);
+	store->index.claimed = 0;
+	shared_store(&store->busy_count, 0);
+	store->lineage = NULL;
+	store->owner = owner;
+	store->mappings = NULL;
+	store->mapping_count = 0;
+	store->references = 1;
+	shared_store(&store->physical, 0);
+	store->pages = 0;
+	shared_store(&store->kind, (uint8_t)kind);
+	shared_store(&store->cache, (uint8_t)VMEM_WRITE_BACK);
+	store->odd_cache = false;
+	return store;
+}
+
+static vmem_status_t create_anonymous(struct store **out, struct lineage *parent, struct vmem_aspace *owner)
+{
+	struct store *store = store_alloc(STORE_ANONYMOUS, owner);
 	if (!store) {
 		return VMEM_ERR_NO_MEMORY;
 	}
 	store->lineage = vmem_lineage_create(parent, store);
 	if (!store->lineage) {
-		store_free(store);
+		vmem_slab_free(SLAB_STORE, store);
 		return VMEM_ERR_NO_MEMORY;
 	}
+	spin_take(&all_stores_lock, LOCK_LIST);
+	list_push(&all_stores, store);
+	spin_give(&all_stores_lock, LOCK_LIST);
 	*out = store;
 	return VMEM_OK;
 }
 
 vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner)
 {
-	vmem_status_t status = create_anonymous(out, NULL);
-	if (status == VMEM_OK) {
-		(*out)->owner = owner;
+	return create_anonymous(out, NULL, owner);
+}
+
+/* True if a live store gives a frame of [start, start + pages) another attribute. */
+static bool attribute_conflict(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
+{
+	for (const struct store *s = fixed_stores; s; s = s->all_next) {
+		if (s->cache != cache && start < s->physical + (s->pages << VMEM_PAGE_SHIFT) &&
+		    s->physical < start + (pages << VMEM_PAGE_SHIFT)) {
+			return true;
+		}
 	}
-	return status;
+	return false;
 }
 
 vmem_status_t vmem_store_create_fixed(
     struct store **out, enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
 {
-	struct store *store = store_alloc(kind);
-	vmem_status_t status;
+	struct store *store = store_alloc(kind, NULL);
 	if (!store) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	store->physical = start;
-	store->pages = pages;
-	store->cache = (uint8_t)cache;
-	status = vmem_direct_map_set(start, pages, cache);
+	mutex_take(&vmem_fixed_lock, LOCK_FIXED);
+	vmem_status_t status = attribute_conflict(start, pages, cache)
+				   ? VMEM_ERR_CONFLICT
+				   : vmem_direct_map_set(start, pages, cache);
+	if (status == VMEM_OK) {
+		shared_store(&store->physical, start);
+		store->pages = pages;
+		shared_store(&store->cache, (uint8_t)cache);
+		store->odd_cache = cache != VMEM_WRITE_BACK;
+		list_push(&fixed_stores, store);
+	}
+	mutex_give(&vmem_fixed_lock, LOCK_FIXED);
 	if (status != VMEM_OK) {
-		store_free(store);
+		vmem_slab_free(SLAB_STORE, store);
 		return status;
 	}
-	store->odd_cache = cache != VMEM_WRITE_BACK;
 	*out = store;
 	return VMEM_OK;
 }
 
 void vmem_store_hold(struct store *store)
 {
-	store->references++;
-}
-
-void vmem_slot_drop(slot_t slot)
-{
-	if (slot_kind(slot) == SLOT_PAGE) {
-		struct vmem_page *page = slot_page(slot);
-		if (--page->refs == 0) {
-			vmem_frame_give(page);
-		}
-	}
+	(void)shared_add(&store->references, 1u);
 }
 
 static void drop(void *arg, uint64_t key, slot_t slot)
@@ -115,28 +157,54 @@ static void drop(void *arg, uint64_t key, slot_t slot)
 	vmem_slot_drop(slot);
 }
 
+static void release_fixed(struct store *store)
+{
+	mutex_take(&vmem_fixed_lock, LOCK_FIXED);
+	list_remove(store);
+	if (store->odd_cache) {
+		(void)vmem_direct_map_set(store->physical, store->pages, VMEM_WRITE_BACK);
+	}
+	mutex_give(&vmem_fixed_lock, LOCK_FIXED);
+	if (store->kind == STORE_CONTIGUOUS) {
+		struct vmem_page *page = pa_to_page(store->physical);
+		for (uint64_t i = 0; i < store->pages; i++) {
+			vmem_frame_give(page + i);
+		}
+	}
+}
+
 void vmem_store_release(struct store *store)
 {
-	if (--store->references > 0) {
+	if (shared_subtract(&store->references, 1u) > 1) {
 		return;
 	}
 	VMEM_ASSERT(store->mappings == NULL);
 	if (store->kind == STORE_ANONYMOUS) {
+		store_lock(store); /* a relative may be taking over pages (lineage.c) */
 		vmem_index_remove(&store->index, 0, INDEX_KEY_LAST, drop, NULL);
+		store_unlock(store);
 		vmem_lineage_leave(store->lineage);
+		spin_take(&all_stores_lock, LOCK_LIST);
+		list_remove(store);
+		spin_give(&all_stores_lock, LOCK_LIST);
 	} else {
-		if (store->odd_cache) {
-			store->odd_cache = false;
-			(void)vmem_direct_map_set(store->physical, store->pages, VMEM_WRITE_BACK);
-		}
-		if (store->kind == STORE_CONTIGUOUS) {
-			struct vmem_page *page = pa_to_page(store->physical);
-			for (uint64_t i = 0; i < store->pages; i++) {
-				vmem_frame_give(page + i);
-			}
-		}
+		release_fixed(store);
 	}
-	store_free(store);
+	index_bump(&store->index);
+	vmem_slab_free(SLAB_STORE, store);
+}
+
+void vmem_store_set_busy(struct store *store, uint64_t first, uint64_t last)
+{
+	shared_store(&store->busy_first, first);
+	shared_store(&store->busy_count, last - first + 1);
+	index_bump(&store->index); /* (L7) */
+	order_writes();
+}
+
+void vmem_store_clear_busy(struct store *store)
+{
+	shared_store_release(&store->busy_count, 0);
 }
 
 /* The part of a region that shows keys [first, last] of its object's store: false if there is none. */
@@ -183,22 +251,8 @@ static void restrict_keys(struct store *store, uint64_t first, uint64_t last, ui
 
 void vmem_store_zap(struct store *store, uint64_t first, uint64_t last)
 {
-	if (!store->owner) {
-		restrict_keys(store, first, last, 0);
-		return;
-	}
-	for (uint64_t key = first; key <= last;
-	     key++) { /* a fault's one page: ranges of private keys are zapped by address */
-		struct region *r = vmem_region_find_key(store->owner, key);
-		if (r) {
-			struct vmem_batch batch;
-			vmem_batch_begin(&batch, &r->aspace->pmap);
-			vmem_pmap_remove(&r->aspace->pmap,
-			    r->span.start + ((key - r->private_key) << VMEM_PAGE_SHIFT), VMEM_PAGE_SIZE,
-			    &batch);
-			vmem_batch_end(&batch);
-		}
-	}
+	VMEM_ASSERT(!store->owner);
+	restrict_keys(store, first, last, 0);
 }
 
 void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last)
@@ -222,25 +276,31 @@ void vmem_store_forget(struct store *store, uint64_t first, uint64_t last)
 vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t last, struct store **out)
 {
 	struct store *to;
-	vmem_status_t status = create_anonymous(&to, from->lineage);
+	vmem_status_t status = create_anonymous(&to, from->lineage, NULL);
 	if (status != VMEM_OK) {
 		return status;
 	}
+	store_lock(from);
 	if (!vmem_index_promise(&from->index)) {
+		store_unlock(from);
 		vmem_store_release(to);
 		return VMEM_ERR_NO_MEMORY;
 	}
-	vmem_index_snapshot(
-	    &to->index, &from->index); /* from here on nothing of it is exclusive to either (contract 3.1) */
+	/* From here on nothing of it is exclusive to either (contract 3.1). A fault that would copy waits for the
+	 * lock, so it reads no source that a CPU may still write to (contract 3.2). */
+	vmem_index_snapshot(&to->index, &from->index);
 	if (from->owner) {
 		restrict_space(from->owner, VMEM_READ | VMEM_EXEC);
 	} else {
 		restrict_keys(from, first, last, VMEM_READ | VMEM_EXEC);
 	}
+	store_unlock(from);
+	store_lock(to);
 	if (first > 0) {
 		vmem_store_forget(to, 0, first - 1);
 	}
 	vmem_store_forget(to, last + 1, INDEX_KEY_LAST);
+	store_unlock(to);
 	*out = to;
 	return VMEM_OK;
 }
@@ -249,58 +309,72 @@ struct vmem_page *vmem_store_new_page(struct store *store, uint64_t key)
 {
 	struct vmem_page *page = vmem_frame_take(PAGE_DATA);
 	if (page) {
-		page->u.data.lineage = store->lineage;
-		page->u.data.key = key;
+		/* whole stores: a walker may still look whether it is a table */
+		shared_store(&page->u.data.lineage, store->lineage);
+		shared_store(&page->u.data.key, key);
 	}
 	return page;
 }
 
-/* Puts a page of its own at key, from `fresh`, a frame that was taken for it; a path is reserved. */
-static void replace_slot(
-    struct store *store, uint64_t key, slot_t slot, struct index_cursor *cursor, struct vmem_page *fresh)
+/* Puts a page of its own at key, where `slot` is, from `fresh`, a frame that was taken for it; a path is
+ * reserved. False: a fault has filled the empty slot meanwhile, and that page will do. */
+static bool replace_slot(struct store *store, uint64_t key, slot_t slot, struct vmem_page *fresh)
 {
-	if (slot_kind(slot) == SLOT_PAGE) {
+	const bool copies = slot_kind(slot) == SLOT_PAGE;
+	if (copies) {
+		vmem_store_set_busy(store, key, key);
 		vmem_store_zap(store, key, key); /* before the copy reads the source (L5) */
 		vmem_arch_page_copy(page_to_virt(fresh), page_to_virt(slot_page(slot)));
 	} else {
 		vmem_arch_page_clear(page_to_virt(fresh));
 	}
-	vmem_slot_drop(vmem_index_set(&store->index, key, slot_of_page(fresh), cursor));
+	struct index_node *leaf = vmem_index_leaf(&store->index, key);
+	spin_take(&leaf->lock, LOCK_NODE);
+	bool replaced = index_replace(leaf, key, slot, slot_of_page(fresh));
+	spin_give(&leaf->lock, LOCK_NODE);
+	if (copies) {
+		index_bump(&store->index);
+		vmem_store_clear_busy(store);
+	}
+	if (replaced) {
+		vmem_slot_drop(slot);
+	}
+	return replaced;
+}
+
+/* The page at key if it is the store's own; else NULL, and what is there. */
+static struct vmem_page *own_slot(const struct store *store, uint64_t key, slot_t *out_slot)
+{
+	struct index_cursor cursor;
+	*out_slot = vmem_index_find(&store->index, key, &cursor);
+	bool own = slot_kind(*out_slot) == SLOT_PAGE && index_exclusive(&cursor, *out_slot);
+	return own ? slot_page(*out_slot) : NULL;
 }
 
 struct vmem_page *vmem_store_own_page(struct store *store, uint64_t key)
 {
-	struct index_cursor cursor;
-	slot_t slot = vmem_index_find(&store->index, key, &cursor);
-	if (slot_kind(slot) == SLOT_PAGE && index_exclusive(&cursor, slot)) {
-		return slot_page(slot);
+	slot_t slot;
+	struct vmem_page *page = own_slot(store, key, &slot), *fresh;
+	if (page) {
+		return page;
 	}
-	if (!vmem_index_reserve(1, false)) {
-		return NULL;
+	fresh = vmem_index_reserve(&store->index, 1) ? vmem_store_new_page(store, key) : NULL;
+	if (!fresh || replace_slot(store, key, slot, fresh)) {
+		return fresh;
 	}
-	struct vmem_page *fresh = vmem_store_new_page(store, key);
-	if (fresh) {
-		replace_slot(store, key, slot, &cursor, fresh);
-	}
-	return fresh;
-}
-
-/* True if the key has a page of the store's own. */
-static bool owned(const struct store *store, uint64_t key)
-{
-	struct index_cursor cursor;
-	slot_t slot = vmem_index_find(&store->index, key, &cursor);
-	return slot_kind(slot) == SLOT_PAGE && index_exclusive(&cursor, slot);
+	vmem_frame_give(fresh);
+	return own_slot(store, key, &slot);
 }
 
 vmem_status_t vmem_store_own_two(struct store *store, uint64_t low, uint64_t high)
 {
-	bool need[2] = {!owned(store, low), low != high && !owned(store, high)};
+	slot_t slot;
+	bool need[2] = {!own_slot(store, low, &slot), low != high && !own_slot(store, high, &slot)};
 	struct vmem_page *fresh[2] = {NULL, NULL};
 	if (!need[0] && !need[1]) {
 		return VMEM_OK;
 	}
-	if (!vmem_index_reserve(2, false)) {
+	if (!vmem_index_reserve(&store->index, 2)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
 	for (unsigned i = 0; i < 2; i++) {
@@ -313,10 +387,9 @@ vmem_status_t vmem_store_own_two(struct store *store, uint64_t low, uint64_t hig
 		}
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		if (fresh[i]) {
-			struct index_cursor cursor;
-			slot_t slot = vmem_index_find(&store->index, i == 0 ? low : high, &cursor);
-			replace_slot(store, i == 0 ? low : high, slot, &cursor, fresh[i]);
+		uint64_t key = i == 0 ? low : high;
+		if (fresh[i] && (own_slot(store, key, &slot) || !replace_slot(store, key, slot, fresh[i]))) {
+			vmem_frame_give(fresh[i]);
 		}
 	}
 	return VMEM_OK;
@@ -329,7 +402,8 @@ static uint64_t count_missing(const struct store *store, uint64_t first, uint64_
 	slot_t slot;
 	bool exclusive;
 	for (uint64_t key = first; vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
-		missing -= slot_kind(slot) == SLOT_PAGE && exclusive && slot_page(slot)->refs == 1;
+		missing -= slot_kind(slot) == SLOT_PAGE && exclusive &&
+			   shared_load_acquire(&slot_page(slot)->refs) == 1;
 		if (key == last) {
 			break;
 		}
@@ -354,7 +428,7 @@ vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t
 	if (missing == 0) {
 		return VMEM_OK;
 	}
-	if (nodes > UINT32_MAX || !vmem_slab_reserve(SLAB_INDEX_NODE, (unsigned)nodes, false)) {
+	if (nodes > UINT32_MAX || !vmem_index_claim(&store->index, (unsigned)nodes, false)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
 	for (uint64_t i = 0; i < missing;
@@ -364,20 +438,23 @@ vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t
 			give_chain(chain);
 			return VMEM_ERR_NO_MEMORY;
 		}
-		page->u.data.lineage = (struct lineage *)(void *)chain;
+		shared_store(&page->u.data.lineage, (struct lineage *)(void *)chain);
 		chain = page;
 	}
-	for (uint64_t key = first; chain; key++) {
-		struct index_cursor cursor;
-		slot_t slot = vmem_index_find(&store->index, key, &cursor);
-		if (slot_kind(slot) != SLOT_PAGE || !index_exclusive(&cursor, slot)) {
-			struct vmem_page *fresh = chain;
-			chain = (struct vmem_page *)(void *)fresh->u.data.lineage;
-			fresh->u.data.lineage = store->lineage;
-			fresh->u.data.key = key;
-			replace_slot(store, key, slot, &cursor, fresh);
+	for (uint64_t key = first; chain && key <= last; key++) {
+		slot_t slot;
+		if (own_slot(store, key, &slot)) {
+			continue;
+		}
+		struct vmem_page *fresh = chain;
+		chain = (struct vmem_page *)(void *)fresh->u.data.lineage;
+		shared_store(&fresh->u.data.lineage, store->lineage);
+		shared_store(&fresh->u.data.key, key);
+		if (!replace_slot(store, key, slot, fresh)) {
+			vmem_frame_give(fresh);
 		}
 	}
+	give_chain(chain); /* faults have filled some */
 	return VMEM_OK;
 }
 

@@ -15,7 +15,14 @@
  * by key in the space that owns it. L4 The zero frame is mapped only from private stores, which have one
  * mapping for each key. L5 The frame behind a key changes only after no CPU can hold a translation to the old
  * one: zap, flush, then read or replace (contract 3.2, 3.3). L6 A snapshot promises the nodes that its
- * relatives may have to copy (index.h, I7): removals cannot fail (contract 5.1 b).
+ * relatives may have to copy (index.h, I7): removals cannot fail (contract 5.1 b). L7 While content is removed,
+ * or replaced in a store with several mappings, the keys are busy, and the sequence has changed since they
+ * became so: a fault that began before is refused when it wants to enter what it found, one that begins later
+ * sees that they are busy.
+ *
+ * Locks: store->lock is held by whoever changes the structure of the index, content (but for what a fault adds,
+ * F1), the list of mappings, or bounds, keys and permission of a region on it. Functions here want it held by
+ * the caller unless they say that they take it. Faults read without it.
  */
 #ifndef VMEM_STORE_H
 #define VMEM_STORE_H
@@ -23,6 +30,7 @@
 #include <vmem/object.h>
 
 #include "index.h"
+#include "lock.h"
 #include "pmap.h"
 
 struct region;
@@ -39,11 +47,13 @@ struct lineage {
 enum store_kind { STORE_ANONYMOUS, STORE_CONTIGUOUS, STORE_PHYSICAL };
 
 struct store {
+	uint64_t mapping_count; /* first, where a free record has its link: nobody reads it without the lock */
 	struct vmem_index index;
+	uint64_t busy_first, busy_count; /* keys (L7) */
+	struct vmem_mutex lock;
 	struct lineage *lineage;   /* ANONYMOUS */
 	struct vmem_aspace *owner; /* of a private store; else NULL */
 	struct region *mappings;   /* (L3) */
-	uint64_t mapping_count;
 	uint64_t references;   /* views, and the owner */
 	vmem_paddr_t physical; /* CONTIGUOUS, PHYSICAL: of key 0 */
 	uint64_t pages;	       /* CONTIGUOUS, PHYSICAL: how many */
@@ -53,10 +63,44 @@ struct store {
 	bool odd_cache; /* its frames left the direct map's write-back attribute */
 };
 
-/* Errors: NO_MEMORY. */
+static inline unsigned store_rank(const struct store *store)
+{
+	return store->owner ? LOCK_PRIVATE : LOCK_STORE;
+}
+
+static inline void store_lock(struct store *store)
+{
+	mutex_take(&store->lock, store_rank(store));
+}
+
+/* For faults, which do not wait. */
+static inline bool store_try_lock(struct store *store)
+{
+	return mutex_try(&store->lock, store_rank(store));
+}
+
+/* Nodes that were set aside go back. */
+static inline void store_unlock(struct store *store)
+{
+	if (store->index.claimed != 0) {
+		vmem_index_unclaim(&store->index);
+	}
+	mutex_give(&store->lock, store_rank(store));
+}
+
+/* Whether a fault that has read the sequence may not use the key now (L7). */
+static inline bool store_is_busy(const struct store *store, uint64_t key)
+{
+	return key - shared_load(&store->busy_first) < shared_load(&store->busy_count);
+}
+
+void vmem_store_set_busy(struct store *store, uint64_t first, uint64_t last);
+void vmem_store_clear_busy(struct store *store);
+
+/* Creation and the two counts take what locks they need. Errors: NO_MEMORY. */
 vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner);
-/* Fixed frames: CONTIGUOUS owns them, PHYSICAL does not. Errors: NO_MEMORY, CONFLICT, UNSUPPORTED
- * (vmem_direct_map_set). */
+/* Fixed frames: CONTIGUOUS owns them, PHYSICAL does not. Errors: NO_MEMORY, CONFLICT (another one gives them
+ * another attribute), UNSUPPORTED (vmem_direct_map_set). */
 vmem_status_t vmem_store_create_fixed(
     struct store **out, enum store_kind kind, vmem_paddr_t start, uint64_t pages, vmem_cache_t cache);
 void vmem_store_hold(struct store *store);
@@ -65,14 +109,14 @@ void vmem_store_hold(struct store *store);
 void vmem_store_release(struct store *store);
 
 /* A store that shares what `from` holds in keys [first, last]. Write-protects live entries first reachable
- * through from. Errors: NO_MEMORY. */
+ * through from. Takes from's lock, and keeps it until that is complete on all CPUs. Errors: NO_MEMORY. */
 vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t last, struct store **out);
 
-/* Removes every entry of every mapping that shows keys [first, last]; complete on all CPUs when it returns.
- * Never fails. */
+/* Removes every entry of every mapping that shows keys [first, last], which are busy; complete on all CPUs when
+ * it returns. Not for a private store, whose ranges are removed by address. Never fails. */
 void vmem_store_zap(struct store *store, uint64_t first, uint64_t last);
 /* Drops what private mappings have copied from [first, last], after its translations are gone (contract
- * 2.3). Never fails. */
+ * 2.3). Takes the locks of their private stores. Never fails. */
 void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last);
 /* Drops content of [first, last] after its translations are gone. Never fails (L6). */
 void vmem_store_forget(struct store *store, uint64_t first, uint64_t last);
@@ -89,30 +133,30 @@ vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t
 
 /* A data page born in the store at key; contents indeterminate. NULL: no memory. */
 struct vmem_page *vmem_store_new_page(struct store *store, uint64_t key);
-/* Gives one reference of what a slot counts back. */
-void vmem_slot_drop(slot_t slot);
-
 /* Every translation of a page, found through lineage and key (L1): visit(arg, region, va) for each region
- * that could show it. */
+ * that could show it. Takes no lock: no other CPU is inside. */
 typedef void page_translation_fn(void *arg, struct region *region, vmem_vaddr_t va);
 void vmem_page_translations(struct vmem_page *page, page_translation_fn *visit, void *arg);
 
-/* All stores, for validators. */
+/* All stores, for validators, and those of fixed frames, which the mutex keeps. */
 struct store *vmem_store_first(void);
+struct store *vmem_store_next(const struct store *store);
+extern struct vmem_mutex vmem_fixed_lock;
+struct store *vmem_store_first_fixed(void);
 void vmem_stores_init(void);
 void vmem_store_check(struct store *store);
 
 /* The view. */
 struct vmem_object {
+	uint64_t references; /* first, where a free record has its link: faults read the others */
 	struct store *store;
 	uint64_t key;	/* of offset 0 in the store */
 	uint64_t pages; /* size */
-	uint64_t references;
 	unsigned flags;
 };
 
-/* The direct map and attributes that are not write-back (kernel.c). OK, CONFLICT, UNSUPPORTED, NO_MEMORY; on
- * error nothing has changed. */
+/* The direct map and attributes that are not write-back (direct_map.c), with vmem_fixed_lock held. OK, CONFLICT,
+ * UNSUPPORTED, NO_MEMORY; on error nothing has changed. */
 vmem_status_t vmem_direct_map_set(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache);
 
 #endif

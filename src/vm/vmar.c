@@ -7,7 +7,8 @@
  * may fail, and then nothing has changed. The second cannot fail. Permission, W^X, quotas and rights are
  * decided here and nowhere else (allowed()).
  *
- * Locks: the caller serialises all calls.
+ * Locks: each call takes the space's, and keeps it until what it removes is flushed everywhere: so no address is
+ * given out again before (LOCKING.md).
  */
 #include <vmem/fault.h>
 
@@ -23,12 +24,14 @@
 void vmem_vmar_init(struct vmem_vmar *vmar, struct vmem_aspace *aspace, struct vmem_vmar *parent,
     vmem_vaddr_t start, uint64_t length, unsigned rights)
 {
-	*vmar = (struct vmem_vmar){
-	    .span = {.start = start, .length = length, .kind = SPAN_VMAR},
-	    .aspace = aspace,
-	    .parent = parent,
-	    .rights = rights,
-	};
+	/* a fault may still look at what the record was before: whole stores */
+	shared_store(&vmar->span.start, start);
+	shared_store(&vmar->span.length, length);
+	shared_store(&vmar->span.kind, (uint8_t)SPAN_VMAR);
+	vmar->span.pad_before = vmar->span.pad_after = 0;
+	vmar->aspace = aspace;
+	vmar->parent = parent;
+	vmar->rights = rights;
 	vmem_span_tree_init(&vmar->tree, start, length);
 }
 
@@ -173,16 +176,16 @@ static bool within_limits(
 
 static void fill_region(struct region *region, const struct vmem_map *map, vmem_vaddr_t start)
 {
-	region->span.start = start;
-	region->span.length = map->length;
+	shared_store(&region->span.start, start);
+	shared_store(&region->span.length, map->length);
 	region->span.pad_before = map->pad_before;
 	region->span.pad_after = map->pad_after;
-	region->object = map->object;
-	region->offset = map->offset >> VMEM_PAGE_SHIFT;
-	region->private_key = start >> VMEM_PAGE_SHIFT;
-	region->permission = (uint8_t)map->permission;
+	shared_store(&region->object, map->object);
+	shared_store(&region->offset, map->offset >> VMEM_PAGE_SHIFT);
+	shared_store(&region->private_key, start >> VMEM_PAGE_SHIFT);
+	shared_store(&region->permission, (uint8_t)map->permission);
 	region->maximum = (uint8_t)map->maximum;
-	region->flags = (uint16_t)(map->flags & REGION_FLAGS);
+	shared_store(&region->flags, (uint16_t)(map->flags & REGION_FLAGS));
 	region->cookie = map->cookie;
 }
 
@@ -191,23 +194,36 @@ static bool join_neighbour(struct vmem_vmar *vmar, const struct region *wanted)
 {
 	struct span *next = vmem_span_find_from(&vmar->tree, wanted->span.start);
 	struct span *prev = next ? next->prev : vmar->tree.last;
+	struct span *span = NULL;
 	if (prev && prev->kind == SPAN_REGION && vmem_region_can_join(region_of(prev), wanted)) {
-		vmem_span_resize(
-		    &vmar->tree, prev, prev->start, prev->length + wanted->span.length, prev->pad_before, 0);
-		prev->generation++;
-		vmem_region_merge(vmar, region_of(prev));
-		return true;
+		span = prev;
+	} else if (next && next->kind == SPAN_REGION && vmem_region_can_join(wanted, region_of(next))) {
+		span = next;
 	}
-	if (next && next->kind == SPAN_REGION && vmem_region_can_join(wanted, region_of(next))) {
-		struct region *region = region_of(next);
-		vmem_span_resize(&vmar->tree, next, wanted->span.start, next->length + wanted->span.length, 0,
-		    next->pad_after);
-		next->generation++;
-		region->offset = wanted->offset;
-		region->private_key = wanted->private_key;
-		return true;
+	if (!span) {
+		return false;
 	}
-	return false;
+	struct region *region = region_of(span);
+	bool upward = span == prev;
+	struct store *store = region->object ? region->object->store : NULL;
+	if (store) {
+		store_lock(store);
+	}
+	region_change(region);
+	vmem_span_resize(&vmar->tree, span, upward ? span->start : wanted->span.start,
+	    span->length + wanted->span.length, upward ? span->pad_before : 0, upward ? 0 : span->pad_after);
+	if (!upward) {
+		shared_store(&region->offset, wanted->offset);
+		shared_store(&region->private_key, wanted->private_key);
+	}
+	region_changed(region);
+	if (store) {
+		store_unlock(store);
+	}
+	if (upward) {
+		vmem_region_merge(vmar, region);
+	}
+	return true;
 }
 
 static void insert_region(
@@ -219,6 +235,7 @@ static void insert_region(
 	}
 	vmem_region_list(region);
 	vmem_span_insert(&vmar->tree, &region->span);
+	region_changed(region);
 	vmar->aspace->regions++;
 }
 
@@ -272,8 +289,8 @@ static vmem_status_t map_checked(
 	return VMEM_OK;
 }
 
-/* Best effort: stops at the first page that cannot be had. */
-static void populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission)
+/* Stops at the first page that cannot be had. */
+void vmem_vmar_populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
 	unsigned access = permission & VMEM_WRITE  ? VMEM_WRITE
 			  : permission & VMEM_READ ? VMEM_READ
@@ -286,13 +303,14 @@ static void populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t le
 		if (vmem_aspace_translate(aspace, start + done, &t)) {
 			continue;
 		}
-		if (vmem_fault(aspace, start + done, access) != VMEM_FAULT_RESOLVED) {
+		if (vmem_fault_wait(aspace, start + done, access) != VMEM_FAULT_RESOLVED) {
 			return;
 		}
 	}
 }
 
-vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
+vmem_status_t vmem_vmar_map_locked(
+    struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
 {
 	vmem_vaddr_t start = map->address;
 	vmem_status_t status = check_map(vmar, map);
@@ -307,14 +325,30 @@ vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, 
 		   !vmem_span_range_free(&vmar->tree, start, map->length, 0, 0)) {
 		status = VMEM_ERR_EXISTS;
 	}
-	status = status == VMEM_OK ? map_checked(vmar, map, start, out_start) : status;
+	return status == VMEM_OK ? map_checked(vmar, map, start, out_start) : status;
+}
+
+vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
+{
+	aspace_lock(vmar->aspace);
+	vmem_status_t status = vmem_vmar_map_locked(vmar, map, out_start);
+	aspace_unlock(vmar->aspace);
 	if (status == VMEM_OK && (map->flags & VMEM_MAP_POPULATE)) {
-		populate(vmar->aspace, *out_start, map->length, map->permission);
+		vmem_vmar_populate(vmar->aspace, *out_start, map->length, map->permission);
 	}
 	return status;
 }
 
 vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	struct vmem_aspace *aspace = vmar->aspace;
+	aspace_lock(aspace);
+	vmem_status_t status = vmem_vmar_unmap_locked(vmar, start, length);
+	aspace_unlock(aspace);
+	return status;
+}
+
+vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
 	struct region *spare = NULL;
 	vmem_status_t status = check_range(vmar, start, length);
@@ -385,6 +419,15 @@ static bool take_records(struct vmem_aspace *aspace, unsigned count, struct regi
 vmem_status_t vmem_vmar_protect(
     struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
+	aspace_lock(vmar->aspace);
+	vmem_status_t status = vmem_vmar_protect_locked(vmar, start, length, permission);
+	aspace_unlock(vmar->aspace);
+	return status;
+}
+
+vmem_status_t vmem_vmar_protect_locked(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
+{
 	struct vmem_aspace *aspace = vmar->aspace;
 	struct region *record[2] = {NULL, NULL};
 	unsigned splits, taken = 0;
@@ -417,8 +460,9 @@ vmem_status_t vmem_vmar_protect(
 			vmem_region_split(vmar, region, end, record[taken++]);
 		}
 		bool lowers = region->permission & ~permission;
-		region->permission = (uint8_t)permission;
-		s->generation++;
+		region_change(region);
+		shared_store(&region->permission, (uint8_t)permission);
+		region_changed(region);
 		if (lowers) { /* raising is lazy: the next fault grants it */
 			vmem_pmap_restrict(&aspace->pmap, s->start, s->length, permission, &batch);
 		}
@@ -428,17 +472,11 @@ vmem_status_t vmem_vmar_protect(
 	return VMEM_OK;
 }
 
-vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+/* OK if regions cover the range without a hole. */
+static vmem_status_t check_covered(const struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)
 {
-	struct vmem_aspace *aspace = vmar->aspace;
-	vmem_vaddr_t end = start + length, at = start;
-	struct vmem_batch batch;
-	vmem_status_t status = check_range(vmar, start, length);
-	if (status != VMEM_OK) {
-		return status;
-	}
-	struct span *first = vmem_span_find(&vmar->tree, start);
-	for (struct span *s = first; at < end; s = s->next) {
+	vmem_vaddr_t at = start;
+	for (const struct span *s = first; at < end; s = s->next) {
 		if (!s || s->start > at) {
 			return VMEM_ERR_NOT_FOUND;
 		}
@@ -447,15 +485,40 @@ vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uin
 		}
 		at = s->start + s->length;
 	}
+	return VMEM_OK;
+}
+
+static void decommit(struct vmem_aspace *aspace, struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)
+{
+	struct vmem_batch batch;
+	for (struct span *s = first; VMEM_SMP && s && s->start < end; s = s->next) {
+		region_change(region_of(s)); /* (X2) */
+	}
 	vmem_batch_begin(&batch, &aspace->pmap);
-	vmem_pmap_remove(&aspace->pmap, start, length, &batch);
+	vmem_pmap_remove(&aspace->pmap, start, end - start, &batch);
 	vmem_batch_end(&batch);
 	for (struct span *s = first; s && s->start < end; s = s->next) {
 		vmem_vaddr_t low = s->start < start ? start : s->start;
 		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
 		vmem_region_forget_private(region_of(s), low, high - low);
+		region_changed(region_of(s));
 	}
-	return VMEM_OK;
+}
+
+vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	vmem_status_t status = check_range(vmar, start, length);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	aspace_lock(vmar->aspace);
+	struct span *first = vmem_span_find(&vmar->tree, start);
+	status = check_covered(first, start, start + length);
+	if (status == VMEM_OK) {
+		decommit(vmar->aspace, first, start, start + length);
+	}
+	aspace_unlock(vmar->aspace);
+	return status;
 }
 
 vmem_status_t vmem_vmar_allocate(
@@ -474,33 +537,30 @@ vmem_status_t vmem_vmar_allocate(
 	if (status != VMEM_OK) {
 		return status;
 	}
+	aspace_lock(parent->aspace);
 	if (map->place != VMEM_PLACE_FIXED) {
 		status = find_place(parent, map, &start);
 	} else if (!vmem_span_range_free(&parent->tree, start, map->length, 0, 0)) {
 		status = VMEM_ERR_EXISTS;
 	}
-	if (status != VMEM_OK) {
-		return status;
+	struct vmem_vmar *child = status == VMEM_OK ? vmem_slab_alloc(SLAB_VMAR) : NULL;
+	if (child) {
+		vmem_vmar_init(child, parent->aspace, parent, start, map->length, map->permission);
+		child->span.pad_before = map->pad_before;
+		child->span.pad_after = map->pad_after;
+		vmem_span_insert(&parent->tree, &child->span);
+		*out_child = child;
+	} else if (status == VMEM_OK) {
+		status = VMEM_ERR_NO_MEMORY;
 	}
-	struct vmem_vmar *child = vmem_slab_alloc(SLAB_VMAR);
-	if (!child) {
-		return VMEM_ERR_NO_MEMORY;
-	}
-	vmem_vmar_init(child, parent->aspace, parent, start, map->length, map->permission);
-	child->span.pad_before = map->pad_before;
-	child->span.pad_after = map->pad_after;
-	vmem_span_insert(&parent->tree, &child->span);
-	*out_child = child;
-	return VMEM_OK;
+	aspace_unlock(parent->aspace);
+	return status;
 }
 
-vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
+/* Children first, without recursion: down to a VMAR that has none, which goes. */
+void vmem_vmar_destroy_locked(struct vmem_vmar *vmar)
 {
-	struct vmem_vmar *at = vmar;
-	if (!vmar->parent) {
-		return VMEM_ERR_UNSUPPORTED;
-	}
-	for (;;) { /* children first, without recursion: down to a VMAR that has none, which goes */
+	for (struct vmem_vmar *at = vmar;;) {
 		struct span *s = at->tree.first;
 		while (s && s->kind != SPAN_VMAR) {
 			s = s->next;
@@ -515,10 +575,22 @@ vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
 		vmem_span_remove(&parent->tree, &at->span);
 		vmem_slab_free(SLAB_VMAR, at);
 		if (at == vmar) {
-			return VMEM_OK;
+			return;
 		}
 		at = parent;
 	}
+}
+
+vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
+{
+	struct vmem_aspace *aspace = vmar->aspace;
+	if (!vmar->parent) {
+		return VMEM_ERR_UNSUPPORTED;
+	}
+	aspace_lock(aspace);
+	vmem_vmar_destroy_locked(vmar);
+	aspace_unlock(aspace);
+	return VMEM_OK;
 }
 
 vmem_vaddr_t vmem_vmar_start(const struct vmem_vmar *vmar)

@@ -23,6 +23,7 @@
 #include <vmem/host.h>
 
 #include "frame.h"
+#include "lock.h"
 #include "trace.h"
 
 #define ARENA_PA UINT64_C(0x40000000) /* where the RAM of the tests lies: aligned to 1 GiB */
@@ -65,6 +66,7 @@ _Noreturn void vmem_host_panic(const char *rule)
 			statement;                                                                           \
 		}                                                                                            \
 		arena_panic_to = NULL;                                                                       \
+		vmem_lock_abandon();                                                                         \
 		if (arena_panic_rule && !strstr(arena_panic_rule, words)) {                                  \
 			fprintf(stderr, "another panic: %s\n", arena_panic_rule);                            \
 		}                                                                                            \

@@ -106,7 +106,7 @@ int core_teardown(void **state)
 	for (struct vmem_aspace *a = vmem_aspace_first(); a; a = a->all_next) {
 		spaces += !a->pmap.kernel;
 	}
-	for (struct store *s = vmem_store_first(); s; s = s->all_next) {
+	for (struct store *s = vmem_store_first(); s; s = vmem_store_next(s)) {
 		stores++;
 	}
 	struct vmem_frame_stats now = frames_now();
@@ -228,7 +228,7 @@ uint64_t core_state(void)
 	for (struct vmem_aspace *a = vmem_aspace_first(); a; a = a->all_next) {
 		mix_space(a);
 	}
-	for (struct store *s = vmem_store_first(); s; s = s->all_next) {
+	for (struct store *s = vmem_store_first(); s; s = vmem_store_next(s)) {
 		slot_t slot;
 		mix((uintptr_t)s);
 		mix(s->mapping_count);

@@ -27,6 +27,7 @@
 #include <vmem/object.h>
 #include <vmem/trap.h>
 
+#include "lock.h"
 #include "machine.h"
 
 #define PAGE VMEM_PAGE_SIZE
@@ -114,6 +115,7 @@ void core_trim(void);
 			statement;                                                                           \
 			fail_msg("no panic: " #statement);                                                   \
 		}                                                                                            \
+		vmem_lock_abandon();                                                                         \
 		assert_non_null(strstr(core_panic_text(), text));                                            \
 	} while (0)
 /* What the last panic said; its landing is gone. */

@@ -93,13 +93,13 @@ static inline void cut(uint64_t va, uint64_t length, uint32_t keep)
 /* Answers `status`, and tables, entries and frames are as before. */
 static inline void refused(vmem_status_t status, uint64_t va, uint64_t pa, unsigned level)
 {
-	uint64_t had = p.tables, resident = p.resident;
+	uint64_t had = p.tables, resident = vmem_pmap_counted(&p, COUNT_RESIDENT);
 	struct vmem_frame_stats frames = frames_now(), after;
 	struct vmem_page *kept = p.kept;
 	machine_operation();
 	assert_int_equal(vmem_pmap_enter(&p, va, pa, level, USER_RW), status);
 	assert_int_equal(p.tables, had);
-	assert_int_equal(p.resident, resident);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), resident);
 	assert_ptr_equal(p.kept, kept);
 	after = frames_now();
 	assert_int_equal(after.free, frames.free);

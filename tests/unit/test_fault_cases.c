@@ -36,8 +36,10 @@ static uint64_t map_flags(uint64_t address, uint64_t pages, unsigned permission,
 
 static void set_slot(struct store *store, uint64_t key, slot_t slot)
 {
-	assert_true(vmem_index_reserve(1, false));
+	store_lock(store);
+	assert_true(vmem_index_reserve(&store->index, 1));
 	assert_int_equal(vmem_index_set(&store->index, key, slot, NULL), SLOT_EMPTY);
+	store_unlock(store);
 }
 
 /* What later interfaces will store there: a guarded page refuses, a zero marker hides what lies below it. */

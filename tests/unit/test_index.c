@@ -47,9 +47,10 @@ static bool op_set(unsigned i, unsigned k)
 {
 	struct index_cursor cursor;
 	slot_t slot;
-	if (!vmem_index_reserve(1, false)) {
+	if (!vmem_index_reserve(&index_of[i], 1)) {
 		return false;
 	}
+	vmem_index_unclaim(&index_of[i]); /* nobody else allocates */
 	if (arena_random(4) != 0) {
 		struct vmem_page *page = vmem_frame_take(PAGE_DATA);
 		if (!page) {
@@ -82,6 +83,7 @@ static bool op_set(unsigned i, unsigned k)
 static void op_remove(unsigned i, uint64_t first, uint64_t last)
 {
 	assert_true(vmem_index_reserve_remove(&index_of[i], first, last));
+	vmem_index_unclaim(&index_of[i]);
 	uint64_t sequence = index_of[i].sequence;
 	bool any = false;
 	for (unsigned k = 0; k < KEYS; k++) {

@@ -12,13 +12,15 @@ static slot_t page_at(uint64_t key)
 
 static void put(struct vmem_index *index, uint64_t key)
 {
-	assert_true(vmem_index_reserve(1, false));
+	assert_true(vmem_index_reserve(index, 1));
+	vmem_index_unclaim(index); /* nobody else allocates */
 	drop_slot(vmem_index_set(index, key, page_at(key), NULL));
 }
 
 static void take_out(struct vmem_index *index, uint64_t first, uint64_t last)
 {
 	assert_true(vmem_index_reserve_remove(index, first, last));
+	vmem_index_unclaim(index);
 	vmem_index_remove(index, first, last, drop, &dropped);
 	vmem_index_check(index);
 }
@@ -174,10 +176,11 @@ static void test_promise(void **state)
 	while (vmem_frame_take(PAGE_TABLE)) {
 	}
 	assert_false(vmem_index_promise(a));
-	assert_false(vmem_index_reserve(3, false));
+	assert_false(vmem_index_reserve(b, 3));
 	for (uint64_t k = 0; k < 40; k++) {
 		/* One page of each leaf: every leaf has to be copied. */
 		assert_true(vmem_index_reserve_remove(b, k << 20, k << 20));
+		vmem_index_unclaim(b);
 		vmem_index_remove(b, k << 20, k << 20, drop, &dropped);
 		vmem_index_check(b);
 		vmem_slab_check();
@@ -269,7 +272,8 @@ static void test_refusals(void **state)
 	}
 	assert_true(PANICS(vmem_index_set(a, 1, SLOT_ZERO, NULL), "without the nodes reserved"));
 	start(64);
-	assert_true(vmem_index_reserve(2, false));
+	assert_true(vmem_index_reserve(a, 2));
+	vmem_index_unclaim(a);
 	assert_true(PANICS(vmem_index_set(a, INDEX_KEY_LAST + 1, SLOT_ZERO, NULL), "INDEX_KEY_LAST"));
 	assert_true(PANICS(vmem_index_set(a, 1, SLOT_EMPTY, NULL), "SLOT_EMPTY"));
 	vmem_index_set(a, 1, SLOT_ZERO, NULL);
@@ -307,7 +311,8 @@ static void test_slots_without_page(void **state)
 	struct vmem_index *a = &index_of[0], *b = &index_of[1];
 	struct index_cursor cursor;
 	start(64);
-	assert_true(vmem_index_reserve(1, false));
+	assert_true(vmem_index_reserve(a, 1));
+	vmem_index_unclaim(a);
 	vmem_index_set(a, 5, SLOT_ZERO, NULL);
 	assert_true(index_exclusive(&cursor, vmem_index_find(a, 5, &cursor)));
 	assert_true(vmem_index_promise(a));

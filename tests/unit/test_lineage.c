@@ -138,8 +138,9 @@ static void heir_among_siblings(void **state)
 	struct vmem_object *a = anonymous(4, 0);
 	(void)state;
 	poke(a, 0, 1);
-	assert_true(vmem_index_reserve(1, false));
+	assert_true(vmem_index_reserve(&a->store->index, 1));
 	(void)vmem_index_set(&a->store->index, 3, SLOT_ZERO, NULL); /* no page: not handed over */
+	vmem_index_unclaim(&a->store->index);
 	struct vmem_object *elder = snapshot(a, 0, 4), *middle = snapshot(a, 0, 4);
 	struct vmem_object *younger = snapshot(a, 0, 4);
 	poke(middle, 1, 2);

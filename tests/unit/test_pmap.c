@@ -22,7 +22,7 @@ static void each_level(void)
 		assert_int_equal(at.table->order, level);
 		assert_int_equal(at.table->refs, 1);
 		assert_ptr_equal(at.table->u.table.pmap, &p);
-		assert_int_equal(p.resident, size / PAGE);
+		assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), size / PAGE);
 		assert_int_equal(p.tables, vmem_mmu.levels - level);
 		for (unsigned cpu = 0; cpu < 2; cpu++) {
 			shows(cpu, va + 0x123, pa + 0x123, level);
@@ -30,7 +30,7 @@ static void each_level(void)
 		}
 		assert_true(level == 2 || hardware(0, va + size - 8, MACHINE_WRITE, MACHINE_USER));
 		remove_range(va + size - PAGE, PAGE); /* a part takes the whole leaf */
-		assert_int_equal(p.resident, 0);
+		assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 0);
 		struct machine_translation m;
 		assert_false(machine_translate(1, va, &m));
 		/* the tables go, but for one empty leaf table and what leads to it */
@@ -134,13 +134,13 @@ static void ranges(void **state)
 		enter(low + 2 * LARGE, block, 1, USER_RW);
 		enter(low + 40 * LARGE, frame, 0, USER_RW);
 		enter(low + 2 * GIGA, frame, 0, USER_RW);
-		assert_int_equal(p.resident, 40 + 512 + 2);
+		assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 40 + 512 + 2);
 		uint64_t had = p.tables;
 		remove_range(low, PAGES(500)); /* nothing is there */
-		assert_int_equal(p.resident, 40 + 512 + 2);
+		assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 40 + 512 + 2);
 		assert_int_equal(p.tables, had);
 		remove_range(low + PAGES(505), PAGES(20));
-		assert_int_equal(p.resident, 20 + 512 + 2);
+		assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 20 + 512 + 2);
 		shows(1, low + PAGES(504), frame, 0);
 		shows(1, low + PAGES(525), frame, 0);
 		assert_null(round == 0 ? NULL : p.kept);
@@ -149,7 +149,7 @@ static void ranges(void **state)
 		} else {
 			remove_range(0, vmem_aspace_user_size()); /* at no higher cost than what is there */
 		}
-		assert_int_equal(p.resident, 0);
+		assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 0);
 		assert_int_equal(p.tables, vmem_mmu.levels);
 	}
 	const uint64_t last = vmem_aspace_user_size() - PAGE; /* the very ends of the user half */
@@ -160,7 +160,7 @@ static void ranges(void **state)
 	remove_range(last, PAGE);
 	shows(0, 0, frame, 0);
 	remove_range(0, PAGE);
-	assert_int_equal(p.resident, 0);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 0);
 	finish();
 }
 
@@ -321,9 +321,9 @@ static void validator(void **state)
 	table->kind = PAGE_USED;
 	PANICS("no record", vmem_pmap_check(&p));
 	table->kind = PAGE_TABLE;
-	p.resident++;
+	p.counts[0].n[COUNT_RESIDENT]++;
 	PANICS("leaves are miscounted", vmem_pmap_check(&p));
-	p.resident--;
+	p.counts[0].n[COUNT_RESIDENT]--;
 	p.tables++;
 	PANICS("tables are miscounted", vmem_pmap_check(&p));
 	p.tables--;
@@ -337,9 +337,9 @@ static void validator(void **state)
 	}
 	pte_store(slot, 0);
 	table->refs = 0;
-	p.resident = 0;
+	p.counts[0].n[COUNT_RESIDENT] = 0;
 	PANICS("neither freed nor the kept", vmem_pmap_check(&p));
-	p.resident = 1;
+	p.counts[0].n[COUNT_RESIDENT] = 1;
 	table->refs = 1;
 	pte_store(slot, was);
 	p.kept = table;
@@ -395,15 +395,15 @@ static void tables_of_the_host(void **state)
 	struct pmap_entry at = vmem_pmap_lookup(kernel, va);
 	assert_ptr_equal(at.slot, slot);
 	assert_null(at.table);
-	uint64_t resident = kernel->resident, had = kernel->tables;
+	uint64_t resident = vmem_pmap_counted(kernel, COUNT_RESIDENT), had = kernel->tables;
 	machine_operation();
 	vmem_pmap_set(kernel, at, va, frame, LEAF_READ);
-	assert_int_equal(kernel->resident, resident + 1);
+	assert_int_equal(vmem_pmap_counted(kernel, COUNT_RESIDENT), resident + 1);
 	vmem_batch_begin(&batch, kernel);
 	vmem_pmap_remove(kernel, va, PAGE, &batch);
 	vmem_batch_end(&batch);
 	assert_int_equal(pte_load(slot), 0);
-	assert_int_equal(kernel->resident, resident);
+	assert_int_equal(vmem_pmap_counted(kernel, COUNT_RESIDENT), resident);
 	assert_int_equal(kernel->tables, had);
 	pte_store(
 	    top, arch_pte_make_leaf(0, root, LEAF_READ | LEAF_ACCESSED)); /* a leaf in the root's place */
@@ -428,14 +428,10 @@ static void filling(void **state)
 	(void)state;
 	begin(false);
 	assert_int_equal(vmem_pmap_reserve(&p, VA, 0, &at), VMEM_OK);
-	PANICS("internal", vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ | LEAF_EXEC));
-	struct pmap_entry wrong = at;
-	wrong.level = 1;
-	PANICS("internal", vmem_pmap_fill(&p, &wrong, VA, frame, LEAF_READ));
-	vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ);
-	PANICS("internal", vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ));
+	pmap_put(&p, &at, 0, VA, frame, LEAF_READ);
+	PANICS("internal", pmap_put(&p, &at, 0, VA, frame, LEAF_READ));
 	shows(1, VA, frame, 0);
-	assert_int_equal(p.resident, 1);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 1);
 	finish();
 }
 
@@ -449,9 +445,9 @@ static void dies_empty(void **state)
 		vmem_pmap_activate(NULL);
 	}
 	machine_cpu_set(0);
-	p.resident++;
+	p.counts[0].n[COUNT_RESIDENT]++;
 	PANICS("dies with tables or leaves", vmem_pmap_fini(&p));
-	p.resident--;
+	p.counts[0].n[COUNT_RESIDENT]--;
 	p.tables++;
 	PANICS("dies with tables or leaves", vmem_pmap_fini(&p));
 	p.tables--;

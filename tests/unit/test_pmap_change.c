@@ -22,7 +22,7 @@ static void cutting(void **state)
 			    (keep & VMEM_EXEC);
 			bool there = machine_translate(1, va, &m);
 			assert_true(!there || left);
-			assert_int_equal(p.resident, there ? size / PAGE : 0);
+			assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), there ? size / PAGE : 0);
 			if (there) {
 				assert_true(!(m.perm & MACHINE_PERM_UW) || (keep & VMEM_WRITE));
 				assert_true(!(m.perm & MACHINE_PERM_UX) || (keep & VMEM_EXEC));
@@ -36,11 +36,11 @@ static void cutting(void **state)
 	for (unsigned part = 0; part < 3; part++) {
 		enter(va, block, 1, USER_RW);
 		cut(part == 0 ? va : va + PAGE, part == 1 ? LARGE - PAGE : LARGE - PAGES(2), LEAF_READ);
-		assert_int_equal(p.resident, 0); /* dropped whole */
+		assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 0); /* dropped whole */
 	}
 	enter(va, block, 1, USER_RW);
 	cut(va - PAGE, LARGE + PAGES(2), LEAF_READ); /* more than the leaf: it stays */
-	assert_int_equal(p.resident, 512);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 512);
 	assert_false(hardware(1, va + PAGES(9), MACHINE_WRITE, MACHINE_USER));
 	assert_true(hardware(1, va + PAGES(9), MACHINE_READ, MACHINE_USER));
 	finish();
@@ -57,7 +57,7 @@ static void cutting_rows(void **state)
 	(void)cost();
 	cut(VA, PAGES(16), LEAF_READ);
 	assert_true(cost().flushes > 0);
-	assert_int_equal(p.resident, 8);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 8);
 	cut(VA, PAGES(16), USER_RW); /* nothing left to take: nothing is flushed */
 	assert_int_equal(cost().flushes, 0);
 	for (unsigned i = 0; i < 8; i++) {
@@ -69,7 +69,7 @@ static void cutting_rows(void **state)
 		assert_false(hardware(1, VA + PAGES(2 * i), MACHINE_WRITE, MACHINE_USER));
 	}
 	cut(VA, PAGES(16), 0);
-	assert_int_equal(p.resident, 0);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 0);
 	assert_non_null(p.kept);
 	finish();
 }
@@ -161,7 +161,7 @@ static void replacing(void **state)
 	assert_int_equal(spent.breaks_idle, 0);
 	assert_true(spent.flushes > 0);
 	shows(0, VA, block + PAGE, 0);
-	assert_int_equal(p.resident, 1);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 1);
 	warm();
 	enter(VA, block + PAGE, 0, LEAF_READ); /* lowered */
 	assert_false(hardware(0, VA, MACHINE_WRITE, MACHINE_USER));
@@ -174,7 +174,7 @@ static void replacing(void **state)
 	warm();
 	enter(va, block, 1, LEAF_READ);
 	assert_false(hardware(1, va + LARGE - 8, MACHINE_WRITE, MACHINE_USER));
-	assert_int_equal(p.resident, 512);
+	assert_int_equal(vmem_pmap_counted(&p, COUNT_RESIDENT), 512);
 	finish();
 }
 
@@ -206,21 +206,19 @@ static void write_or_execute(void **state)
 	finish();
 }
 
-/* vmem_pmap_fill() is for the first touch of memory: an empty place for a page that nobody executes. */
+/* pmap_put() is for an empty place. */
 static void filling(void **state)
 {
 	struct pmap_entry at, large;
 	(void)state;
 	begin(false);
 	assert_int_equal(vmem_pmap_reserve(&p, VA, 0, &at), VMEM_OK);
-	PANICS("LEAF_EXEC", vmem_pmap_fill(&p, &at, VA, frame, LEAF_READ | LEAF_EXEC));
 	machine_operation();
-	vmem_pmap_fill(&p, &at, VA, frame, DIRTY_RW);
+	pmap_put(&p, &at, machine_cpu(), VA, frame, DIRTY_RW);
 	agree();
 	shows(0, VA, frame, 0);
-	PANICS("pte_load", vmem_pmap_fill(&p, &at, VA, frame, DIRTY_RW)); /* there is one */
+	PANICS("pte_load", pmap_put(&p, &at, machine_cpu(), VA, frame, DIRTY_RW)); /* there is one */
 	assert_int_equal(vmem_pmap_reserve(&p, BIG, 1, &large), VMEM_OK);
-	PANICS("level == 0", vmem_pmap_fill(&p, &large, BIG, block, DIRTY_RW));
 	struct vmem_batch batch;
 	vmem_batch_begin(&batch, &p);
 	vmem_pmap_unhook(&p, large.table, &batch);

@@ -11,8 +11,18 @@
 
 static void set_slot(struct store *store, uint64_t key, slot_t slot)
 {
-	assert_true(vmem_index_reserve(1, false));
+	store_lock(store);
+	assert_true(vmem_index_reserve(&store->index, 1));
 	vmem_slot_drop(vmem_index_set(&store->index, key, slot, NULL));
+	store_unlock(store);
+}
+
+static vmem_status_t own_two(struct store *store, uint64_t low, uint64_t high)
+{
+	store_lock(store);
+	vmem_status_t status = vmem_store_own_two(store, low, high);
+	store_unlock(store);
+	return status;
 }
 
 static void cut(struct vmem_aspace *as, uint64_t va, uint64_t pages, uint32_t keep)
@@ -21,26 +31,6 @@ static void cut(struct vmem_aspace *as, uint64_t va, uint64_t pages, uint32_t ke
 	vmem_batch_begin(&batch, &as->pmap);
 	vmem_pmap_restrict(&as->pmap, va, PAGES(pages), keep, &batch);
 	vmem_batch_end(&batch);
-}
-
-/* A private page is found by its key, and taken from every CPU; a key that no region has shows nothing. */
-static void zap_of_private_pages(void **state)
-{
-	struct vmem_aspace *as = space();
-	(void)state;
-	run_all(as);
-	uint64_t va = map(as, 3, RW);
-	fill(as, va, 3, 10);
-	warm();
-	machine_operation();
-	vmem_store_zap(as->private_store, va / PAGE + 1, va / PAGE + 4);
-	for (unsigned cpu = 0; cpu < machine_config()->cpus; cpu++) {
-		assert_true(hardware(cpu, va, MACHINE_READ, MACHINE_USER));
-		assert_false(hardware(cpu, va + PAGE, MACHINE_READ, MACHINE_USER));
-		assert_false(hardware(cpu, va + PAGES(2), MACHINE_READ, MACHINE_USER));
-	}
-	expect(as, va, 3, 10);
-	end(as);
 }
 
 /* Pages of a space that a snapshot shares: read in place, copied by a store, and no memory is an answer. */
@@ -87,17 +77,17 @@ static void two_pages(void **state)
 	struct vmem_object *object = anonymous(200, 0);
 	struct store *store = object->store;
 	(void)state;
-	SWEEP(3, vmem_store_own_two(store, 0, 130)); /* empty: both are filled */
+	SWEEP(3, own_two(store, 0, 130)); /* empty: both are filled */
 	assert_int_equal(peek(object, 0) | peek(object, 130), 0);
-	OK(vmem_store_own_two(store, 0, 130)); /* nothing is left to do */
-	OK(vmem_store_own_two(store, 0, 0));
-	SWEEP(2, vmem_store_own_two(store, 0, 70)); /* one is there */
-	SWEEP(2, vmem_store_own_two(store, 71, 70));
-	SWEEP(2, vmem_store_own_two(store, 150, 150));
+	OK(own_two(store, 0, 130)); /* nothing is left to do */
+	OK(own_two(store, 0, 0));
+	SWEEP(2, own_two(store, 0, 70)); /* one is there */
+	SWEEP(2, own_two(store, 71, 70));
+	SWEEP(2, own_two(store, 150, 150));
 	poke(object, 70, 5);
 	struct vmem_object *child = snapshot(object, 0, 200);
 	poke(object, 0, 7);
-	SWEEP(0, vmem_store_own_two(store, 0, 70));
+	SWEEP(0, own_two(store, 0, 70));
 	poke(object, 70, 6);
 	assert_int_equal(peek(child, 70), 5);
 	assert_int_equal(info_of(object).resident, 5);
@@ -194,11 +184,13 @@ static void nobody_shows(void **state)
 		vmem_page_translations(
 		    slot_page(vmem_index_find(&object->store->index, key, NULL)), count, &found);
 	}
+	store_lock(as->private_store);
 	struct vmem_page *stray = vmem_store_own_page(as->private_store, 12345);
 	assert_non_null(stray);
 	vmem_page_translations(stray, count, &found);
 	assert_int_equal(found, 0);
 	vmem_store_forget(as->private_store, 12345, 12345);
+	store_unlock(as->private_store);
 	end(as);
 	release(object);
 }
@@ -246,7 +238,6 @@ static void breaches(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CORE(zap_of_private_pages),
 	    CORE(shared_private_pages),
 	    CORE(two_pages),
 	    CORE(slots_without_page),
