@@ -298,7 +298,8 @@ bool vmem_pmap_settle(struct vmem_pmap *pmap, struct pmap_entry at)
 {
 	(void)pmap;
 	shared_store(&at.table->busy, 0);
-	return --at.table->refs == 0;
+	shared_store(&at.table->refs, at.table->refs - 1);
+	return at.table->refs == 0;
 }
 
 uint64_t vmem_pmap_counted(const struct vmem_pmap *pmap, enum pmap_counter which)
@@ -389,7 +390,10 @@ static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct v
 		shared_store(&table->u.table.pmap, NULL); /* whoever still finds it sees that it has gone */
 		pte_store(above.slot, 0);
 		(void)shared_subtract(&pmap->tables, UINT64_C(1));
-		*parent_empty = above.table && --above.table->refs == 0;
+		if (above.table) {
+			shared_store(&above.table->refs, above.table->refs - 1);
+			*parent_empty = above.table->refs == 0;
+		}
 	}
 	pmap_give(at);
 	return empty;
@@ -544,7 +548,7 @@ static void remove_piece(struct vmem_pmap *pmap, struct piece *piece, struct vme
 	vmem_batch_leaves(batch, piece->va + (vmem_vaddr_t)taken.first * size,
 	    piece->va + (vmem_vaddr_t)taken.last * size + (size - 1), level);
 	if (table) {
-		table->refs -= taken.leaves;
+		shared_store(&table->refs, table->refs - taken.leaves);
 		if (table->refs == 0) {
 			retire_table(pmap, table, piece);
 		}

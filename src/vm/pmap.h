@@ -259,8 +259,12 @@ static inline arch_pte_t pmap_make_leaf(
 /* An entry more in a table: a kept table is in use again. */
 static inline void pmap_count_entry(struct vmem_pmap *pmap, struct vmem_page *table)
 {
-	if (table && table->refs++ == 0) {
-		shared_clear_pointer(&pmap->kept, table);
+	if (table) {
+		uint32_t refs = table->refs;
+		shared_store(&table->refs, refs + 1);
+		if (refs == 0) {
+			shared_clear_pointer(&pmap->kept, table);
+		}
 	}
 }
 

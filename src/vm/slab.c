@@ -350,7 +350,7 @@ static bool promise(struct slab_type *type, uint64_t count)
 		}
 		type->covered += frames * type->capacity;
 	}
-	type->promised = need;
+	shared_store(&type->promised, need); /* others ask whether there is any, without the lock */
 	return true;
 }
 
@@ -366,7 +366,7 @@ bool vmem_slab_promise(enum slab_id id, uint64_t count)
 /* Under the type's lock. */
 static void release(struct slab_type *type, uint64_t count)
 {
-	type->promised -= count;
+	shared_store(&type->promised, type->promised - count);
 	uint64_t surplus = type->covered > type->promised ? type->covered - type->promised : 0;
 	if (surplus >= type->capacity) {
 		uint64_t frames = surplus / type->capacity;

@@ -5,9 +5,6 @@
  * V1 Between two operations, and between two tries of an access, it answers calls of other CPUs, as a kernel
  * with interrupts on would.
  */
-#define STRESS_SERIALISED 1
-#include <pthread.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,26 +29,14 @@ bool chance(unsigned percent)
 	return any(100) < percent;
 }
 
-#ifdef STRESS_SERIALISED
-static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
-#endif
-
 void enter(const char *what)
 {
-#ifdef STRESS_SERIALISED
-	while (pthread_mutex_trylock(&library) != 0) {
-		machine_wait();
-	}
-#endif
 	machine_inside(what);
 }
 
 void leave(void)
 {
 	machine_outside();
-#ifdef STRESS_SERIALISED
-	pthread_mutex_unlock(&library);
-#endif
 }
 
 void run_space(unsigned space)
@@ -71,7 +56,7 @@ void run_own(struct vmem_aspace *aspace)
 static enum vmem_fault_result program(
     struct vmem_aspace *aspace, uint64_t va, enum machine_access_kind kind, uint64_t *word)
 {
-	for (;;) {
+	for (unsigned tries = 0;; tries++) {
 		struct machine_result r =
 		    machine_access(self->number, va, kind, MACHINE_USER, word, sizeof(*word));
 		if (r.ok) {
@@ -85,7 +70,9 @@ static enum vmem_fault_result program(
 			self->refused += result == VMEM_FAULT_NO_MEMORY;
 			return result;
 		}
-		machine_turn();
+		if (tries > 3) {
+			machine_wait(); /* as the next interrupt would: another CPU is in the way */
+		}
 	}
 }
 

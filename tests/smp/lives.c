@@ -3,7 +3,8 @@
  * lives.c - what comes and goes: spaces, objects, kernel memory, frames.
  *
  * Each is made by one CPU, filled with words that say which it is, and ended by that CPU or by another that
- * it was passed to: its frames, tables, ids and records are then used again, with everybody's TLBs as they are.
+ * it was passed to: its frames, tables, ids and records are then used again, with everybody's TLBs as they
+ * are.
  */
 #include "stress.h"
 
