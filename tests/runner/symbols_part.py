@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The library as a linker and a compiler see it: symbols of every target, and headers that stand alone."""
+"""The library as a linker and a compiler see it: symbols and atomic instructions of every target, and headers that stand alone."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import subprocess
 import build
 import report
 
-WHAT = "symbols of libvmem.a for every target, headers that stand alone"
+WHAT = "symbols and atomic instructions of libvmem.a for every target, headers that stand alone"
 
 INCLUDE = os.path.join(build.ROOT, "include")
 MEMORY = {"memcpy", "memmove", "memset", "memcmp"}
@@ -24,6 +24,14 @@ CONFIGURATIONS = {  # name -> options of the build
     "host-frames": ["--buildtype", "release", "-Dhost_frames=true"],
 }
 ONCE = {"one-cpu", "host-frames"}  # with one compiler
+# What orders or excludes other CPUs: mnemonics, and what their operands say.
+BETWEEN_CPUS = {
+    "x86_64": r"\block\b|\bxchg\b[^#<]*\(|\bmfence\b|\bcmpxchg\w*|\bxadd\w*",
+    "aarch64": r"\b(ld|lda|st|stl)x[rp][bh]?\b|\bcas[apl]*[bh]?\b|\bcasp\w*|\bswp[al]*[bh]?\b|\b(ld|st)(add|clr|eor|set|[su]max|[su]min)[al]*[bh]?\b"
+               r"|__aarch64_\w+",
+    "riscv": r"\b(lr|sc)\.[wd]\b|\bamo\w+",
+}
+FOR_DEVICES = [("vmem_arch_dcache_clean", "mfence")]  # lines that were written back, before a device looks
 
 
 def headers():
@@ -87,6 +95,32 @@ def check_archive(rep, name, nm, archive, configuration):
     rep.check(name + ": exports nothing else", defined <= exported, "defined but not declared: %s" % sorted(defined - exported))
 
 
+def between_cpus(isa, archive):
+    """The archive's instructions that mean something to other CPUs, each with the function it is in: [(function, instruction)]."""
+    objdump = {"riscv": "riscv64"}.get(isa, isa) + "-linux-gnu-objdump"
+    done = subprocess.run([objdump, "-dr", "--no-show-raw-insn", archive], stdout=subprocess.PIPE, text=True, check=True)
+    found, function, count = [], "", 0
+    for line in done.stdout.split("\n"):
+        label = re.match(r"[0-9a-f]+ <([^.>].*)>:$", line)
+        function = label[1] if label else function
+        text = " ".join(line.partition(":")[2].split()) if line[:1].isspace() else ""
+        count += bool(text)
+        if re.search(BETWEEN_CPUS[isa], text) and (function, text) not in FOR_DEVICES:
+            found.append((function, text))
+    return found, count
+
+
+def check_instructions(rep, name, isa, archive, configuration):
+    """A library for one CPU has no instruction for several; the other has, or this test could not fail."""
+    found, count = between_cpus(isa, archive)
+    shown = "%d of %d instructions\n" % (len(found), count) + "\n".join("%s: %s" % item for item in found[:40])
+    if configuration == "one-cpu":
+        rep.check(name + ": no instruction is for several CPUs", not found and count > 5000, shown)
+    elif configuration == "release":
+        rep.check(name + ": some instructions are for several CPUs", len(found) >= 20, shown)
+        rep.note("%s: %d instructions for several CPUs" % (name, len(found)))
+
+
 def check_headers(rep):
     strict = ["-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wundef", "-I", INCLUDE]
     c = ["-std=c11", "-ffreestanding", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wconversion", "-x", "c"]
@@ -127,4 +161,6 @@ def run(rep, options):
                     rep.add(name + ": builds", report.FAILED, str(error))
                     continue
                 nm = "llvm-nm" if compiler == "clang" else {"riscv": "riscv64"}.get(isa, isa) + "-linux-gnu-nm"
-                check_archive(rep, name, nm, os.path.join(directory, "src", "libvmem.a"), configuration)
+                archive = os.path.join(directory, "src", "libvmem.a")
+                check_archive(rep, name, nm, archive, configuration)
+                check_instructions(rep, name, isa, archive, configuration)
