@@ -12,6 +12,7 @@
  * mapped next, anywhere, must be zero, although other threads have just freed such pages.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,15 +20,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { OWNERS = 4, READERS = 3, SLOTS = 12, PAGES = 4, PAGE = 4096, TOUCHERS = 4, TOUCH_PAGES = 8 };
+enum { OWNERS = 4, READERS = 3, SLOTS = 8, PAGES = 2, PAGE = 4096, TOUCHERS = 4, TOUCH_PAGES = 8 };
 
 struct slot {
 	volatile uint64_t *words;
 	_Atomic uint64_t generation;
+	_Atomic unsigned looks; /* of readers */
 };
 
 static struct slot slots[SLOTS];
-static unsigned rounds = 2;
+static unsigned rounds = 10;
 static _Atomic unsigned stopped;
 static _Atomic unsigned long stale, not_zero, lost, refused;
 
@@ -93,6 +95,16 @@ static void protect(struct slot *slot, uint64_t generation)
 	}
 }
 
+/* Until a reader has been here since, so that another CPU may have the translations. */
+static void wait_for_look(const struct slot *slot)
+{
+	const unsigned before = slot->looks;
+
+	for (unsigned i = 0; i < 10000 && slot->looks == before; i++) {
+		sched_yield();
+	}
+}
+
 static void *own(void *argument)
 {
 	const unsigned self = (unsigned)(uintptr_t)argument;
@@ -103,6 +115,7 @@ static void *own(void *argument)
 			renew(&slots[i], next_random(&state));
 			atomic_store(&slots[i].generation, round);
 			fill(&slots[i], round);
+			wait_for_look(&slots[i]);
 			if (next_random(&state) % 2 == 0) {
 				protect(&slots[i], round);
 			}
@@ -118,10 +131,15 @@ static void *look(void *argument)
 	while (!stopped) {
 		struct slot *slot = &slots[next_random(&state) % SLOTS];
 		const uint64_t generation = atomic_load(&slot->generation);
-		const volatile uint64_t *page = page_of(slot, (unsigned)(next_random(&state) % PAGES));
-		const uint64_t first = page[0], last = page[PAGE / 8 - 1];
 
-		stale += (first != 0 && first < generation) || (last != 0 && last < generation);
+		for (unsigned i = 0; i < PAGES; i++) {
+			const uint64_t first = page_of(slot, i)[0], last = page_of(slot, i)[PAGE / 8 - 1];
+
+			stale += (first != 0 && first < generation) || (last != 0 && last < generation);
+		}
+		if (++slot->looks % 16 == 0) {
+			sched_yield();
+		}
 	}
 	return NULL;
 }

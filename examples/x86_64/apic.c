@@ -5,6 +5,10 @@
  * The old interrupt controllers stay masked. The timer's frequency is measured when the first tick is asked
  * for, or before other CPUs start: they are taken to count alike.
  *
+ * A CPU that waits for another one rests now and then: it may be keeping the other one from the machine below
+ * both. Only the timer, set for that, ends the rest; what else is pending waits behind the task priority, and
+ * the tick goes on where it was.
+ *
  * A CPU is started by INIT and a start-up interrupt to all others at once: which APIC ids exist need not be
  * known. Each takes the next number (boot.S); who finds none left stops for good. How many there are is what
  * QEMU's fw_cfg device says: with PVH there is no other source that needs no parser. SDM vol. 3A 11.4 to
@@ -27,7 +31,8 @@ enum {
 };
 #define APIC_ENABLE (1u << 8)
 #define TIMER_MASKED (1u << 16)
-#define TIMER_PERIODIC (1u << 17)
+#define REST_HZ 20000u
+#define REST_PRIORITY 3u /* holds back vectors below 64 */
 #define DIVIDE_BY_16 3u
 #define COMMAND_PENDING (1u << 12)
 #define COMMAND_INIT 0x000c4500u  /* all others, assert, edge */
@@ -72,13 +77,19 @@ static void measure(void)
 	apic_write(APIC_TIMER_INITIAL, 0);
 }
 
+/* Once: the interrupt starts the next one. */
+static void tick_arm(uint32_t counts)
+{
+	apic_write(APIC_LVT_TIMER, VECTOR_TIMER);
+	apic_write(APIC_TIMER_INITIAL, counts);
+}
+
 void port_tick_start(void)
 {
 	if (timer_khz == 0) {
 		measure();
 	}
-	apic_write(APIC_LVT_TIMER, TIMER_PERIODIC | VECTOR_TIMER);
-	apic_write(APIC_TIMER_INITIAL, (uint32_t)(timer_khz * 1000 / KERNEL_TICK_HZ));
+	tick_arm((uint32_t)(timer_khz * 1000 / KERNEL_TICK_HZ));
 }
 
 void port_tick_stop(void)
@@ -90,6 +101,7 @@ void port_tick_stop(void)
 /* The end of the interrupt comes first: the common kernel may not come back soon. */
 void apic_timer_interrupt(void)
 {
+	tick_arm((uint32_t)(timer_khz * 1000 / KERNEL_TICK_HZ));
 	apic_write(APIC_EOI, 0);
 	kernel_tick();
 }
@@ -103,6 +115,31 @@ void apic_call_interrupt(void)
 void port_idle(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory"); /* STI lets nothing in before HLT */
+}
+
+void apic_rest_interrupt(void)
+{
+	apic_write(APIC_EOI, 0);
+}
+
+void apic_rest(void)
+{
+	const bool ticks = apic_read(APIC_LVT_TIMER) == VECTOR_TIMER;
+	const uint32_t left = apic_read(APIC_TIMER_CURRENT), rest = (uint32_t)(timer_khz * 1000 / REST_HZ);
+
+	if (rest == 0) {
+		return;
+	}
+	__asm__ volatile("mov %0, %%cr8" : : "r"((uint64_t)REST_PRIORITY));
+	apic_write(APIC_LVT_TIMER, VECTOR_REST);
+	apic_write(APIC_TIMER_INITIAL, rest);
+	__asm__ volatile("sti; hlt; cli" : : : "memory");
+	if (ticks) {
+		tick_arm(left > rest ? left - rest : 1); /* no count left: it has come, or is about to */
+	} else {
+		port_tick_stop();
+	}
+	__asm__ volatile("mov %0, %%cr8" : : "r"(UINT64_C(0)));
 }
 
 static void command(uint32_t apic_id, uint32_t low)

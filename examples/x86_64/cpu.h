@@ -37,6 +37,7 @@ enum {
 	VECTOR_EXCEPTIONS = 32,
 	VECTOR_TIMER = 32,
 	VECTOR_CALL = 33,
+	VECTOR_REST = 64, /* of a higher priority than these two */
 	VECTOR_SPURIOUS = 255 /* its low four bits are ones on any APIC */
 };
 
@@ -139,6 +140,7 @@ uint64_t timer_measure(uint32_t (*read_down_counter)(void)); /* how far it count
 void apic_start(void);					     /* this CPU's; the timer is stopped */
 void apic_timer_interrupt(void);
 void apic_call_interrupt(void);
+void apic_rest_interrupt(void);
 /* boot.S: what starts another CPU is copied to a page below 1 MiB. */
 #define BOOT_CPU_PAGE UINT64_C(0x8000)
 extern const char boot_cpu[], boot_cpu_end[];

@@ -31,7 +31,7 @@ struct tss {
 } __attribute__((packed));
 
 extern const uint64_t traps_entries[VECTOR_EXCEPTIONS];
-extern char entry_page_fault[], entry_timer[], entry_call[], entry_spurious[];
+extern char entry_page_fault[], entry_timer[], entry_call[], entry_rest[], entry_spurious[];
 extern char entry_syscall[], entry_syscall_end[];
 void traps_exception(const struct port_frame *frame);
 void switch_stacks(uint64_t *save, uint64_t load);
@@ -113,6 +113,7 @@ static void fill_idt(void)
 	set_gate(VECTOR_PAGE_FAULT, (uint64_t)(uintptr_t)entry_page_fault, 0, 0);
 	set_gate(VECTOR_TIMER, (uint64_t)(uintptr_t)entry_timer, 0, 0);
 	set_gate(VECTOR_CALL, (uint64_t)(uintptr_t)entry_call, 0, 0);
+	set_gate(VECTOR_REST, (uint64_t)(uintptr_t)entry_rest, 0, 0);
 	set_gate(VECTOR_SPURIOUS, (uint64_t)(uintptr_t)entry_spurious, 0, 0);
 }
 
