@@ -43,7 +43,8 @@ static inline unsigned permission_of(const struct fault *f)
 	return shared_load(&f->region->permission);
 }
 
-/* A table that was made for this fault, and is still empty because the fault failed, goes again (F4). */
+/* A table that was made for this fault, and is still empty because the fault failed, goes again (F4): also when it
+ * is to be tried again, for the next try may find that nothing is mapped here any more. */
 static void unreserve_entry(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
@@ -53,6 +54,7 @@ static void unreserve_entry(struct fault *f)
 		vmem_batch_begin(&batch, pmap);
 		vmem_pmap_unhook(pmap, table, &batch);
 		vmem_batch_end(&batch);
+		f->at = (struct pmap_entry){NULL, NULL, 0};
 	}
 }
 
@@ -507,9 +509,6 @@ static enum vmem_fault_result turn(struct fault *f, struct vmem_cpu *cpu, vmem_v
 	result = flags & VMEM_MAP_SHARED ? shared_fault(f) : private_fault(f);
 	if (result != VMEM_FAULT_RESOLVED) {
 		unvacate(f);
-		if (result != FAULT_AGAIN) {
-			unreserve_entry(f);
-		}
 	}
 	return result;
 }
@@ -523,6 +522,9 @@ enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t a
 	section_enter(cpu);
 	for (unsigned turns = 0; result == FAULT_AGAIN && turns < FAULT_TURNS; turns++) {
 		result = turn(&f, cpu, address);
+	}
+	if (result != VMEM_FAULT_RESOLVED) {
+		unreserve_entry(&f);
 	}
 	section_leave(cpu);
 	if (result != VMEM_FAULT_RESOLVED && result != FAULT_AGAIN) {

@@ -112,14 +112,18 @@ static struct vmem_page *table_alloc(void)
 	return page;
 }
 
+/* Under the table's own byte: the record of a frame that was a table before still says where, and who has noted it
+ * from then must not find it half changed. */
 static void describe_table(
     struct vmem_pmap *pmap, struct vmem_page *page, unsigned level, vmem_vaddr_t va, unsigned entries)
 {
+	spin_take(&page->lock, lock_table_rank(level));
 	shared_store(&page->order, (uint8_t)level);
 	shared_store(&page->refs, entries);
 	shared_store(&page->busy, 0);
 	shared_store(&page->u.table.pmap, pmap);
 	shared_store(&page->u.table.base, va & ~(arch_level_size(level + 1) - 1));
+	spin_give(&page->lock, lock_table_rank(level));
 }
 
 /* Hooks a chain of tables, fresh[0] of `level` and the last one below the entry at `at`, whose table is locked. It is
