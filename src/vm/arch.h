@@ -115,16 +115,17 @@ enum {
  *	the hardware lets `access` (VMEM_READ..) through (x86: W and X imply R; RISC-V: W implies R;
  *	a clean leaf without MMU_HW_DIRTY refuses W, an old one all)
  *
- * Constants: ARCH_LEVEL_BITS (9), ARCH_TABLE_ENTRIES (512), ARCH_CONTIG_PAGES (16), ARCH_FLUSH_PAGES (what is
- * flushed leaf by leaf at most).
+ * Constants: ARCH_LEVEL_BITS (9), ARCH_TABLE_ENTRIES (512), ARCH_CONTIG_PAGES (16), ARCH_FLUSH_PAGES (what
+ * is flushed leaf by leaf at most), ARCH_BYTE_ATOMICS (0 where atomic
+ * operations are on words only, and the compiler makes one of an atomic store: RISC-V).
  */
 
 /* Effects, in src/arch/<isa>/mmu.c; none fails, none sleeps. */
 
 /*
  * Fills vmem_mmu from what this CPU is and how it runs now (paging mode, NXE, TCR, satp ...) and from
- * `isa_features`, what the CPU does not tell (struct vmem_config); probing leaves no trace. Once, on the boot
- * CPU, before every other effect.
+ * `isa_features`, what the CPU does not tell (struct vmem_config); probing leaves no trace. Once, on the
+ * boot CPU, before every other effect.
  */
 void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features);
 /* Makes this CPU run as vmem_mmu says (PAT, MAIR, global pages, address-space ids, hardware dirty); once on
@@ -132,8 +133,8 @@ void vmem_arch_probe(struct vmem_mmu *out, uint32_t isa_features);
 void vmem_arch_cpu_init(void);
 /* The root table the CPU now walks for the kernel half (x86-64, RISC-V: the only one). */
 vmem_paddr_t vmem_arch_kernel_root(void);
-/* Makes `root` the user root of this CPU under `asid`; flush: first forget what `asid` may have here. root 0:
- * no user mappings. */
+/* Makes `root` the user root of this CPU under `asid`; flush: first forget what `asid` may have here. root
+ * 0: no user mappings. */
 void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush);
 /* Orders entry stores before later walks by this CPU (and, on AArch64, all); it is not a flush. */
 void vmem_arch_publish(void);

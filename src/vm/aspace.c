@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aspace.c - address spaces: how they begin and end, and what can be asked of them. Structures and invariants
- * are in region.h.
+ * aspace.c - address spaces: how they begin and end, and what can be asked of them. Structures and
+ * invariants are in region.h.
  *
- * Locks: the space's for what is asked of its layout, a store's for its content; a byte for the list of spaces.
+ * Locks: the space's for what is asked of its layout, a store's for its content; a byte for the list of
+ * spaces.
  */
 #include "frame.h"
 #include "panic.h"
@@ -143,6 +144,16 @@ struct vmem_vmar *vmem_aspace_root(struct vmem_aspace *aspace)
 	return &aspace->root;
 }
 
+vmem_vaddr_t vmem_vmar_start(const struct vmem_vmar *vmar)
+{
+	return vmar->tree.base;
+}
+
+uint64_t vmem_vmar_length(const struct vmem_vmar *vmar)
+{
+	return vmar->tree.length;
+}
+
 static bool region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out)
 {
 	struct vmem_vmar *vmar = &aspace->root;
@@ -214,8 +225,8 @@ static bool other_space_shows(const struct store *store, const struct vmem_aspac
 	return false;
 }
 
-/* With the store of its object locked: pages of the object that a region shows; a private region shows them where it has no copy, and they are the
- * object's too. */
+/* With the store of its object locked: pages of the object that a region shows; a private region shows them
+ * where it has no copy, and they are the object's too. */
 static void count_shown(const struct region *region, uint64_t *resident, uint64_t *shared)
 {
 	const struct store *store = region->object->store, *private_store = region->aspace->private_store;

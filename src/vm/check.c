@@ -186,7 +186,8 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 		vmem_pmap_visit(
 		    &aspace->pmap, aspace->root.tree.base, aspace->root.tree.length, check_entry, &entries);
 		/* vmem_pmap_check() has counted the leaves of the whole user half. */
-		VMEM_CHECK(aspace->pmap.kernel || entries.pages == vmem_pmap_counted(&aspace->pmap, COUNT_RESIDENT),
+		VMEM_CHECK(
+		    aspace->pmap.kernel || entries.pages == vmem_pmap_counted(&aspace->pmap, COUNT_RESIDENT),
 		    "internal: R5, an entry outside every region, beyond the space");
 		VMEM_CHECK(entries.left == 0, "internal: P8, the members of a run disagree");
 		VMEM_CHECK(!aspace->pmap.kernel || entries.pages == aspace->mapped >> VMEM_PAGE_SHIFT,

@@ -3,11 +3,11 @@
  * copy.c - user memory from the kernel, through page tables and the direct map. The idea is in
  * include/vmem/copy.h.
  *
- * C1 Only a leaf that user mode itself could use for the access is followed, and only to RAM that the library
- * keeps records of. C2 A kernel write leaves the entry as a store by the program would: accessed and dirty
- * are set. C3 A piece, of at most a page, is copied while the byte of the page table is held: so it is as a
- * program's access that happens before the entry changes, and neither finds the frame freed nor writes to one that a
- * snapshot has come to share.
+ * C1 Only a leaf that user mode itself could use for the access is followed, and only to RAM that the
+ * library keeps records of. C2 A kernel write leaves the entry as a store by the program would: accessed
+ * and dirty are set. C3 A piece, of at most a page, is copied while the byte of the page table is held: so
+ * it is as a program's access that happens before the entry changes, and neither finds the frame freed nor
+ * writes to one that a snapshot has come to share.
  *
  * Locks: the byte of a page table; none between pieces, where a fault may wait for other CPUs.
  */
@@ -122,8 +122,10 @@ static size_t copy_all(struct copy *copy, vmem_vaddr_t va, size_t length)
 			tries = 0;
 			continue;
 		}
-		/* What a fault has resolved may be gone again; what it cannot make reachable (C1) never is. */
-		if (tries++ == COPY_TRIES || vmem_fault_wait(copy->aspace, at, access) != VMEM_FAULT_RESOLVED) {
+		/* What a fault has resolved may be gone again; what it cannot make reachable (C1) never is.
+		 */
+		if (tries++ == COPY_TRIES ||
+		    vmem_fault_wait(copy->aspace, at, access) != VMEM_FAULT_RESOLVED) {
 			break;
 		}
 	}

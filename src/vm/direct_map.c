@@ -11,8 +11,8 @@
  * Where the CPU cannot split a live leaf (AArch64 without that feature) and the direct map is made of large
  * ones or of runs, the answer is UNSUPPORTED: a host that wants odd attributes there maps its RAM by pages.
  *
- * Locks: vmem_fixed_lock, held by the caller. The tables here are the host's, or lead to RAM only: nobody else
- * changes them.
+ * Locks: vmem_fixed_lock, held by the caller. The tables here are the host's, or lead to RAM only: nobody
+ * else changes them.
  */
 #include "frame.h"
 #include "kernel_i.h"

@@ -16,11 +16,12 @@
  * F2 A writable entry is made only for a page that is the store's own, and for no other.
  * F3 All that can fail (tables, then nodes and frame) is had before an entry or an index changes.
  * F4 A fault that is refused leaves no trace but a counter.
- * F5 A fault waits for nobody but for the CPUs that it makes forget an entry it replaces. It looks at region, store,
- *    index and tables without a lock, and stores what it has concluded only where a lock shows it to be still true:
- *    a page in a slot under the byte of the index's leaf (or the store's lock, which it only tries, when the
- *    index must grow or a path be copied), an entry under the byte of the page table (X1 to X6 of LOCKING.md).
- *    If it is not true any more the fault begins again, and after a few turns the program tries its access again.
+ * F5 A fault waits for nobody but for the CPUs that it makes forget an entry it replaces. It looks at
+ *    region, store, index and tables without a lock, and stores what it has concluded only where a lock
+ *    shows it to be still true: a page in a slot under the byte of the index's leaf (or the store's lock,
+ *    which it only tries, when the index must grow or a path be copied), an entry under the byte of the
+ *    page table (X1 to X6 of LOCKING.md). If it is not true any more the fault begins again, and after a
+ *    few turns the program tries its access again.
  */
 #include "fault_i.h"
 
@@ -49,7 +50,8 @@ static void unreserve_entry(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	struct vmem_page *table = f->at.table;
-	if (table && f->at.level == 0 && shared_load(&table->refs) == 0 && table != shared_load(&pmap->kept)) {
+	if (table && f->at.level == 0 && shared_load(&table->refs) == 0 &&
+	    table != shared_load(&pmap->kept)) {
 		struct vmem_batch batch;
 		vmem_batch_begin(&batch, pmap);
 		vmem_pmap_unhook(pmap, table, &batch);
@@ -93,8 +95,8 @@ static inline bool put(struct fault *f, vmem_paddr_t pa, uint32_t leaf)
 	return true;
 }
 
-/* Makes the slot empty and busy, if it shows a frame, and sees to it that no CPU remembers (P9, X6). False: another
- * CPU is at it. */
+/* Makes the slot empty and busy, if it shows a frame, and sees to it that no CPU remembers (P9, X6). False:
+ * another CPU is at it. */
 static bool vacate(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
@@ -105,8 +107,8 @@ static bool vacate(struct fault *f)
 		return false;
 	}
 	arch_pte_t entry = pte_load(f->at.slot);
-	bool ours = entry == 0 || (!arch_pte_contig(entry) && fault_same_region(f) &&
-				      vmem_pmap_vacate(pmap, f->at, f->va));
+	bool ours = entry == 0 ||
+		    (!arch_pte_contig(entry) && fault_same_region(f) && vmem_pmap_vacate(pmap, f->at, f->va));
 	f->vacated = ours && entry != 0;
 	pmap_give(f->at);
 	if (f->vacated) {
@@ -116,8 +118,8 @@ static bool vacate(struct fault *f)
 }
 
 /* Enters the page that was found; `also`, if not NULL, was found too and must still be so. */
-static enum vmem_fault_result enter(struct fault *f, vmem_paddr_t pa, bool own, const struct finding *found,
-    const struct finding *also)
+static enum vmem_fault_result enter(
+    struct fault *f, vmem_paddr_t pa, bool own, const struct finding *found, const struct finding *also)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	uint32_t leaf = leaf_for(f, own);
@@ -132,7 +134,8 @@ static enum vmem_fault_result enter(struct fault *f, vmem_paddr_t pa, bool own, 
 			return FAULT_AGAIN;
 		}
 		arch_pte_t entry = pte_load(f->at.slot);
-		bool same = fault_same_region(f) && fault_same_slot(found) && (!also || fault_same_slot(also));
+		bool same =
+		    fault_same_region(f) && fault_same_slot(found) && (!also || fault_same_slot(also));
 		bool done = same && entry == 0 && put(f, pa, leaf);
 		enum arch_duty duty = ARCH_DUTY_NONE;
 		if (same && entry != 0 && !arch_pte_contig(entry) && arch_pte_pa(entry, 0) == pa) {
@@ -206,8 +209,8 @@ static enum vmem_fault_result publish(struct fault *f, const struct finding *fou
 	return entered ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;
 }
 
-/* The store gets a page of its own where `found` says that it has none: a copy of the source, or zeroes; it is
- * entered, unless this region shows it otherwise. */
+/* The store gets a page of its own where `found` says that it has none: a copy of the source, or zeroes; it
+ * is entered, unless this region shows it otherwise. */
 static enum vmem_fault_result fill(struct fault *f, const struct finding *found, const struct finding *also,
     struct vmem_page *source, bool enters)
 {
@@ -240,8 +243,8 @@ static enum vmem_fault_result fill(struct fault *f, const struct finding *found,
 static bool beyond_end(const struct fault *f)
 {
 	const struct region *region = f->region;
-	uint64_t page = shared_load(&region->offset) +
-			((f->va - shared_load(&region->span.start)) >> VMEM_PAGE_SHIFT);
+	uint64_t page =
+	    shared_load(&region->offset) + ((f->va - shared_load(&region->span.start)) >> VMEM_PAGE_SHIFT);
 	return page >= shared_load(&f->object->pages);
 }
 
@@ -334,7 +337,8 @@ static enum vmem_fault_result private_fault(struct fault *f)
 			if (vmem_fault_fill_large(f, store, key) || vmem_fault_fill_contig(f, store, key)) {
 				return VMEM_FAULT_RESOLVED;
 			}
-			f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va); /* the attempts have left their traces */
+			f->at = vmem_pmap_lookup(
+			    &f->aspace->pmap, f->va); /* the attempts have left their traces */
 			if (!fault_look(&mine, store, key) || mine.slot != SLOT_EMPTY) {
 				return FAULT_AGAIN;
 			}
@@ -349,8 +353,8 @@ static enum vmem_fault_result private_fault(struct fault *f)
 	return result;
 }
 
-/* A write to a page that the object shares with a relative: every mapping of it forgets the page, and the next turn
- * of the fault finds the copy. */
+/* A write to a page that the object shares with a relative: every mapping of it forgets the page, and the
+ * next turn of the fault finds the copy. */
 static enum vmem_fault_result copy_shared(struct fault *f, struct store *store, uint64_t key)
 {
 	enum vmem_fault_result result = FAULT_AGAIN;
@@ -442,7 +446,8 @@ static enum settled settle_present(struct fault *f)
 	return settled;
 }
 
-/* No region was met on the way. That is believed under the lock alone: the tree may have changed meanwhile. */
+/* No region was met on the way. That is believed under the lock alone: the tree may have changed meanwhile.
+ */
 static enum vmem_fault_result confirm_absence(struct vmem_aspace *aspace, vmem_vaddr_t address)
 {
 	if (!VMEM_SMP) {
@@ -469,9 +474,9 @@ static inline enum vmem_fault_result find_region(struct fault *f, struct vmem_cp
 			return confirm_absence(f->aspace, address);
 		}
 		f->generation = shared_load_acquire(&region->span.generation);
-		if (VMEM_SMP && ((f->generation & 1) || shared_load(&region->aspace) != f->aspace ||
-				    address - shared_load(&region->span.start) >=
-					shared_load(&region->span.length))) {
+		if (VMEM_SMP &&
+		    ((f->generation & 1) || shared_load(&region->aspace) != f->aspace ||
+			address - shared_load(&region->span.start) >= shared_load(&region->span.length))) {
 			return FAULT_AGAIN;
 		}
 		cpu->last.aspace = f->aspace;

@@ -12,8 +12,8 @@
 /* Another CPU is in the way, or was: nothing is wrong, and the access may be tried again. */
 #define FAULT_AGAIN VMEM_FAULT_RESULT_COUNT
 
-/* One fault. Of the region, which was found without a lock, nothing counts unless its generation is the same in the
- * end (X1 of LOCKING.md). */
+/* One fault. Of the region, which was found without a lock, nothing counts unless its generation is the
+ * same in the end (X1 of LOCKING.md). */
 struct fault {
 	struct vmem_aspace *aspace;
 	struct region *region;
@@ -92,9 +92,9 @@ static inline bool fault_same_slot(const struct finding *found)
 static inline enum vmem_fault_result fault_reserve(struct fault *f, vmem_vaddr_t va, unsigned level)
 {
 	vmem_status_t status = vmem_pmap_reserve(&f->aspace->pmap, va, level, &f->at);
-	return status == VMEM_OK	    ? VMEM_FAULT_RESOLVED
+	return status == VMEM_OK	      ? VMEM_FAULT_RESOLVED
 	       : status == VMEM_ERR_NO_MEMORY ? VMEM_FAULT_NO_MEMORY
-					    : FAULT_AGAIN; /* a large leaf has come */
+					      : FAULT_AGAIN; /* a large leaf has come */
 }
 
 /* The table that the entry is to be in: RESOLVED, or why not. */

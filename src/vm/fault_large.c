@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault_large.c - faults that one leaf for many pages answers: 2 MiB or 64 KiB of new anonymous memory, and the frames
- * of objects that have them for good.
+ * fault_large.c - faults that one leaf for many pages answers: 2 MiB or 64 KiB of new anonymous memory, and
+ * the frames of objects that have them for good.
  *
- * New memory wants a window of which nothing exists yet, neither in the index nor in the tables. The keys of the
- * window are busy, and the store is locked, from the look until the pages are there: a fault on a small page of it
- * that began before is refused by the sequence, a later one by the keys.
+ * New memory wants a window of which nothing exists yet, neither in the index nor in the tables. The keys
+ * of the window are busy, and the store is locked, from the look until the pages are there: a fault on a
+ * small page of it that began before is refused by the sequence, a later one by the keys.
  */
 #include "fault_i.h"
 
@@ -13,7 +13,8 @@
 #include "panic.h"
 #include "slab.h"
 
-/* The base of the aligned window of `size` bytes around the fault if the region covers it all; else 1, never a base. */
+/* The base of the aligned window of `size` bytes around the fault if the region covers it all; else 1,
+ * never a base. */
 static vmem_vaddr_t covered_window(const struct fault *f, uint64_t size)
 {
 	vmem_vaddr_t start = shared_load(&f->region->span.start), base = f->va & ~(size - 1);
@@ -70,14 +71,14 @@ static bool fill_busy_window(
 {
 	struct pmap_entry at;
 	const bool contig = pages == ARCH_CONTIG_PAGES;
-	unsigned nodes = contig ? 2 * INDEX_PATH_NODES /* keys of a region that has moved may lie in two leaves */
-				: ARCH_TABLE_ENTRIES / INDEX_FANOUT + 2 * INDEX_PATH_NODES;
+	unsigned nodes =
+	    contig ? 2 * INDEX_PATH_NODES /* keys of a region that has moved may lie in two leaves */
+		   : ARCH_TABLE_ENTRIES / INDEX_FANOUT + 2 * INDEX_PATH_NODES;
 	if (!fault_same_region(f) || !window_is_empty(f, store, key, pages) ||
 	    !vmem_index_claim(&store->index, nodes, false)) {
 		return false;
 	}
-	struct vmem_page *page =
-	    vmem_frame_take_block(PAGE_DATA, contig ? CONTIG_ORDER : ARCH_LEVEL_BITS, 0);
+	struct vmem_page *page = vmem_frame_take_block(PAGE_DATA, contig ? CONTIG_ORDER : ARCH_LEVEL_BITS, 0);
 	if (!page) {
 		return false;
 	}
@@ -176,7 +177,8 @@ enum vmem_fault_result vmem_fault_fixed(struct fault *f, const struct store *sto
 	if (reserved != VMEM_FAULT_RESOLVED) {
 		return reserved;
 	}
-	contig = contig && vmem_pmap_contig_free(f->at.slot); /* 16 pages by one fault, if none of them is mapped */
+	contig = contig &&
+		 vmem_pmap_contig_free(f->at.slot); /* 16 pages by one fault, if none of them is mapped */
 	if (contig) {
 		vmem_pmap_sync_contig(pa, leaf);
 	} else {

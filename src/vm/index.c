@@ -20,10 +20,10 @@
  * 1) * size by -size(X) for X and + size(c) for each child c that the copy shares, which is -1 if it shares
  * all; a reference that goes while others stay takes away the size of what it pointed to.
  *
- * Relatives that share nodes do this side by side, each with its own store's lock (LOCKING.md, X8): counts are
- * atomic, a shared node is read and not written, and of two that copy one node at once the one that drops
- * the last reference takes it down. A leaf's byte keeps the slots still while it is copied: a fault that found
- * it exclusive before a snapshot may be filling one, with what reads the same.
+ * Relatives that share nodes do this side by side, each with its own store's lock (LOCKING.md, X8): counts
+ * are atomic, a shared node is read and not written, and of two that copy one node at once the one that
+ * drops the last reference takes it down. A leaf's byte keeps the slots still while it is copied: a fault
+ * that found it exclusive before a snapshot may be filling one, with what reads the same.
  *
  * Invariants I1 to I7 are in index.h; index_check.c checks them. Locks: the store's, for all but
  * vmem_index_find(); the byte of a leaf for its slots.
@@ -98,7 +98,8 @@ static struct index_node *node_copy(struct index_node *node, uint64_t keep)
 	struct index_node *copy = node_new(node->base, node->shift, node->flags);
 	keep &= shared_load(&node->present);
 	if (node->shift == 0) {
-		FOR_EACH_BIT(n, keep) {
+		FOR_EACH_BIT(n, keep)
+		{
 			slot_t slot = shared_load(&node->slot[n]);
 			shared_store(&copy->slot[n], slot);
 			slot_hold(slot);
@@ -111,7 +112,8 @@ static struct index_node *node_copy(struct index_node *node, uint64_t keep)
 	for (unsigned n = 0; n < INDEX_FANOUT; n++) {
 		shared_store(&copy->slot[n], node->slot[n]);
 	}
-	FOR_EACH_BIT(n, node->present) {
+	FOR_EACH_BIT(n, node->present)
+	{
 		if (keep >> n & 1) {
 			struct index_node *child = child_at(node, n);
 			(void)shared_add(&child->refs, 1u);
@@ -149,8 +151,8 @@ static bool node_put(struct index_node *node)
 	return false;
 }
 
-/* A fault that found the leaf exclusive may be filling a slot of it: it is done when this returns, and the next
- * one sees the sequence as it is now. */
+/* A fault that found the leaf exclusive may be filling a slot of it: it is done when this returns, and the
+ * next one sees the sequence as it is now. */
 static inline void leaf_settle(struct index_node *leaf)
 {
 	spin_take(&leaf->lock, LOCK_NODE);
@@ -165,11 +167,13 @@ static void take_down(struct index_node *dead, index_drop_fn *drop, void *arg)
 		dead = node->dead_next;
 		if (node->shift == 0) {
 			leaf_settle(node);
-			FOR_EACH_BIT(n, node->present) {
+			FOR_EACH_BIT(n, node->present)
+			{
 				drop(arg, node->base + n, node->slot[n]);
 			}
 		} else {
-			FOR_EACH_BIT(n, node->present) {
+			FOR_EACH_BIT(n, node->present)
+			{
 				struct index_node *child = child_at(node, n);
 				if (node_put(child)) {
 					child->dead_next = dead;
@@ -190,15 +194,16 @@ static void let_go(struct index_node *node, index_drop_fn *drop, void *arg)
 	}
 }
 
-/* A node that was copied has lost its last reference: its other owner has copied it meanwhile. The children in
- * `keep`, which the copy shares, lose this node's reference and were never promised for (I7). */
+/* A node that was copied has lost its last reference: its other owner has copied it meanwhile. The children
+ * in `keep`, which the copy shares, lose this node's reference and were never promised for (I7). */
 static void __attribute__((noinline)) bury_copied(struct index_node *node, uint64_t keep)
 {
 	struct index_node *dead = NULL;
 	if (node->shift == 0) {
 		leaf_settle(node);
 	}
-	FOR_EACH_BIT(n, node->present) {
+	FOR_EACH_BIT(n, node->present)
+	{
 		if (node->shift == 0) {
 			vmem_slot_drop(node->slot[n]);
 			continue;
@@ -354,7 +359,8 @@ static uint64_t covered(const struct index_node *node, uint64_t first, uint64_t 
 	uint64_t high = last >= last_key(node) ? INDEX_FANOUT - 1 : digit(node, last);
 	uint64_t whole = node->present & bits_from_to(low, high);
 	uint64_t ends = node->shift == 0 ? 0 : whole & (UINT64_C(1) << low | UINT64_C(1) << high);
-	FOR_EACH_BIT(n, ends) {
+	FOR_EACH_BIT(n, ends)
+	{
 		const struct index_node *child = child_at(node, n);
 		if (first <= child->base && last_key(child) <= last) {
 			continue;
@@ -419,7 +425,8 @@ bool vmem_index_reserve_remove(struct vmem_index *index, uint64_t first, uint64_
 			continue;
 		}
 		copies += !exclusive;
-		FOR_EACH_BIT(n, partial) {
+		FOR_EACH_BIT(n, partial)
+		{
 			todo[todos].exclusive = exclusive;
 			todo[todos++].node = child_at(node, n);
 		}
@@ -452,7 +459,8 @@ static struct index_node *cut_above(struct removal *r)
 /* Takes out of an inner node of ours what lies in the range whole. */
 static void cut_whole(struct removal *r, struct index_node *node, uint64_t whole)
 {
-	FOR_EACH_BIT(n, whole) {
+	FOR_EACH_BIT(n, whole)
+	{
 		struct index_node *child = child_at(node, n);
 		node->size -= child->size;
 		unpublish(r->index, node, n);
@@ -460,8 +468,8 @@ static void cut_whole(struct removal *r, struct index_node *node, uint64_t whole
 	}
 }
 
-/* Comes to a leaf, at slot n of the node above. What is in it is decided under its byte: outside of the range
- * faults go on filling slots. */
+/* Comes to a leaf, at slot n of the node above. What is in it is decided under its byte: outside of the
+ * range faults go on filling slots. */
 static void cut_leaf(struct removal *r, uint64_t n, struct index_node *leaf)
 {
 	struct index_node *above = cut_above(r);
@@ -478,7 +486,8 @@ static void cut_leaf(struct removal *r, uint64_t n, struct index_node *leaf)
 	} else if (whole != 0 && !shared) {
 		shared_store_release(&leaf->present, leaf->present & ~whole);
 		index_bump(r->index);
-		FOR_EACH_BIT(k, whole) {
+		FOR_EACH_BIT(k, whole)
+		{
 			r->drop(r->arg, leaf->base + k, leaf->slot[k]);
 		}
 	}
@@ -563,84 +572,6 @@ void vmem_index_remove(
 		cut->pending &= cut->pending - 1;
 		cut_enter(&r, n, child_at(cut->node, n));
 	}
-}
-
-/* Iteration ------------------------------------------------------------------------------------ */
-
-/* The slots of a node at or after `at`. */
-static uint64_t slots_from(const struct index_node *node, uint64_t at)
-{
-	if (at <= node->base) {
-		return shared_load_acquire(&node->present);
-	}
-	return at > last_key(node) ? 0
-				   : shared_load_acquire(&node->present) & UINT64_MAX << digit(node, at);
-}
-
-/* vmem_index_next() when the leaf for *key, if there is one, has nothing from there on. */
-static __attribute__((noinline)) const struct index_node *leaf_next(
-    const struct vmem_index *index, uint64_t key, uint64_t *out_heads)
-{
-	const struct index_node *node = index->root;
-	/* The deepest node passed that has a child after the one taken: where to go if that has nothing. */
-	const struct index_node *later = NULL;
-	uint64_t later_slots = 0, later_heads = 0, heads = 0;
-	while (node) {
-		uint64_t slots = slots_from(node, key);
-		heads |= shared_load_acquire(&node->head);
-		if (slots == 0) {
-			node = later ? child_at(later, bits_ctz64(later_slots)) : NULL;
-			heads = later_heads;
-			later = NULL;
-			continue;
-		}
-		if (node->shift == 0) {
-			break;
-		}
-		if ((slots & (slots - 1)) != 0) {
-			later = node;
-			later_slots = slots & (slots - 1);
-			later_heads = heads;
-		}
-		node = child_at(node, bits_ctz64(slots));
-	}
-	*out_heads = heads;
-	return node;
-}
-
-bool vmem_index_next(
-    const struct vmem_index *index, uint64_t *key, uint64_t last, slot_t *out_slot, bool *exclusive)
-{
-	const struct index_node *leaf = index->root;
-	uint64_t heads = 0;
-	if (!leaf) {
-		return false;
-	}
-	/* As vmem_index_find(): most often the next slot is in the leaf for *key. */
-	uint64_t head = heads = shared_load_acquire(&leaf->head);
-	while ((uint8_t)head != 0) {
-		leaf = child_at(leaf, *key >> (head & 63) & (INDEX_FANOUT - 1));
-		head = shared_load_acquire(&leaf->head);
-		heads |= head;
-	}
-	uint64_t slots = shared_load_acquire(&leaf->present) >> (*key & (INDEX_FANOUT - 1));
-	if ((leaf->base ^ *key) >= INDEX_FANOUT || slots == 0) {
-		leaf = leaf_next(index, *key, &heads);
-		if (!leaf) {
-			return false;
-		}
-		slots = shared_load_acquire(&leaf->present); /* it lies above *key */
-	}
-	uint64_t at = (*key > leaf->base ? *key : leaf->base) + bits_ctz64(slots);
-	if (at > last) {
-		return false;
-	}
-	*key = at;
-	*out_slot = shared_load_acquire(&leaf->slot[at & (INDEX_FANOUT - 1)]);
-	if (exclusive) {
-		*exclusive = heads >> 32 == 1;
-	}
-	return true;
 }
 
 /* Snapshots ------------------------------------------------------------------------------------ */

@@ -115,9 +115,9 @@ static inline slot_t slot_of_frame(vmem_paddr_t pa, vmem_cache_t cache)
  * instructions per inner level, 8 with a cursor. Prefixes are not compared on the way down: a key that
  * is there is found by its digits, and the leaf tells whether it is the right one.
  *
- * Without the store's lock, inside a section (cpu.h), the answer is a guess, to be checked by the sequence read
- * before. A node may be freed and reused under the look-up: it stays a node, a link that is no node's is not
- * followed, and every step goes down, so the look-up ends. */
+ * Without the store's lock, inside a section (cpu.h), the answer is a guess, to be checked by the sequence
+ * read before. A node may be freed and reused under the look-up: it stays a node, a link that is no node's
+ * is not followed, and every step goes down, so the look-up ends. */
 static inline slot_t vmem_index_find(
     const struct vmem_index *index, uint64_t key, struct index_cursor *cursor)
 {
@@ -166,8 +166,9 @@ static inline bool index_exclusive(const struct index_cursor *cursor, slot_t slo
 	       (slot_kind(slot) != SLOT_PAGE || shared_load_acquire(&slot_page(slot)->refs) == 1);
 }
 
-/* Sets nodes aside so that vmem_index_set() on `paths` different paths cannot fail; false: no memory, nothing
- * changed. They are kept until vmem_index_unclaim(), with which the section that holds the store's lock ends.
+/* Sets nodes aside so that vmem_index_set() on `paths` different paths cannot fail; false: no memory,
+ * nothing changed. They are kept until vmem_index_unclaim(), with which the section that holds the store's
+ * lock ends.
  */
 bool vmem_index_reserve(struct vmem_index *index, unsigned paths);
 /* The same for a number of nodes. */
@@ -183,10 +184,10 @@ void vmem_index_unclaim(struct vmem_index *index);
  * Nothing to do, and nothing asked of the allocator, if none is. */
 bool vmem_index_reserve_remove(struct vmem_index *index, uint64_t first, uint64_t last);
 
-/* Puts slot (not EMPTY) at key, with the store's lock held, and returns what was there: that reference is now the caller's. One
- * reserved path. cursor (may be NULL) as vmem_index_find() left it for this key; afterwards it is as
- * find would leave it now. Bumps the sequence when it copies a path, after publishing each copy and
- * before dropping the old node. */
+/* Puts slot (not EMPTY) at key, with the store's lock held, and returns what was there: that reference is
+ * now the caller's. One reserved path. cursor (may be NULL) as vmem_index_find() left it for this key;
+ * afterwards it is as find would leave it now. Bumps the sequence when it copies a path, after publishing
+ * each copy and before dropping the old node. */
 slot_t vmem_index_set(struct vmem_index *index, uint64_t key, slot_t slot, struct index_cursor *cursor);
 
 /* The leaf for key, made if need be, and exclusive with every node above it. One reserved path. For a caller

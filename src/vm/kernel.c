@@ -3,9 +3,9 @@
  * kernel.c - the kernel's half: a space like others, but wired and eager. The interface is in
  * include/vmem/kernel.h.
  *
- * K1 Every page of a kernel region has its entry before the call that made it returns, and keeps it until the
- * region goes. K2 The space has W^X. K3 Top-level entries of the managed range exist from the start and never
- * change; lower tables come and go with a global flush. K4 A part of a large leaf or of a
+ * K1 Every page of a kernel region has its entry before the call that made it returns, and keeps it until
+ * the region goes. K2 The space has W^X. K3 Top-level entries of the managed range exist from the start and
+ * never change; lower tables come and go with a global flush. K4 A part of a large leaf or of a
  * contiguous run changes after a live split, and not at all where the CPU would need a moment without the
  * mapping for that.
  *
@@ -226,8 +226,8 @@ static bool cuts_large(vmem_vaddr_t start, uint64_t length)
 	return false;
 }
 
-/* Raises the entries of the range to what the permission grants. No CPU may meet the stricter translation: a kernel
- * access cannot take a spurious fault (contract 6.4). */
+/* Raises the entries of the range to what the permission grants. No CPU may meet the stricter translation:
+ * a kernel access cannot take a spurious fault (contract 6.4). */
 static void raise_all(vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
 	bool raised = false;

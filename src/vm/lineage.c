@@ -7,8 +7,8 @@
  * children goes, and a dead node with one child hands its pages over and goes (L2). So a dead node has two
  * children at least, and there are fewer dead nodes than live ones.
  *
- * Locks: a mutex of its own for the shape of all trees and for the lineage of pages, outside of the stores' locks;
- * a node of a live store is used by whoever holds a reference to the store.
+ * Locks: a mutex of its own for the shape of all trees and for the lineage of pages, outside of the stores'
+ * locks; a node of a live store is used by whoever holds a reference to the store.
  */
 #include "lineage.h"
 

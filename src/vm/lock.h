@@ -63,6 +63,11 @@ struct vmem_mutex {
 		place_;                                                                                      \
 	}))
 
+#if ARCH_BYTE_ATOMICS || defined(VMEM_HOSTED)
+#define WORD_ATOMICS 0
+#else
+#define WORD_ATOMICS 1
+#endif
 #if !VMEM_SMP
 #define shared_load(place) (*(place))
 #define shared_store(place, value) ((void)(*shared_place(place) = (value)))
@@ -71,7 +76,7 @@ struct vmem_mutex {
 #else
 #define shared_load(place) __atomic_load_n((place), __ATOMIC_RELAXED)
 #define shared_load_acquire(place) __atomic_load_n((place), __ATOMIC_ACQUIRE)
-#ifdef __riscv /* where gcc makes a swap of an atomic store */
+#if WORD_ATOMICS /* there gcc makes a swap of an atomic store */
 #define shared_store(place, value) ((void)(*shared_place(place) = (value)))
 #define shared_store_release(place, value)                                                                   \
 	(__atomic_thread_fence(__ATOMIC_RELEASE), shared_store(place, value))
@@ -90,9 +95,36 @@ static inline unsigned cpu_number(void)
 /* Counters that several CPUs change: the value before. With one CPU plain arithmetic. */
 #define shared_add(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELAXED)
 #define shared_subtract(place, value) __atomic_fetch_sub((place), (value), __ATOMIC_ACQ_REL)
-#define shared_set_bits(place, bits) ((void)__atomic_fetch_or((place), (bits), __ATOMIC_RELAXED))
-#define shared_clear_bits(place, bits)                                                                       \
-	((void)__atomic_fetch_and((place), (__typeof__(*(place))) ~(bits), __ATOMIC_RELAXED))
+
+/* The word that a byte lies in, and where: its other bytes stay as they are. */
+static inline uint32_t *lock_word(uint8_t *byte)
+{
+	return (uint32_t *)((uintptr_t)byte & ~(uintptr_t)3);
+}
+
+static inline unsigned lock_shift(const uint8_t *byte)
+{
+	return 8 * ((unsigned)(uintptr_t)byte & 3);
+}
+
+static inline void shared_set_bits(uint8_t *byte, uint8_t bits)
+{
+#if WORD_ATOMICS
+	(void)__atomic_fetch_or(lock_word(byte), (uint32_t)bits << lock_shift(byte), __ATOMIC_RELAXED);
+#else
+	(void)__atomic_fetch_or(byte, bits, __ATOMIC_RELAXED);
+#endif
+}
+
+static inline void shared_clear_bits(uint8_t *byte, uint8_t bits)
+{
+#if WORD_ATOMICS
+	(void)__atomic_fetch_and(lock_word(byte), ~((uint32_t)bits << lock_shift(byte)), __ATOMIC_RELAXED);
+#else
+	(void)__atomic_fetch_and(byte, (uint8_t)~bits, __ATOMIC_RELAXED);
+#endif
+}
+
 /* The value before. */
 #define shared_exchange(place, value) __atomic_exchange_n((place), (value), __ATOMIC_ACQ_REL)
 
@@ -103,8 +135,9 @@ static inline void shared_clear_pointer(void *place, void *expected)
 	    (void **)place, &expected, NULL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* Between reads of what a sequence or a generation covers and the second look at it; between the first change
- * of it and the changes that it announces. ThreadSanitizer knows no fences: there every access is its own. */
+/* Between reads of what a sequence or a generation covers and the second look at it; between the first
+ * change of it and the changes that it announces. ThreadSanitizer knows no fences: there every access is
+ * its own. */
 static inline void order_reads(void)
 {
 #if !defined(__SANITIZE_THREAD__)
@@ -152,12 +185,10 @@ static inline void vmem_lock_abandon(void)
 /* Takes the lock if nobody has it. False: somebody has. */
 static inline bool lock_byte(uint8_t *lock)
 {
-#ifdef __riscv
-	/* Its atomic operations are on words; gcc calls a function for bytes. The word's other bytes stay. */
-	uint32_t *word = (uint32_t *)((uintptr_t)lock & ~(uintptr_t)3);
-	uint32_t bit = UINT32_C(1) << 8 * ((uintptr_t)lock & 3);
-
-	return (__atomic_fetch_or(word, bit, __ATOMIC_ACQ_REL) & bit) == 0;
+#if WORD_ATOMICS
+	return (__atomic_fetch_or(lock_word(lock), 1u << lock_shift(lock), __ATOMIC_ACQ_REL) >>
+		       lock_shift(lock) &
+		   1) == 0;
 #else
 	return __atomic_exchange_n(lock, 1, __ATOMIC_ACQ_REL) == 0;
 #endif
@@ -214,14 +245,22 @@ static inline unsigned cpu_number(void)
 
 #define shared_add(place, value) ((*(place) += (value)) - (value))
 #define shared_subtract(place, value) ((*(place) -= (value)) + (value))
-#define shared_set_bits(place, bits) ((void)(*(place) = (__typeof__(*(place)))(*(place) | (bits))))
-#define shared_clear_bits(place, bits) ((void)(*(place) = (__typeof__(*(place)))(*(place) & ~(bits))))
 #define shared_exchange(place, value)                                                                        \
 	__extension__({                                                                                      \
 		__typeof__(*(place)) was_ = *(place);                                                        \
 		*(place) = (value);                                                                          \
 		was_;                                                                                        \
 	})
+
+static inline void shared_set_bits(uint8_t *byte, uint8_t bits)
+{
+	*byte |= bits;
+}
+
+static inline void shared_clear_bits(uint8_t *byte, uint8_t bits)
+{
+	*byte = (uint8_t)(*byte & ~bits);
+}
 
 static inline void shared_clear_pointer(void *place, const void *expected)
 {

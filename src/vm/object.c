@@ -7,16 +7,16 @@
  * O2 A resizable object is the only view of its store, so shrinking it may forget what lies past its end.
  * O3 A page past the end of every view of a store does not exist: growing again reads zeroes.
  *
- * Locks: each call takes the store's for what it does to content, and for `pages`, which faults read without it.
- * The count of references is atomic.
+ * Locks: each call takes the store's for what it does to content, and for `pages`, which faults read
+ * without it. The count of references is atomic.
  */
 #include "frame.h"
 #include "panic.h"
 #include "region.h"
 #include "slab.h"
 
-/* The most pages an object may have: keys of all windows of all descendants fit into the index, and its bytes
- * into 64 bits. */
+/* The most pages an object may have: keys of all windows of all descendants fit into the index, and its
+ * bytes into 64 bits. */
 #define OBJECT_PAGES_MAX ((UINT64_C(1) << (INDEX_KEY_BITS - 2)) - 1)
 
 static vmem_status_t size_to_pages(uint64_t size, uint64_t *out_pages)
@@ -494,8 +494,9 @@ void vmem_object_info(const struct vmem_object *object, struct vmem_object_info 
 	slot_t slot;
 	bool exclusive;
 	uint64_t last = object->key + object->pages - 1;
-	for (uint64_t key = object->key;
-	     store->kind == STORE_ANONYMOUS && key <= last && vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
+	for (uint64_t key = object->key; store->kind == STORE_ANONYMOUS && key <= last &&
+					 vmem_index_next(&store->index, &key, last, &slot, &exclusive);
+	     key++) {
 		if (slot_kind(slot) == SLOT_PAGE) {
 			out->resident++;
 			out->shared += !exclusive || shared_load(&slot_page(slot)->refs) > 1;

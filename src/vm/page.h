@@ -5,9 +5,9 @@
  *
  * "Frame" is the memory, "page" is its record. The first eight bytes mean the same in every kind, so that a
  * lock-free walker may look at a record of which it does not yet know the kind (DESIGN.md, "The frame
- * record"): it takes the lock of whatever record a stale entry leads to, reads the kind, then what else tells
- * it that this is its table, and gives the lock back. So kind, order, flags and refs are stored as wholes,
- * and only who holds the lock stores it.
+ * record"): it takes the lock of whatever record a stale entry leads to, reads the kind, then what else
+ * tells it that this is its table, and gives the lock back. So kind, order, flags and refs are stored as
+ * wholes, and only who holds the lock stores it.
  */
 #ifndef VMEM_PAGE_H
 #define VMEM_PAGE_H
@@ -38,7 +38,8 @@ struct slab_type;
 struct vmem_page {
 	union {
 		struct {
-			uint8_t lock;  /* TABLE: of its entries; a walker's for a moment, whatever the kind is */
+			uint8_t
+			    lock; /* TABLE: of its entries; a walker's for a moment, whatever the kind is */
 			uint8_t kind;  /* enum page_kind; read by others at any time */
 			uint8_t order; /* FREE: of the block; TABLE: the level; DATA: 0 */
 			uint8_t flags; /* PAGE_F_* */

@@ -2,12 +2,12 @@
 /*
  * pmap.c - page tables: making, reading and changing entries. Idea and invariants P1 to P8 are in pmap.h.
  *
- * Every operation on a range goes through next_piece(), which walks down from the root to the next piece that
- * exists: a row of slots of one leaf table, or one large leaf. Absent windows are stepped over at the size of
- * the level where they are absent, so the cost of an empty range does not depend on its length.
+ * Every operation on a range goes through next_piece(), which walks down from the root to the next piece
+ * that exists: a row of slots of one leaf table, or one large leaf. Absent windows are stepped over at the
+ * size of the level where they are absent, so the cost of an empty range does not depend on its length.
  *
- * Contiguous runs (P8) are made and changed in pmap_contig.c; here they are only met: a user range that takes
- * one leaf of a run takes all of it.
+ * Contiguous runs (P8) are made and changed in pmap_contig.c; here they are only met: a user range that
+ * takes one leaf of a run takes all of it.
  *
  * The piece comes with the lock of its table held, and what is absent was looked at under one too.
  */
@@ -27,16 +27,16 @@ static inline unsigned slot_index(vmem_vaddr_t va, unsigned level)
 	return index;
 }
 
-/* The record of the table that a slot lies in; NULL for a table of the host's (P7). A user's slot may lie in what was
- * a table: the record will tell, under its lock. */
+/* The record of the table that a slot lies in; NULL for a table of the host's (P7). A user's slot may lie
+ * in what was a table: the record will tell, under its lock. */
 static inline struct vmem_page *table_of(const struct vmem_pmap *pmap, const arch_pte_t *slot)
 {
 	struct vmem_page *page = pa_to_page(virt_to_phys(slot));
 	return page && ((VMEM_SMP && !pmap->kernel) || shared_load(&page->kind) == PAGE_TABLE) ? page : NULL;
 }
 
-/* Whether an entry that was read without a lock may be followed: what it names is memory with a record, and may be
- * read as a table at least. */
+/* Whether an entry that was read without a lock may be followed: what it names is memory with a record, and
+ * may be read as a table at least. */
 static inline bool is_table(const struct vmem_pmap *pmap, vmem_paddr_t pa)
 {
 	if (!VMEM_SMP || pmap->kernel) {
@@ -126,8 +126,8 @@ static void describe_table(
 	spin_give(&page->lock, lock_table_rank(level));
 }
 
-/* Hooks a chain of tables, fresh[0] of `level` and the last one below the entry at `at`, whose table is locked. It is
- * complete before the one store that makes it part of the tree. */
+/* Hooks a chain of tables, fresh[0] of `level` and the last one below the entry at `at`, whose table is
+ * locked. It is complete before the one store that makes it part of the tree. */
 static void hook_tables(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, unsigned level,
     struct vmem_page *const *fresh)
 {
@@ -173,7 +173,8 @@ vmem_status_t vmem_pmap_reserve(
 		bool absent = pte_load(at.slot) == 0;
 		if (absent) {
 			hook_tables(pmap, at, va, level, fresh);
-			taken -= w.level - level; /* those above stay, if another CPU made a part of the way */
+			taken -=
+			    w.level - level; /* those above stay, if another CPU made a part of the way */
 			for (unsigned i = 0; i < taken; i++) {
 				fresh[i] = fresh[i + (w.level - level)];
 			}
@@ -193,179 +194,9 @@ vmem_status_t vmem_pmap_reserve(
 	return status;
 }
 
-/* pa_to_page() that tries the range of the look-up before first. */
-static inline struct vmem_page *page_near(vmem_paddr_t pa, const struct page_range **near)
-{
-	uint64_t index = (pa >> VMEM_PAGE_SHIFT) - (*near)->first_pfn;
-	if (__builtin_expect(index < (*near)->count, 1)) {
-		return (*near)->pages + index;
-	}
-	struct vmem_page *page = vmem_page_search(pa);
-	if (page) {
-		*near = vmem_page_range_of(page);
-	}
-	return page;
-}
-
-/* Keeps what the hardware recorded before an entry goes (P1). */
-static inline __attribute__((always_inline)) void harvest(
-    arch_pte_t entry, unsigned level, const struct page_range **near)
-{
-	_Static_assert(PAGE_F_DIRTY == LEAF_DIRTY >> PAGE_F_MARKS_SHIFT &&
-			   PAGE_F_ACCESSED == LEAF_ACCESSED >> PAGE_F_MARKS_SHIFT,
-	    "marks of a page are those of a leaf, shifted");
-	uint8_t marks = (uint8_t)(arch_pte_marks(entry) >> PAGE_F_MARKS_SHIFT);
-	struct vmem_page *page = marks ? page_near(arch_pte_pa(entry, level), near) : NULL;
-	if (!page) {
-		return;
-	}
-	pmap_keep_marks(page, marks);
-	if (__builtin_expect(level > 0, 0)) {
-		for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
-			pmap_keep_marks(++page, marks);
-		}
-	}
-}
-
 static inline uint64_t leaf_pages(unsigned level)
 {
 	return UINT64_C(1) << (ARCH_LEVEL_BITS * level);
-}
-
-/* Instruction fetch must see what was stored to the frame before a program may run it. */
-static void sync_for_exec(vmem_paddr_t pa, unsigned level)
-{
-	struct vmem_page *page = pa_to_page(pa);
-	if (!page || (shared_load(&page->flags) & PAGE_F_EXEC_SYNCED)) {
-		return;
-	}
-	vmem_icache_publish(phys_to_virt(pa), (size_t)arch_level_size(level));
-	for (uint64_t n = leaf_pages(level); n > 0; n--, page++) {
-		page_mark(page, PAGE_F_EXEC_SYNCED);
-	}
-}
-
-static void forget_exec_sync(vmem_paddr_t pa, unsigned level)
-{
-	struct vmem_page *page = pa_to_page(pa);
-	if (page && (shared_load(&page->flags) & PAGE_F_EXEC_SYNCED)) {
-		for (uint64_t n = leaf_pages(level); n > 0; n--, page++) {
-			page_unmark(page, PAGE_F_EXEC_SYNCED);
-		}
-	}
-}
-
-void vmem_pmap_sync(vmem_paddr_t pa, unsigned level, uint32_t leaf)
-{
-	if (leaf & LEAF_EXEC) {
-		sync_for_exec(pa, level);
-	} else if (leaf & LEAF_WRITE) {
-		forget_exec_sync(pa, level);
-	}
-}
-
-void vmem_pmap_flush(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level)
-{
-	struct vmem_batch batch;
-	vmem_vaddr_t first = va & ~(arch_level_size(level) - 1);
-	vmem_batch_begin(&batch, pmap);
-	vmem_batch_leaves(&batch, first, first + (arch_level_size(level) - 1), level);
-	vmem_batch_end(&batch);
-}
-
-enum arch_duty vmem_pmap_raise(
-    struct vmem_pmap *pmap, struct pmap_entry at, vmem_paddr_t pa, uint32_t leaf)
-{
-	arch_pte_t old = pte_load(at.slot);
-	arch_pte_t fresh = pmap_make_leaf(pmap, pa, at.level, leaf | arch_pte_marks(old));
-	enum arch_duty duty = arch_pte_duty(old, fresh, at.level);
-	const struct page_range *near = &vmem_page_ranges.range[0];
-	VMEM_ASSERT(duty != ARCH_DUTY_BREAK);
-	harvest(pte_swap(at.slot, fresh), at.level, &near);
-	vmem_arch_publish();
-	return duty;
-}
-
-bool vmem_pmap_vacate(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va)
-{
-	const struct page_range *near = &vmem_page_ranges.range[0];
-	if (VMEM_SMP && at.table->busy != 0) {
-		return false;
-	}
-	shared_store(&at.table->busy, slot_index(va, 0) + 1);
-	harvest(pte_swap(at.slot, 0), 0, &near);
-	pmap_count(pmap, cpu_number(), COUNT_RESIDENT, UINT64_MAX);
-	return true; /* what counted as an entry counts as busy */
-}
-
-bool vmem_pmap_settle(struct vmem_pmap *pmap, struct pmap_entry at)
-{
-	(void)pmap;
-	shared_store(&at.table->busy, 0);
-	shared_store(&at.table->refs, at.table->refs - 1);
-	return at.table->refs == 0;
-}
-
-uint64_t vmem_pmap_counted(const struct vmem_pmap *pmap, enum pmap_counter which)
-{
-	uint64_t sum = 0;
-	for (unsigned i = 0; i < COUNT_STRIPES; i++) {
-		sum += shared_load(&pmap->counts[i].n[which]);
-	}
-	return sum;
-}
-
-/* Stores over a live entry, in the steps that the change owes (P5). */
-static void __attribute__((noinline))
-replace_entry(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, arch_pte_t fresh)
-{
-	arch_pte_t old = pte_load(at.slot);
-	VMEM_ASSERT(at.level > 0 || !arch_pte_contig(old)); /* a run changes as a whole (P8) */
-	enum arch_duty duty = arch_pte_duty(old, fresh, at.level);
-	const struct page_range *near = &vmem_page_ranges.range[0];
-	harvest(pte_swap(at.slot, duty == ARCH_DUTY_BREAK ? 0 : fresh), at.level, &near);
-	if (duty != ARCH_DUTY_NONE) {
-		vmem_pmap_flush(pmap, va, at.level);
-	}
-	if (duty == ARCH_DUTY_BREAK) {
-		pte_store(at.slot, fresh);
-	}
-}
-
-void vmem_pmap_set(
-    struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
-{
-	arch_pte_t fresh = pmap_make_leaf(pmap, pa, at.level, leaf);
-	VMEM_ASSERT((pa & (arch_level_size(at.level) - 1)) == 0);
-	if ((leaf & LEAF_EXEC) &&
-	    (arch_pte_marks(pte_load(at.slot)) & LEAF_DIRTY)) { /* stored to through this very entry */
-		forget_exec_sync(pa, at.level);
-	}
-	vmem_pmap_sync(pa, at.level, leaf);
-	if (pte_load(at.slot) == 0) {
-		pmap_put(pmap, &at, cpu_number(), va, pa, leaf);
-		return;
-	}
-	replace_entry(pmap, at, va, fresh);
-	vmem_arch_publish();
-	if (vmem_mmu.features & MMU_CACHES_INVALID) {
-		vmem_flush_granted(pmap, va, false);
-	}
-}
-
-vmem_status_t vmem_pmap_enter(
-    struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, unsigned level, uint32_t leaf)
-{
-	struct pmap_entry at;
-	vmem_status_t status = vmem_pmap_reserve(pmap, va, level, &at);
-	if (status != VMEM_OK) {
-		return status;
-	}
-	if (level > 0 && arch_pte_present(pte_load(at.slot)) && !arch_pte_is_leaf(pte_load(at.slot), level)) {
-		return VMEM_ERR_EXISTS; /* a table is there: the caller maps smaller leaves through it */
-	}
-	vmem_pmap_set(pmap, at, va, pa, leaf);
-	return VMEM_OK;
 }
 
 /* Tables of this level and above stay when they become empty: the root, and those that roots of spaces share
@@ -375,7 +206,8 @@ static inline unsigned last_level(const struct vmem_pmap *pmap)
 	return vmem_mmu.levels - (pmap->kernel ? 2u : 1u);
 }
 
-/* Takes the table, which is found at base, and with its parent locked, out of the tree if it has no entry: true. */
+/* Takes the table, which is found at base, and with its parent locked, out of the tree if it has no entry:
+ * true. */
 static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct vmem_page *table,
     vmem_vaddr_t base, bool *parent_empty)
 {
@@ -425,8 +257,8 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 	}
 }
 
-/* A piece of what is mapped in a range: `count` slots of one table from the one `at` on, the first of which maps
- * `va`. The table is locked until piece_done(). */
+/* A piece of what is mapped in a range: `count` slots of one table from the one `at` on, the first of which
+ * maps `va`. The table is locked until piece_done(). */
 struct piece {
 	struct pmap_entry at;
 	arch_pte_t *slot;
@@ -487,7 +319,8 @@ static void piece_done(struct vmem_pmap *pmap, const struct piece *piece, struct
 	}
 }
 
-/* The table of a piece has lost its last entry. A leaf table stays as the kept one, and the one kept until now goes. */
+/* The table of a piece has lost its last entry. A leaf table stays as the kept one, and the one kept until
+ * now goes. */
 static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct piece *piece)
 {
 	if (table->order >= last_level(pmap)) {
@@ -527,7 +360,7 @@ static inline __attribute__((always_inline)) struct taken take_leaves(
 			continue;
 		}
 		entry = pte_swap(&slot[i], 0);
-		harvest(entry, level, &near);
+		pmap_harvest(entry, level, &near);
 		taken.first = taken.leaves == 0 ? i : taken.first;
 		taken.last = i;
 		taken.leaves++;

@@ -5,25 +5,26 @@
  * P1 Page tables are a cache. A user translation may be forgotten at any time; nothing lives in an entry but
  * accessed and dirty, which go to the page's record before the entry goes. P2 Granting is lazy, revoking is
  * complete when the batch ends (tlb.h). P3 A table's record says {pmap, base, level} and counts the entries
- * that are not zero. A table without entries is unhooked and freed through a batch; one per pmap may be kept,
- * empty and in place, for the next fault. P4 remove, restrict and look-up never allocate and never fail.
- * enter may answer NO_MEMORY, and then no translation has changed. P5 enter stores a new entry only as
+ * that are not zero. A table without entries is unhooked and freed through a batch; one per pmap may be
+ * kept, empty and in place, for the next fault. P4 remove, restrict and look-up never allocate and never
+ * fail. enter may answer NO_MEMORY, and then no translation has changed. P5 enter stores a new entry only as
  * arch_pte_duty() allows: break, flush, complete, store. P6 In a pmap with W^X no leaf is writable and
- * executable: enter panics rather than store one. P7 Tables of the kernel half that the host booted with have
- * no record; they are never freed, and entries in them are not counted. P8 A contiguous run is 16 level-0
- * leaves with LEAF_CONTIG, aligned at both ends, that say the same of adjacent pages but for accessed and
- * dirty, which the hardware may record in any one of them. It is made in one step of empty slots, read as one
- * (accessed and dirty are those of all members together), and goes as a whole: in user space whatever touches
- * one page of it drops it, and faults rebuild what is left; in the kernel half the
+ * executable: enter panics rather than store one. P7 Tables of the kernel half that the host booted with
+ * have no record; they are never freed, and entries in them are not counted. P8 A contiguous run is 16
+ * level-0 leaves with LEAF_CONTIG, aligned at both ends, that say the same of adjacent pages but for
+ * accessed and dirty, which the hardware may record in any one of them. It is made in one step of empty
+ * slots, read as one (accessed and dirty are those of all members together), and goes as a whole: in user
+ * space whatever touches one page of it drops it, and faults rebuild what is left; in the kernel half the
  * permission of the whole changes in place, and of a part after the run was unfolded.
  * P9 An entry is not replaced by one that shows another frame before every CPU has forgotten it: in between
- * the slot is empty and the table's record names it as busy, which counts as an entry. Nobody stores an entry
- * there but whoever made it busy.
+ * the slot is empty and the table's record names it as busy, which counts as an entry. Nobody stores an
+ * entry there but whoever made it busy.
  *
  * Locks: the byte in a table's record, for its entries, its counts and whether it is hooked. A user pmap is
- * walked without a lock; what the walk leads to is verified under its byte, by its record (pmap_take()). An absent
- * entry on the way is believed under the byte of the table it lies in (X3 of LOCKING.md). The kernel's pmap, whose
- * upper tables have no record, is changed by one CPU at a time: whoever has the kernel space's lock.
+ * walked without a lock; what the walk leads to is verified under its byte, by its record (pmap_take()). An
+ * absent entry on the way is believed under the byte of the table it lies in (X3 of LOCKING.md). The
+ * kernel's pmap, whose upper tables have no record, is changed by one CPU at a time: whoever has the kernel
+ * space's lock.
  */
 #ifndef VMEM_PMAP_H
 #define VMEM_PMAP_H
@@ -60,11 +61,11 @@ struct vmem_pmap {
 	struct pmap_counts counts[COUNT_STRIPES];
 	arch_pte_t *root; /* through the direct map */
 	vmem_paddr_t root_pa;
-	struct vmem_page *kept; /* the one empty leaf table left in place (P3), or NULL */
-	uint64_t cpus;		/* CPUs that may hold translations (T4) */
-	uint64_t stale;		/* of them, ones that forget all of the id before they run it again */
-	uint64_t asid;		/* generation << 16 | id; 0: none yet */
-	uint64_t tables;	/* table pages with a record, root included */
+	struct vmem_page *kept;	   /* the one empty leaf table left in place (P3), or NULL */
+	uint64_t cpus;		   /* CPUs that may hold translations (T4) */
+	uint64_t stale;		   /* of them, ones that forget all of the id before they run it again */
+	uint64_t asid;		   /* generation << 16 | id; 0: none yet */
+	uint64_t tables;	   /* table pages with a record, root included */
 	struct vmem_page *deposit; /* of the kernel's: tables for splits to come (pmap_split.c) */
 	uint64_t deposited;	   /* how many */
 	uint64_t flushes, flushes_remote, activations;
@@ -72,8 +73,7 @@ struct vmem_pmap {
 	bool wx;
 };
 
-static inline void pmap_count(
-    struct vmem_pmap *pmap, unsigned cpu, enum pmap_counter which, uint64_t by)
+static inline void pmap_count(struct vmem_pmap *pmap, unsigned cpu, enum pmap_counter which, uint64_t by)
 {
 	uint64_t *place = &pmap->counts[cpu % COUNT_STRIPES].n[which];
 	if (VMEM_MAX_CPUS > COUNT_STRIPES) {
@@ -108,7 +108,8 @@ static inline vmem_vaddr_t pmap_window(vmem_vaddr_t va)
 /* vmem_pmap_lookup() when the window is not the hot one. */
 struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va);
 
-/* The leaf entry that maps va, or the empty level-0 slot for it, or slot NULL. Without a lock it is a guess. */
+/* The leaf entry that maps va, or the empty level-0 slot for it, or slot NULL. Without a lock it is a
+ * guess. */
 static inline struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
 	const struct vmem_cpu *cpu = this_vmem_cpu();
@@ -119,8 +120,8 @@ static inline struct pmap_entry vmem_pmap_lookup(struct vmem_pmap *pmap, vmem_va
 	return vmem_pmap_lookup_cold(pmap, va);
 }
 
-/* Locks the table that holds the entry of va, and makes sure that it still does. False: it does not, look it up
- * again. Tables without a record (P7) have no lock. */
+/* Locks the table that holds the entry of va, and makes sure that it still does. False: it does not, look
+ * it up again. Tables without a record (P7) have no lock. */
 static inline bool pmap_take(const struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va)
 {
 	struct vmem_page *table = at.table;
@@ -128,11 +129,10 @@ static inline bool pmap_take(const struct vmem_pmap *pmap, struct pmap_entry at,
 		return true;
 	}
 	spin_take(&table->lock, lock_table_rank(at.level));
-	if (__builtin_expect(shared_load(&table->kind) == PAGE_TABLE &&
-				 shared_load(&table->u.table.pmap) == pmap &&
-				 shared_load(&table->u.table.base) ==
-				     (va & ~(arch_level_size(at.level + 1u) - 1)) &&
-				 shared_load(&table->order) == at.level,
+	if (__builtin_expect(
+		shared_load(&table->kind) == PAGE_TABLE && shared_load(&table->u.table.pmap) == pmap &&
+		    shared_load(&table->u.table.base) == (va & ~(arch_level_size(at.level + 1u) - 1)) &&
+		    shared_load(&table->order) == at.level,
 		1)) {
 		return true;
 	}
@@ -148,8 +148,8 @@ static inline void pmap_give(struct pmap_entry at)
 	}
 }
 
-/* Makes the tables down to `level` around va. No lock is held. Errors: NO_MEMORY; EXISTS: a larger leaf is in the
- * way. */
+/* Makes the tables down to `level` around va. No lock is held. Errors: NO_MEMORY; EXISTS: a larger leaf is
+ * in the way. */
 vmem_status_t vmem_pmap_reserve(
     struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level, struct pmap_entry *out);
 /* Stores a leaf, in a pmap that nobody else changes (the kernel's, under its lock); va and pa aligned to the
@@ -159,23 +159,22 @@ vmem_status_t vmem_pmap_enter(
 /* Stores a leaf where vmem_pmap_lookup() or _reserve() found `at`; as vmem_pmap_enter(). */
 void vmem_pmap_set(
     struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
-/* Makes the contiguous run (P8) around va that maps pa there; va and pa have the same place in it. Only where
- * arch_leaf_contig(), and in a pmap that nobody else changes. Errors: NO_MEMORY; EXISTS: something is mapped in it,
- * and nothing has changed. */
-vmem_status_t vmem_pmap_enter_contig(
-    struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
-/* The same where `at` was found, with its table's lock held and all 16 slots empty; the frames are in step with
- * instruction fetch (vmem_pmap_sync_contig()). */
+/* Makes the contiguous run (P8) around va that maps pa there; va and pa have the same place in it. Only
+ * where arch_leaf_contig(), and in a pmap that nobody else changes. Errors: NO_MEMORY; EXISTS: something is
+ * mapped in it, and nothing has changed. */
+vmem_status_t vmem_pmap_enter_contig(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
+/* The same where `at` was found, with its table's lock held and all 16 slots empty; the frames are in step
+ * with instruction fetch (vmem_pmap_sync_contig()). */
 void vmem_pmap_put_contig(
     struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
 void vmem_pmap_sync_contig(vmem_paddr_t pa, uint32_t leaf);
 /* Whether all slots of the run that a slot would belong to are empty. */
 bool vmem_pmap_contig_free(const arch_pte_t *slot);
-/* Stores another leaf in every member of the run that `at` belongs to, without a break: permissions rise, and
- * the caller flushes. In the kernel half only. */
+/* Stores another leaf in every member of the run that `at` belongs to, without a break: permissions rise,
+ * and the caller flushes. In the kernel half only. */
 void vmem_pmap_raise_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, uint32_t leaf);
-/* Notes LEAF_ACCESSED or LEAF_DIRTY in a run of a user pmap, as the hardware would; with the table's lock held,
- * and only where the hardware does so (MMU_HW_DIRTY). */
+/* Notes LEAF_ACCESSED or LEAF_DIRTY in a run of a user pmap, as the hardware would; with the table's lock
+ * held, and only where the hardware does so (MMU_HW_DIRTY). */
 void vmem_pmap_note_contig(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va, uint32_t marks);
 /* Clears the members of a run, the first of which is in `slot`, and gives all pages the marks of all. For
  * vmem_pmap_remove(). */
@@ -202,16 +201,15 @@ bool vmem_pmap_deposit(struct vmem_pmap *pmap, unsigned level);
 void vmem_pmap_withdraw(struct vmem_pmap *pmap, unsigned level);
 /* Replaces the live large leaf at `at` by a table of equal smaller ones, the first of the chain. Only where
  * the CPU needs no break for it (MMU_LIVE_SPLIT). */
-void vmem_pmap_split(
-    struct vmem_pmap *pmap, vmem_vaddr_t va, struct pmap_entry at, struct vmem_page **chain);
+void vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, struct pmap_entry at, struct vmem_page **chain);
 /* Splits, out of the deposit, until no leaf of the managed kernel range reaches across va. Cannot fail. */
 void vmem_pmap_cut(struct vmem_pmap *pmap, vmem_vaddr_t va);
 
 /* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to
  * it. The caller flushes. */
 arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_t entry);
-/* Takes a leaf table, if it is still hooked and has no entry, out of the tree, and its parents as they become empty,
- * into the batch. */
+/* Takes a leaf table, if it is still hooked and has no entry, out of the tree, and its parents as they
+ * become empty, into the batch. */
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch);
 
 /* Calls visit for each present leaf of the user half (or the kernel's managed range) in address order; for
@@ -223,18 +221,19 @@ void vmem_pmap_visit(
 void vmem_pmap_check(struct vmem_pmap *pmap);
 
 /*
- * The steps of a fault. With the table's lock held but for the first, which may call other CPUs: brings the frame in
- * step with instruction fetch, or notes that it will not be, before a leaf with these permissions shows it.
+ * The steps of a fault. With the table's lock held but for the first, which may call other CPUs: brings the
+ * frame in step with instruction fetch, or notes that it will not be, before a leaf with these permissions
+ * shows it.
  */
 void vmem_pmap_sync(vmem_paddr_t pa, unsigned level, uint32_t leaf);
 /* Stores a leaf into an empty slot. */
 static inline void pmap_put(struct vmem_pmap *pmap, const struct pmap_entry *at, unsigned cpu,
     vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf);
-/* Changes a present leaf of a frame into another leaf of the same frame and attribute, which grants or notes more.
- * What it owes is to be flushed when the lock is given back. */
-enum arch_duty vmem_pmap_raise(
-    struct vmem_pmap *pmap, struct pmap_entry at, vmem_paddr_t pa, uint32_t leaf);
-/* Clears a present level-0 leaf and makes its slot busy (P9); false: another slot of the table is. To be flushed. */
+/* Changes a present leaf of a frame into another leaf of the same frame and attribute, which grants or
+ * notes more. What it owes is to be flushed when the lock is given back. */
+enum arch_duty vmem_pmap_raise(struct vmem_pmap *pmap, struct pmap_entry at, vmem_paddr_t pa, uint32_t leaf);
+/* Clears a present level-0 leaf and makes its slot busy (P9); false: another slot of the table is. To be
+ * flushed. */
 bool vmem_pmap_vacate(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va);
 /* The slot is not busy any more; true if the table has no entry left. */
 bool vmem_pmap_settle(struct vmem_pmap *pmap, struct pmap_entry at);
@@ -317,8 +316,8 @@ static inline uint64_t pmap_leaf_size(struct pmap_entry at)
 	return at.level == 0 && arch_pte_contig(pte_load(at.slot)) ? CONTIG_SIZE : arch_level_size(at.level);
 }
 
-/* The record of a page gets what an entry said of it: LEAF_ACCESSED and LEAF_DIRTY, shifted. What was stored is
- * not in step with instruction fetch. */
+/* The record of a page gets what an entry said of it: LEAF_ACCESSED and LEAF_DIRTY, shifted. What was
+ * stored is not in step with instruction fetch. */
 static inline void pmap_keep_marks(struct vmem_page *page, uint8_t marks)
 {
 	_Static_assert(PAGE_F_DIRTY == PAGE_F_ACCESSED << 1, "of the two marks dirty is the upper one");
@@ -331,9 +330,43 @@ static inline void pmap_keep_marks(struct vmem_page *page, uint8_t marks)
 		page_unmark(page, PAGE_F_EXEC_SYNCED);
 	}
 #else
-	uint8_t keep = (uint8_t)~(marks / PAGE_F_DIRTY * PAGE_F_EXEC_SYNCED);
+	uint8_t keep = (uint8_t) ~(marks / PAGE_F_DIRTY * PAGE_F_EXEC_SYNCED);
 	page->flags = (uint8_t)((page->flags & keep) | marks);
 #endif
+}
+
+/* pa_to_page() that tries the range of the look-up before first. */
+static inline struct vmem_page *pmap_page_near(vmem_paddr_t pa, const struct page_range **near)
+{
+	uint64_t index = (pa >> VMEM_PAGE_SHIFT) - (*near)->first_pfn;
+	if (__builtin_expect(index < (*near)->count, 1)) {
+		return (*near)->pages + index;
+	}
+	struct vmem_page *page = vmem_page_search(pa);
+	if (page) {
+		*near = vmem_page_range_of(page);
+	}
+	return page;
+}
+
+/* Keeps what the hardware recorded before an entry goes (P1). */
+static inline __attribute__((always_inline)) void pmap_harvest(
+    arch_pte_t entry, unsigned level, const struct page_range **near)
+{
+	_Static_assert(PAGE_F_DIRTY == LEAF_DIRTY >> PAGE_F_MARKS_SHIFT &&
+			   PAGE_F_ACCESSED == LEAF_ACCESSED >> PAGE_F_MARKS_SHIFT,
+	    "marks of a page are those of a leaf, shifted");
+	uint8_t marks = (uint8_t)(arch_pte_marks(entry) >> PAGE_F_MARKS_SHIFT);
+	struct vmem_page *page = marks ? pmap_page_near(arch_pte_pa(entry, level), near) : NULL;
+	if (!page) {
+		return;
+	}
+	pmap_keep_marks(page, marks);
+	if (__builtin_expect(level > 0, 0)) {
+		for (uint64_t n = UINT64_C(1) << (ARCH_LEVEL_BITS * level); n > 1; n--) {
+			pmap_keep_marks(++page, marks);
+		}
+	}
 }
 
 static inline void pmap_put(struct vmem_pmap *pmap, const struct pmap_entry *at, unsigned cpu,

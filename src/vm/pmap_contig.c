@@ -7,13 +7,13 @@
  * changed. So no other code changes a member, and here all 16 change before the next effect: a walk of the
  * hardware's, or of the software machine's, between two effects meets a run that is whole or none.
  *
- * Clearing all of them, the flush of all 16 pages, and the store of all of them anew is the break-before-make
- * that both manuals ask for. Three changes do without it. Permissions of a kernel run rise or fall in place,
- * because a kernel mapping in use has no moment in which it may be absent: every member leads to the same
- * frame with the same attributes before and after, so that until the flush, with which the change ends, a CPU
- * has the old permission or the new one, as with a single leaf. A run that is unfolded, where a live leaf may
- * be split, changes its shape alone. And where the hardware records accessed and dirty by itself, one member
- * is marked as the hardware would mark it.
+ * Clearing all of them, the flush of all 16 pages, and the store of all of them anew is the
+ * break-before-make that both manuals ask for. Three changes do without it. Permissions of a kernel run
+ * rise or fall in place, because a kernel mapping in use has no moment in which it may be absent: every
+ * member leads to the same frame with the same attributes before and after, so that until the flush, with
+ * which the change ends, a CPU has the old permission or the new one, as with a single leaf. A run that is
+ * unfolded, where a live leaf may be split, changes its shape alone. And where the hardware records
+ * accessed and dirty by itself, one member is marked as the hardware would mark it.
  *
  * On an ISA without such a bit nothing here is ever reached.
  *
@@ -111,8 +111,7 @@ void vmem_pmap_put_contig(
 	}
 }
 
-vmem_status_t vmem_pmap_enter_contig(
-    struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
+vmem_status_t vmem_pmap_enter_contig(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_paddr_t pa, uint32_t leaf)
 {
 	struct pmap_entry at;
 	VMEM_ASSERT(arch_leaf_contig() && ((va ^ pa) & (CONTIG_SIZE - 1) & ~VMEM_PAGE_MASK) == 0);

@@ -47,8 +47,7 @@ vmem_status_t vmem_pmap_init(struct vmem_pmap *pmap, bool wx)
 
 vmem_status_t vmem_pmap_init_kernel(struct vmem_pmap *pmap, vmem_vaddr_t start, uint64_t length)
 {
-	*pmap =
-	    (struct vmem_pmap){.root_pa = vmem_arch_kernel_root(), .wx = true, .kernel = true};
+	*pmap = (struct vmem_pmap){.root_pa = vmem_arch_kernel_root(), .wx = true, .kernel = true};
 	pmap->root = phys_to_virt(pmap->root_pa);
 	kernel_pmap = pmap;
 	if (length == 0) {
@@ -135,6 +134,7 @@ void vmem_pmap_check(struct vmem_pmap *pmap)
 	}
 	check_table(pmap, pmap->root, vmem_mmu.levels - 1u, 0, &count);
 	VMEM_CHECK(count.tables == pmap->tables, "internal: tables are miscounted");
-	VMEM_CHECK(count.resident == vmem_pmap_counted(pmap, COUNT_RESIDENT), "internal: resident leaves are miscounted");
+	VMEM_CHECK(count.resident == vmem_pmap_counted(pmap, COUNT_RESIDENT),
+	    "internal: resident leaves are miscounted");
 	VMEM_CHECK(count.empty == (pmap->kept != NULL), "internal: the kept table is not the empty one");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * posix.c - Linux's mmap, munmap, mprotect and brk over the core. Arguments and statuses are translated here;
- * nothing is decided. The order of the checks is Linux's, because programs see which error wins.
+ * posix.c - Linux's mmap, munmap, mprotect and brk over the core. Arguments and statuses are translated
+ * here; nothing is decided. The order of the checks is Linux's, because programs see which error wins.
  *
  * Locks: each call takes the space's for all it looks at and does, struct vmem_posix included.
  */

@@ -276,8 +276,8 @@ static void detach(struct vmem_vmar *vmar, struct region *region)
 	region->aspace->regions--;
 }
 
-/* The last steps for [start, start + length) of a region whose translations are gone: its private pages, then
- * its reference. */
+/* The last steps for [start, start + length) of a region whose translations are gone: its private pages,
+ * then its reference. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length)
 {
 	struct store *store = region->aspace->private_store;

@@ -3,17 +3,19 @@
  * region.h - regions, VMARs and address spaces, as the core sees them.
  *
  * R1 A region is [start, length) of one VMAR with one permission, one object (or none) and one private key
- * range of its own length. R2 Private keys: the page of a private region at address a is found in the space's
- * store at key private_key + (a - start) / page. By default private_key is start / page, so neighbours merge;
- * a region that was moved keeps its keys, and a key range is in use by one region only. R3 permission is
- * within maximum, maximum within the rights of every VMAR above; with W^X permission is never write and
- * execute. R4 span.generation is odd while bounds, permission, object or keys change, while translations or
- * content of the region are being removed, and while the record is in no tree; it never takes a value again
- * that it had, also when the record is freed and used anew. R5 Entries in the page tables grant at most what
- * the region grants, and show only what the index says (after the batch has ended).
+ * range of its own length. R2 Private keys: the page of a private region at address a is found in the
+ * space's store at key private_key + (a - start) / page. By default private_key is start / page, so
+ * neighbours merge; a region that was moved keeps its keys, and a key range is in use by one region only.
+ * R3 permission is within maximum, maximum within the rights of every VMAR above; with W^X permission is
+ * never write and execute. R4 span.generation is odd while bounds, permission, object or keys change, while
+ * translations or content of the region are being removed, and while the record is in no tree; it never
+ * takes a value again that it had, also when the record is freed and used anew. R5 Entries in the page
+ * tables grant at most what the region grants, and show only what the index says (after the batch has
+ * ended).
  *
- * Locks: aspace->lock for all of it; bounds, object and keys of a region that has an object change with the lock
- * of the object's store held too. A fault reads a region without lock and checks the generation (LOCKING.md).
+ * Locks: aspace->lock for all of it; bounds, object and keys of a region that has an object change with the
+ * lock of the object's store held too. A fault reads a region without lock and checks the generation
+ * (LOCKING.md).
  */
 #ifndef VMEM_REGION_H
 #define VMEM_REGION_H
@@ -49,7 +51,7 @@ struct vmem_vmar {
 };
 
 struct vmem_aspace {
-	uint64_t mapped;    /* bytes */
+	uint64_t mapped; /* bytes */
 	struct vmem_mutex lock;
 	struct region *moved; /* regions with private keys that do not follow from their addresses */
 	struct vmem_pmap pmap;
@@ -126,8 +128,8 @@ struct region *vmem_region_find_shared(const struct vmem_aspace *aspace, vmem_va
 /* The region whose private keys contain key; NULL. */
 struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key);
 
-/* Allocates a record with an empty body, whose generation stays odd until it is in a tree (region_changed());
- * NULL: no memory. Frees one. */
+/* Allocates a record with an empty body, whose generation stays odd until it is in a tree
+ * (region_changed()); NULL: no memory. Frees one. */
 struct region *vmem_region_alloc(struct vmem_aspace *aspace);
 void vmem_region_free(struct region *region);
 /* Puts a region on / takes it off the list of its object's store, whose lock it takes. */
@@ -155,16 +157,15 @@ vmem_status_t vmem_vmar_protect_locked(
     struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission);
 void vmem_vmar_destroy_locked(struct vmem_vmar *vmar);
 /* Faults pages in, best effort, with no lock held. */
-void vmem_vmar_populate(
-    struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission);
+void vmem_vmar_populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission);
 /* vmem_fault() that says so when another CPU was in the way: VMEM_FAULT_RESULT_COUNT. */
 enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
 /* vmem_fault() for the kernel's own use: does not return before the fault is resolved or refused. No lock is
  * held. */
 enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
 
-/* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared. Takes the
- * private store's lock. */
+/* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared. Takes
+ * the private store's lock. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length);
 
 struct vmem_aspace *vmem_aspace_first(void);

@@ -141,7 +141,8 @@ static struct span *rotate(struct span_tree *tree, struct span *top, unsigned si
 	return up;
 }
 
-/* A leaf is new: its ancestors may have grown. One rotation is enough: it gives back the height of before. */
+/* A leaf is new: its ancestors may have grown. One rotation is enough: it gives back the height of before.
+ */
 static inline void balance_grown(struct span_tree *tree, struct span *s)
 {
 	struct span *parent;

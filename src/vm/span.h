@@ -42,7 +42,8 @@ struct span {
 	uint8_t height;
 	uint8_t kind;		       /* enum span_kind */
 	uint8_t pad_before, pad_after; /* pages */
-	uint32_t generation; /* of the owner: odd while what a fault concludes from it changes; survives reuse */
+	uint32_t
+	    generation; /* of the owner: odd while what a fault concludes from it changes; survives reuse */
 };
 
 struct span_tree {
@@ -80,8 +81,8 @@ static inline struct span *vmem_span_find(const struct span_tree *tree, vmem_vad
 }
 
 /*
- * vmem_span_find() without the owner's lock, in memory that stays of its type: a guess. Whether a span that it
- * answers is in the tree is for its generation to tell; that it finds none proves nothing. The steps are
+ * vmem_span_find() without the owner's lock, in memory that stays of its type: a guess. Whether a span that
+ * it answers is in the tree is for its generation to tell; that it finds none proves nothing. The steps are
  * bounded, the tree may change on the way.
  */
 #define SPAN_STEPS_MAX 64u

@@ -224,7 +224,8 @@ static bool shown_part(
 }
 
 /* Cuts every entry of a space down to `keep`: what its own store is shown by. One walk of the tables and one
- * flush cost less than a look-up of every region; an entry of a shared mapping is raised again by a fault. */
+ * flush cost less than a look-up of every region; an entry of a shared mapping is raised again by a fault.
+ */
 static void restrict_space(struct vmem_aspace *aspace, uint32_t keep)
 {
 	struct vmem_batch batch;
@@ -286,8 +287,8 @@ vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t l
 		vmem_store_release(to);
 		return VMEM_ERR_NO_MEMORY;
 	}
-	/* From here on nothing of it is exclusive to either (contract 3.1). A fault that would copy waits for the
-	 * lock, so it reads no source that a CPU may still write to (contract 3.2). */
+	/* From here on nothing of it is exclusive to either (contract 3.1). A fault that would copy waits
+	 * for the lock, so it reads no source that a CPU may still write to (contract 3.2). */
 	vmem_index_snapshot(&to->index, &from->index);
 	if (from->owner) {
 		restrict_space(from->owner, VMEM_READ | VMEM_EXEC);

@@ -13,16 +13,16 @@
  * child); a dead node with one child hands its pages to the child and goes. L3 store->mappings lists every
  * region whose entries can show pages of the store, the regions of a private store excepted: those are found
  * by key in the space that owns it. L4 The zero frame is mapped only from private stores, which have one
- * mapping for each key. L5 The frame behind a key changes only after no CPU can hold a translation to the old
- * one: zap, flush, then read or replace (contract 3.2, 3.3). L6 A snapshot promises the nodes that its
- * relatives may have to copy (index.h, I7): removals cannot fail (contract 5.1 b). L7 While content is removed,
- * or replaced in a store with several mappings, the keys are busy, and the sequence has changed since they
- * became so: a fault that began before is refused when it wants to enter what it found, one that begins later
- * sees that they are busy.
+ * mapping for each key. L5 The frame behind a key changes only after no CPU can hold a translation to the
+ * old one: zap, flush, then read or replace (contract 3.2, 3.3). L6 A snapshot promises the nodes that its
+ * relatives may have to copy (index.h, I7): removals cannot fail (contract 5.1 b). L7 While content is
+ * removed, or replaced in a store with several mappings, the keys are busy, and the sequence has changed
+ * since they became so: a fault that began before is refused when it wants to enter what it found, one that
+ * begins later sees that they are busy.
  *
- * Locks: store->lock is held by whoever changes the structure of the index, content (but for what a fault adds,
- * F1), the list of mappings, or bounds, keys and permission of a region on it. Functions here want it held by
- * the caller unless they say that they take it. Faults read without it.
+ * Locks: store->lock is held by whoever changes the structure of the index, content (but for what a fault
+ * adds, F1), the list of mappings, or bounds, keys and permission of a region on it. Functions here want it
+ * held by the caller unless they say that they take it. Faults read without it.
  */
 #ifndef VMEM_STORE_H
 #define VMEM_STORE_H
@@ -47,16 +47,17 @@ struct lineage {
 enum store_kind { STORE_ANONYMOUS, STORE_CONTIGUOUS, STORE_PHYSICAL };
 
 struct store {
-	uint64_t mapping_count; /* first, where a free record has its link: nobody reads it without the lock */
+	uint64_t
+	    mapping_count; /* first, where a free record has its link: nobody reads it without the lock */
 	struct vmem_index index;
 	uint64_t busy_first, busy_count; /* keys (L7) */
 	struct vmem_mutex lock;
 	struct lineage *lineage;   /* ANONYMOUS */
 	struct vmem_aspace *owner; /* of a private store; else NULL */
 	struct region *mappings;   /* (L3) */
-	uint64_t references;   /* views, and the owner */
-	vmem_paddr_t physical; /* CONTIGUOUS, PHYSICAL: of key 0 */
-	uint64_t pages;	       /* CONTIGUOUS, PHYSICAL: how many */
+	uint64_t references;	   /* views, and the owner */
+	vmem_paddr_t physical;	   /* CONTIGUOUS, PHYSICAL: of key 0 */
+	uint64_t pages;		   /* CONTIGUOUS, PHYSICAL: how many */
 	struct store *all_next, **all_pprev;
 	uint8_t kind;
 	uint8_t cache;
@@ -112,8 +113,8 @@ void vmem_store_release(struct store *store);
  * through from. Takes from's lock, and keeps it until that is complete on all CPUs. Errors: NO_MEMORY. */
 vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t last, struct store **out);
 
-/* Removes every entry of every mapping that shows keys [first, last], which are busy; complete on all CPUs when
- * it returns. Not for a private store, whose ranges are removed by address. Never fails. */
+/* Removes every entry of every mapping that shows keys [first, last], which are busy; complete on all CPUs
+ * when it returns. Not for a private store, whose ranges are removed by address. Never fails. */
 void vmem_store_zap(struct store *store, uint64_t first, uint64_t last);
 /* Drops what private mappings have copied from [first, last], after its translations are gone (contract
  * 2.3). Takes the locks of their private stores. Never fails. */
@@ -121,8 +122,8 @@ void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last
 /* Drops content of [first, last] after its translations are gone. Never fails (L6). */
 void vmem_store_forget(struct store *store, uint64_t first, uint64_t last);
 
-/* Makes sure the key has a page of its own, writable in place: fills (zeroed), or copies what is shared after
- * zapping it. Other slot kinds become pages too. NULL: no memory. */
+/* Makes sure the key has a page of its own, writable in place: fills (zeroed), or copies what is shared
+ * after zapping it. Other slot kinds become pages too. NULL: no memory. */
 struct vmem_page *vmem_store_own_page(struct store *store, uint64_t key);
 
 /* The same for two keys (or one, twice), both or none. Errors: NO_MEMORY. */
@@ -155,8 +156,8 @@ struct vmem_object {
 	unsigned flags;
 };
 
-/* The direct map and attributes that are not write-back (direct_map.c), with vmem_fixed_lock held. OK, CONFLICT,
- * UNSUPPORTED, NO_MEMORY; on error nothing has changed. */
+/* The direct map and attributes that are not write-back (direct_map.c), with vmem_fixed_lock held. OK,
+ * CONFLICT, UNSUPPORTED, NO_MEMORY; on error nothing has changed. */
 vmem_status_t vmem_direct_map_set(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache);
 
 #endif

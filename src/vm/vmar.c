@@ -7,8 +7,8 @@
  * may fail, and then nothing has changed. The second cannot fail. Permission, W^X, quotas and rights are
  * decided here and nowhere else (allowed()).
  *
- * Locks: each call takes the space's, and keeps it until what it removes is flushed everywhere: so no address is
- * given out again before (LOCKING.md).
+ * Locks: each call takes the space's, and keeps it until what it removes is flushed everywhere: so no
+ * address is given out again before (LOCKING.md).
  */
 #include <vmem/fault.h>
 
@@ -452,9 +452,9 @@ vmem_status_t vmem_vmar_protect_locked(
 			continue;
 		}
 		if (s->start < start) {
-			vmem_region_split(vmar, region, start, record[taken++]);
-			s = s->next;
-			region = region_of(s);
+			region = record[taken++];
+			vmem_region_split(vmar, region_of(s), start, region);
+			s = &region->span;
 		}
 		if (s->start + s->length > end) {
 			vmem_region_split(vmar, region, end, record[taken++]);
@@ -591,14 +591,4 @@ vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
 	vmem_vmar_destroy_locked(vmar);
 	aspace_unlock(aspace);
 	return VMEM_OK;
-}
-
-vmem_vaddr_t vmem_vmar_start(const struct vmem_vmar *vmar)
-{
-	return vmar->tree.base;
-}
-
-uint64_t vmem_vmar_length(const struct vmem_vmar *vmar)
-{
-	return vmar->tree.length;
 }

@@ -378,8 +378,8 @@ void check_break(const struct tlb_entry *cached)
 	if (mmu->break_owed == NULL || cached->kind == MMU_INVALID || is_dormant(cached)) {
 		return;
 	}
-	/* An id that the CPU does not run under translates nothing. Where flushes are not broadcast it may be
-	 * forgotten as late as before the CPU runs under it again: then it is judged as any stale entry is. */
+	/* An id that the CPU does not run under translates nothing. Where flushes are not broadcast it may
+	 * be forgotten as late as before the CPU runs under it again: then it is judged as any stale one. */
 	if (!mmu->conflicts && !tlb_usable(cached->cpu, cached)) {
 		return;
 	}
