@@ -94,6 +94,7 @@ _Noreturn void vmem_host_panic(const char *rule)
 #if VMEM_MAX_CPUS > 1
 unsigned vmem_host_cpu(void)
 {
+	machine_moment();
 	return machine_cpu();
 }
 

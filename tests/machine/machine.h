@@ -291,6 +291,12 @@ void machine_threads(bool on);
 void machine_inside(const char *what);
 void machine_outside(void);
 void machine_turn(void);
+/*
+ * One in so many moments (0: none) another thread goes on: the library's locks, and what else asks which CPU
+ * runs. So few processors of the build machine show more of what many would.
+ */
+void machine_yields(unsigned one_in);
+void machine_moment(void);
 /* The watchdog aborts, and tells what all CPUs do, when a watched one makes no step for so long. */
 void machine_watchdog(unsigned seconds);
 void machine_watched(bool on); /* this CPU; its thread has begun, or ends */

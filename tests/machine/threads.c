@@ -44,6 +44,7 @@ static struct {
 } __attribute__((aligned(64))) state[MACHINE_CPUS];
 
 static _Thread_local unsigned this_cpu;
+static unsigned yields; /* one in so many moments is left to other threads; 0: none */
 static void (*wait_hook)(void);
 
 unsigned machine_cpu(void)
@@ -69,6 +70,26 @@ void machine_call_hook(void (*hook)(unsigned cpu))
 void machine_relax(int by)
 {
 	machine_now->relaxed += by;
+}
+
+void machine_yields(unsigned one_in)
+{
+	yields = one_in;
+}
+
+void machine_moment(void)
+{
+	static _Thread_local uint32_t random;
+	if (!machine_is_threaded || yields == 0) {
+		return;
+	}
+	if (random == 0) {
+		random = this_cpu * 2654435769u + 1;
+	}
+	random = random * 1664525u + 1013904223u;
+	if ((random >> 8) % yields == 0) {
+		sched_yield();
+	}
 }
 
 /* Waiting. */

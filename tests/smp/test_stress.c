@@ -179,9 +179,11 @@ static void end_world(uint64_t free_at_start)
 
 static void run_threads(double length)
 {
+	static const unsigned one_in[] = {0, 400, 100, 30};
 	pthread_t thread[CPUS];
 	stop = false;
 	running = world.cpus;
+	machine_yields(one_in[any(sizeof(one_in) / sizeof(one_in[0]))]);
 	machine_threads(true);
 	for (unsigned i = 0; i < world.cpus; i++) {
 		if (pthread_create(&thread[i], NULL, run_cpu, &cpus[i]) != 0) {
