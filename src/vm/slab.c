@@ -288,27 +288,15 @@ static bool have_free(struct slab_type *type, uint64_t count, bool promised)
 	return true;
 }
 
-bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised)
-{
-	struct slab_type *type = &vmem_slab_types[id];
-	if (!promised && VMEM_FAIL_ALLOCATION()) {
-		return false;
-	}
-	spin_take(&type->lock, LOCK_SLAB);
-	bool have = have_free(type, count, promised);
-	spin_give(&type->lock, LOCK_SLAB);
-	return have;
-}
-
 /* With one CPU nobody allocates between the claim and its use, so there is nothing to set aside. */
 bool vmem_slab_claim(enum slab_id id, unsigned count, bool promised)
 {
-#if VMEM_SMP
 	struct slab_type *type = &vmem_slab_types[id];
-	uint32_t *claim = &type->claim[cpu_number()];
 	if (!promised && VMEM_FAIL_ALLOCATION()) {
 		return false;
 	}
+#if VMEM_SMP
+	uint32_t *claim = &type->claim[cpu_number()];
 	VMEM_ASSERT(*claim == 0);
 	spin_take(&type->lock, LOCK_SLAB);
 	bool have = have_free(type, count, promised);
@@ -319,7 +307,7 @@ bool vmem_slab_claim(enum slab_id id, unsigned count, bool promised)
 	spin_give(&type->lock, LOCK_SLAB);
 	return have;
 #else
-	return vmem_slab_reserve(id, count, promised);
+	return have_free(type, count, promised);
 #endif
 }
 

@@ -74,8 +74,6 @@ void vmem_slab_free(enum slab_id id, void *object);
 bool vmem_slab_claim(enum slab_id id, unsigned count, bool promised);
 /* The end of that claim, of `count` objects, whether they were taken or not. */
 void vmem_slab_unclaim(enum slab_id id, unsigned count);
-/* The check alone, of what is free now: nothing is set aside. */
-bool vmem_slab_reserve(enum slab_id id, unsigned count, bool promised);
 
 /* Promises: `count` more objects of the type can be had by vmem_slab_claim(.., promised = true) until
  * they are released. O(1): a counter, and frames kept back by vmem_frame_reserve(). Who takes a promised

@@ -32,6 +32,16 @@ static inline void start(uint64_t frames)
 	vmem_slabs_init();
 }
 
+/* So many objects can be claimed now. */
+static inline bool claimable(enum slab_id id, unsigned count, bool promised)
+{
+	bool claimed = vmem_slab_claim(id, count, promised);
+	if (claimed) {
+		vmem_slab_unclaim(id, count);
+	}
+	return claimed;
+}
+
 static inline void check(void)
 {
 	vmem_frame_check();

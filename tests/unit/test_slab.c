@@ -78,7 +78,7 @@ static void test_no_memory(void **state)
 	}
 	assert_int_equal(count, 7 * 7);
 	assert_null(vmem_slab_alloc(SLAB_REGION));
-	assert_false(vmem_slab_reserve(SLAB_REGION, 1, false));
+	assert_false(claimable(SLAB_REGION, 1, false));
 	check();
 }
 
@@ -86,10 +86,10 @@ static void test_reserve(void **state)
 {
 	(void)state;
 	start(FRAMES);
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 22, false));
+	assert_true(claimable(SLAB_INDEX_NODE, 22, false));
 	assert_int_equal(stats().slabs, 4);
 	check();
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 22, false));
+	assert_true(claimable(SLAB_INDEX_NODE, 22, false));
 	assert_int_equal(stats().slabs, 4);
 	/* The next 22 succeed with no frame anywhere. */
 	while (vmem_frame_take(PAGE_DATA)) {
@@ -98,19 +98,19 @@ static void test_reserve(void **state)
 		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
 	}
 	assert_null(vmem_slab_alloc(SLAB_INDEX_NODE));
-	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 1, false));
+	assert_false(claimable(SLAB_INDEX_NODE, 1, false));
 	check();
 	/* What a reservation that fails had got so far is not lost. */
 	start(8);
-	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 50, false));
+	assert_false(claimable(SLAB_INDEX_NODE, 50, false));
 	check();
 	assert_int_equal(vmem_slab_in_use(SLAB_INDEX_NODE), 0);
 	vmem_slab_trim();
 	assert_int_equal(stats().slabs, 0);
 	check();
 	arena_fail_at = arena_asked;
-	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 1, false));
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 1, false));
+	assert_false(claimable(SLAB_INDEX_NODE, 1, false));
+	assert_true(claimable(SLAB_INDEX_NODE, 1, false));
 }
 
 static void test_promise(void **state)
@@ -130,32 +130,32 @@ static void test_promise(void **state)
 	/* All other memory goes; ordinary nodes too. */
 	while (vmem_frame_take(PAGE_DATA)) {
 	}
-	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 1, false));
+	assert_false(claimable(SLAB_INDEX_NODE, 1, false));
 	assert_int_equal(stats().free, 3);
 	/* One promised node takes a frame; the six others of it stay kept: two frames and one object are
 	 * promised. */
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 1, true));
+	assert_true(claimable(SLAB_INDEX_NODE, 1, true));
 	void *node[15];
 	node[0] = vmem_slab_alloc(SLAB_INDEX_NODE);
 	vmem_slab_release(SLAB_INDEX_NODE, 1);
 	check();
 	assert_int_equal(stats().reserved, 2);
-	assert_true(vmem_slab_reserve(
+	assert_true(claimable(
 	    SLAB_INDEX_NODE, 6, false)); /* 14 left of the promise, and two frames for them */
-	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 7, false));
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 14, true));
+	assert_false(claimable(SLAB_INDEX_NODE, 7, false));
+	assert_true(claimable(SLAB_INDEX_NODE, 14, true));
 	assert_int_equal(stats().reserved, 0);
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 6, false));
-	assert_false(vmem_slab_reserve(SLAB_INDEX_NODE, 7, false)); /* 20 are free, 14 of them kept */
+	assert_true(claimable(SLAB_INDEX_NODE, 6, false));
+	assert_false(claimable(SLAB_INDEX_NODE, 7, false)); /* 20 are free, 14 of them kept */
 	for (unsigned i = 1; i < 15; i++) {
-		assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 1, true));
+		assert_true(claimable(SLAB_INDEX_NODE, 1, true));
 		node[i] = vmem_slab_alloc(SLAB_INDEX_NODE);
 		vmem_slab_release(SLAB_INDEX_NODE, 1);
 		check();
 	}
 	assert_true(PANICS(vmem_slab_release(SLAB_INDEX_NODE, 1), "than were promised"));
 	/* An empty frame stays while a promise counts on it. */
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 6, false));
+	assert_true(claimable(SLAB_INDEX_NODE, 6, false));
 	for (unsigned i = 0; i < 15; i++) {
 		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
 	}
@@ -174,7 +174,7 @@ static void test_promise_keeps_frames(void **state)
 	assert_true(vmem_slab_promise(SLAB_INDEX_NODE, 21));
 	while (vmem_frame_take(PAGE_DATA)) {
 	}
-	assert_true(vmem_slab_reserve(
+	assert_true(claimable(
 	    SLAB_INDEX_NODE, 21, true)); /* the promise is three frames of free objects now */
 	assert_int_equal(stats().reserved, 0);
 	for (unsigned i = 0; i < 28; i++) {
@@ -314,7 +314,7 @@ static void test_beyond_the_promise(void **state)
 	struct slab_type *type = &vmem_slab_types[SLAB_INDEX_NODE];
 	start(FRAMES);
 	assert_true(vmem_slab_promise(SLAB_INDEX_NODE, 7));
-	assert_true(vmem_slab_reserve(SLAB_INDEX_NODE, 15, true));
+	assert_true(claimable(SLAB_INDEX_NODE, 15, true));
 	assert_int_equal(stats().reserved, 0);
 	assert_int_equal(stats().slabs, 3);
 	vmem_slab_release(SLAB_INDEX_NODE, 7);
@@ -350,17 +350,17 @@ static void test_random(void **state)
 			}
 		} else if (promised[id] != 0 && arena_random(30) == 0) {
 			/* And not used yet. */
-			assert_true(vmem_slab_reserve(id, (unsigned)promised[id], true));
+			assert_true(claimable(id, (unsigned)promised[id], true));
 		} else if (promised[id] != 0 && arena_random(20) == 0) {
 			uint64_t count = 1 + arena_random(promised[id]);
 			/* What is promised is there, whatever happened since. */
-			assert_true(vmem_slab_reserve(id, (unsigned)count, true));
+			assert_true(claimable(id, (unsigned)count, true));
 			vmem_slab_release(id, count);
 			promised[id] -= count;
 		} else if (held[id][slot]) {
 			vmem_slab_free(id, held[id][slot]);
 			held[id][slot] = NULL;
-		} else if (vmem_slab_reserve(id, 1, false)) {
+		} else if (claimable(id, 1, false)) {
 			held[id][slot] = vmem_slab_alloc(id);
 			assert_non_null(held[id][slot]);
 			memset(held[id][slot], 0xee, vmem_slab_specs[id].size);
