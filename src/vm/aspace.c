@@ -16,12 +16,12 @@
 
 static struct vmem_aspace *all_aspaces;
 static uint64_t default_seed;
-static uint8_t all_aspaces_lock; /* of both */
+static struct vmem_mutex all_aspaces_lock; /* its byte alone: a spin lock */ /* of both */
 
 void vmem_aspaces_init(void)
 {
 	all_aspaces = NULL;
-	all_aspaces_lock = 0;
+	all_aspaces_lock.held = 0;
 }
 
 struct vmem_aspace *vmem_aspace_first(void)
@@ -31,21 +31,21 @@ struct vmem_aspace *vmem_aspace_first(void)
 
 void vmem_aspace_add(struct vmem_aspace *aspace)
 {
-	spin_take(&all_aspaces_lock, LOCK_LIST);
+	spin_take(&all_aspaces_lock.held, LOCK_LIST);
 	aspace->all_next = all_aspaces;
 	aspace->all_pprev = &all_aspaces;
 	if (all_aspaces) {
 		all_aspaces->all_pprev = &aspace->all_next;
 	}
 	all_aspaces = aspace;
-	spin_give(&all_aspaces_lock, LOCK_LIST);
+	spin_give(&all_aspaces_lock.held, LOCK_LIST);
 }
 
 static uint64_t next_seed(void)
 {
-	spin_take(&all_aspaces_lock, LOCK_LIST);
+	spin_take(&all_aspaces_lock.held, LOCK_LIST);
 	uint64_t seed = vmem_random_next(&default_seed) ^ vmem_library_seed;
-	spin_give(&all_aspaces_lock, LOCK_LIST);
+	spin_give(&all_aspaces_lock.held, LOCK_LIST);
 	return seed;
 }
 
@@ -127,10 +127,10 @@ void vmem_aspace_destroy(struct vmem_aspace *aspace)
 	vmem_pmap_fini(&aspace->pmap);
 	aspace_unlock(aspace);
 	vmem_store_release(aspace->private_store);
-	spin_take(&all_aspaces_lock, LOCK_LIST);
+	spin_take(&all_aspaces_lock.held, LOCK_LIST);
 	*aspace->all_pprev = aspace->all_next;
 	aspace->all_next->all_pprev = aspace->all_pprev; /* the kernel's is the last, and stays */
-	spin_give(&all_aspaces_lock, LOCK_LIST);
+	spin_give(&all_aspaces_lock.held, LOCK_LIST);
 	vmem_slab_free(SLAB_ASPACE, aspace);
 }
 

@@ -3,8 +3,8 @@
  * cpu.c - what is kept for each CPU, and when memory that was read without a lock may become something else.
  *
  * That is when every CPU has been outside of its section once since the memory was taken out of all
- * structures: a section that begins later cannot find it. Each CPU answers for itself, in a call, so sections
- * need no barrier. Sections are short and do not wait; who was inside is asked again.
+ * structures: a section that begins later cannot find it. Each CPU answers for itself, in a call, so
+ * sections need no barrier. Sections are short and do not wait; who was inside is asked again.
  *
  * Q1 A CPU answers "outside" and forgets its notes in one call: `last` is written inside of a section (U2),
  *    so none that it writes afterwards leads to memory of before.

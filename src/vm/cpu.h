@@ -52,14 +52,18 @@ static inline struct vmem_cpu *this_vmem_cpu(void)
 /* A section that reads memory of the slabs without a lock. It does not wait, and sections do not nest. */
 static inline void section_enter(struct vmem_cpu *cpu)
 {
-	*(volatile bool *)&cpu->inside = true;
-	__asm__ volatile("" : : : "memory"); /* for calls that interrupt this CPU: no barrier is needed */
+	if (VMEM_SMP) {
+		*(volatile bool *)&cpu->inside = true;
+		__asm__ volatile("" : : : "memory"); /* for calls that interrupt this CPU: no barrier */
+	}
 }
 
 static inline void section_leave(struct vmem_cpu *cpu)
 {
-	__asm__ volatile("" : : : "memory");
-	*(volatile bool *)&cpu->inside = false;
+	if (VMEM_SMP) {
+		__asm__ volatile("" : : : "memory");
+		*(volatile bool *)&cpu->inside = false;
+	}
 }
 
 #endif

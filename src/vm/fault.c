@@ -44,9 +44,9 @@ static inline unsigned permission_of(const struct fault *f)
 	return shared_load(&f->region->permission);
 }
 
-/* A table that was made for this fault, and is still empty because the fault failed, goes again (F4): also when it
- * is to be tried again, for the next try may find that nothing is mapped here any more. */
-static void unreserve_entry(struct fault *f)
+/* A table that was made for this fault, and is still empty because the fault failed, goes again (F4): also
+ * when it is to be tried again, for the next try may find that nothing is mapped here any more. */
+static __attribute__((noinline)) void unreserve_entry(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	struct vmem_page *table = f->at.table;
@@ -211,8 +211,8 @@ static enum vmem_fault_result publish(struct fault *f, const struct finding *fou
 
 /* The store gets a page of its own where `found` says that it has none: a copy of the source, or zeroes; it
  * is entered, unless this region shows it otherwise. */
-static enum vmem_fault_result fill(struct fault *f, const struct finding *found, const struct finding *also,
-    struct vmem_page *source, bool enters)
+static __attribute__((noinline)) enum vmem_fault_result fill(struct fault *f, const struct finding *found,
+    const struct finding *also, struct vmem_page *source, bool enters)
 {
 	struct vmem_page *page = vmem_store_new_page(found->store, found->key);
 	bool locked = false;
@@ -240,6 +240,42 @@ static enum vmem_fault_result fill(struct fault *f, const struct finding *found,
 	return result;
 }
 
+/* fill() of new anonymous memory in the usual case: a leaf of the index that is ours, a table that is
+ * there, and an empty entry. The same steps, fewer questions. */
+static inline __attribute__((always_inline)) enum vmem_fault_result fill_fresh(
+    struct fault *f, const struct finding *mine)
+{
+	struct vmem_pmap *pmap = &f->aspace->pmap;
+	struct index_node *leaf = mine->cursor.leaf;
+	uint32_t bits = permission_of(f) | LEAF_DIRTY;
+	if (!leaf || !mine->cursor.exclusive || !f->at.slot || f->at.level != 0 ||
+	    pte_load(f->at.slot) != 0 || (bits & LEAF_EXEC)) {
+		return fill(f, mine, NULL, NULL, true);
+	}
+	struct vmem_page *page = vmem_store_new_page(mine->store, mine->key);
+	if (!page) {
+		return VMEM_FAULT_NO_MEMORY;
+	}
+	vmem_arch_page_clear(page_to_virt(page));
+	bool entered = false;
+	spin_take(&leaf->lock, LOCK_NODE);
+	bool stored = fault_same_shape(mine) && fault_same_region(f) &&
+		      index_replace(leaf, mine->key, SLOT_EMPTY, slot_of_page(page));
+	if (stored && pmap_take(pmap, f->at, f->va)) {
+		entered = fault_same_shape(mine) && fault_same_region(f) && pte_load(f->at.slot) == 0 &&
+			  !pmap_is_busy(f->at, f->va);
+		if (entered) {
+			pmap_put(pmap, &f->at, f->cpu, f->va, page_to_pa(page), bits);
+		}
+		pmap_give(f->at);
+	}
+	spin_give(&leaf->lock, LOCK_NODE);
+	if (!stored) {
+		vmem_frame_give(page);
+	}
+	return entered ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;
+}
+
 static bool beyond_end(const struct fault *f)
 {
 	const struct region *region = f->region;
@@ -261,7 +297,8 @@ static enum vmem_fault_result refuse_beyond(const struct fault *f, const struct 
 }
 
 /* Of an anonymous object: what is shown, whose page it is, and no copy is in the private store. */
-static enum vmem_fault_result private_object(struct fault *f, const struct finding *mine)
+static __attribute__((noinline)) enum vmem_fault_result private_object(
+    struct fault *f, const struct finding *mine)
 {
 	struct finding theirs;
 	struct store *store = shared_load(&f->object->store);
@@ -293,7 +330,8 @@ static enum vmem_fault_result private_object(struct fault *f, const struct findi
 }
 
 /* A page is there, in the space's own store. */
-static enum vmem_fault_result private_page(struct fault *f, const struct finding *mine)
+static __attribute__((noinline)) enum vmem_fault_result private_page(
+    struct fault *f, const struct finding *mine)
 {
 	struct vmem_page *page = slot_page(mine->slot);
 	bool own = index_exclusive(&mine->cursor, mine->slot);
@@ -313,7 +351,7 @@ static bool wants_large(const struct fault *f)
 	return f->aspace->large || shared_load(&f->region->flags) & VMEM_MAP_LARGE;
 }
 
-static enum vmem_fault_result private_fault(struct fault *f)
+static inline __attribute__((always_inline)) enum vmem_fault_result private_fault(struct fault *f)
 {
 	struct store *store = f->aspace->private_store;
 	struct finding mine;
@@ -343,7 +381,7 @@ static enum vmem_fault_result private_fault(struct fault *f)
 				return FAULT_AGAIN;
 			}
 		}
-		result = fill(f, &mine, NULL, NULL, true);
+		result = fill_fresh(f, &mine);
 	} else if ((result = fault_reserve_entry(f)) == VMEM_FAULT_RESOLVED) {
 		result = enter(f, vmem_zero_frame, false, &mine, NULL);
 	}
@@ -368,7 +406,7 @@ static enum vmem_fault_result copy_shared(struct fault *f, struct store *store, 
 	return result;
 }
 
-static enum vmem_fault_result shared_fault(struct fault *f)
+static __attribute__((noinline)) enum vmem_fault_result shared_fault(struct fault *f)
 {
 	struct store *store = shared_load(&f->object->store);
 	struct finding theirs;
@@ -415,7 +453,7 @@ enum settled { SETTLED, UNSETTLED, SETTLE_AGAIN };
 
 /* A present entry: nothing is missing if it grants the access by now, or grants it once accessed and dirty
  * are noted. */
-static enum settled settle_present(struct fault *f)
+static __attribute__((noinline)) enum settled settle_present(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	enum settled settled = UNSETTLED;
@@ -488,7 +526,8 @@ static inline enum vmem_fault_result find_region(struct fault *f, struct vmem_cp
 	return VMEM_FAULT_RESOLVED;
 }
 
-static enum vmem_fault_result turn(struct fault *f, struct vmem_cpu *cpu, vmem_vaddr_t address)
+static inline __attribute__((always_inline)) enum vmem_fault_result turn(
+    struct fault *f, struct vmem_cpu *cpu, vmem_vaddr_t address)
 {
 	enum vmem_fault_result result = find_region(f, cpu, address);
 	if (result != VMEM_FAULT_RESOLVED) {

@@ -22,10 +22,10 @@
  * F5 Per kind, taken less given, summed over the CPUs, is the number of frames in use with that kind:
  *    nobody else changes a kind.
  *
- * Locks: each cache has a byte (LOCK_CACHE), taken by its own CPU, and by others only to empty it; the source
- * has its own (frame_source.h), below that. A CPU's counters are written by that CPU alone. Other CPUs read
- * the head of any record at any moment (page.h), and may hold its lock: so it is written in whole fields, and
- * never the lock. What a record's frame contains is its holder's, whatever its kind.
+ * Locks: each cache has a byte (LOCK_CACHE), taken by its own CPU, and by others only to empty it; the
+ * source has its own (frame_source.h), below that. A CPU's counters are written by that CPU alone. Other
+ * CPUs read the head of any record at any moment (page.h), and may hold its lock: so it is written in whole
+ * fields, and never the lock. What a record's frame contains is its holder's, whatever its kind.
  */
 #include "frame.h"
 

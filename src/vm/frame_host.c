@@ -12,8 +12,8 @@
  *    taking a promised frame and lowering the promise).
  *
  * Locks: LOCK_SOURCE over that list and the counters, never while the host is called: frames are taken
- * before and given back after. A frame on its way is on no list, so nobody else gives it back. The host's two
- * functions are called with spin locks of the library held all the same (a CPU's cache, a type of small
+ * before and given back after. A frame on its way is on no list, so nobody else gives it back. The host's
+ * two functions are called with spin locks of the library held all the same (a CPU's cache, a type of small
  * objects), as vmem/host.h says.
  */
 #include "frame_source.h"

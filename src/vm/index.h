@@ -103,7 +103,9 @@ static inline slot_t slot_of_page(struct vmem_page *page)
 
 static inline struct vmem_page *slot_page(slot_t slot)
 {
-	return (struct vmem_page *)(uintptr_t)(slot & ~UINT64_C(7));
+	uintptr_t page = (uintptr_t)(slot & ~UINT64_C(7));
+	__asm__("" : "+r"(page)); /* gcc takes the page of a slot that has none for an access */
+	return (struct vmem_page *)page;
 }
 
 static inline slot_t slot_of_frame(vmem_paddr_t pa, vmem_cache_t cache)

@@ -52,7 +52,8 @@ static inline unsigned lock_table_rank(unsigned level)
 
 struct vmem_mutex {
 	uint8_t held;
-};
+	uint8_t unused[3]; /* a whole word (ARCH_BYTE_ATOMICS) */
+} __attribute__((aligned(4)));
 
 /* Reads and writes of what another CPU may write or read at the same moment: they are whole, and order
  * nothing unless their name says so. */

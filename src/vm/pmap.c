@@ -112,8 +112,8 @@ static struct vmem_page *table_alloc(void)
 	return page;
 }
 
-/* Under the table's own byte: the record of a frame that was a table before still says where, and who has noted it
- * from then must not find it half changed. */
+/* Under the table's own byte: the record of a frame that was a table before still says where, and who has
+ * noted it from then must not find it half changed. */
 static void describe_table(
     struct vmem_pmap *pmap, struct vmem_page *page, unsigned level, vmem_vaddr_t va, unsigned entries)
 {

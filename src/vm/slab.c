@@ -22,8 +22,8 @@
  * (unless S4 wants its objects): with one CPU at once, for then no reader can be looking at it (contract
  * 6.2). With several it gathers with others on the type's `empty` chain, from where it is used again, or
  * given back when no CPU can be looking at any of them (cpu.c): they leave their types first, and come back
- * if one may be. Whoever allocates meanwhile may find no memory for want of them, but no promise and no claim
- * counts on them (S4, S5).
+ * if one may be. Whoever allocates meanwhile may find no memory for want of them, but no promise and no
+ * claim counts on them (S4, S5).
  *
  * Locks: the type's byte over all that is kept of a type, its lists, and the links in its objects; frames
  * are taken and given back under it.

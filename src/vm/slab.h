@@ -86,9 +86,9 @@ uint64_t vmem_slab_in_use(enum slab_id id);
 /* True if `object` is a live object of that type: for validators. */
 bool vmem_slab_owns(enum slab_id id, const void *object);
 /*
- * With several CPUs an emptied frame is not given back by vmem_slab_free(), whose caller may hold spin locks.
- * This gives back those that have gathered, when they are many. For the end of what frees objects: it waits
- * for other CPUs, with mutexes held or not.
+ * With several CPUs an emptied frame is not given back by vmem_slab_free(), whose caller may hold spin
+ * locks. This gives back those that have gathered, when they are many. For the end of what frees objects:
+ * it waits for other CPUs, with mutexes held or not.
  */
 static inline void vmem_slab_settle(void);
 /* Gives all empty frames back, but those of claims and promises; false: there were none. Waits as the above.

@@ -13,14 +13,14 @@
 
 /* The anonymous ones, which the byte keeps, and those of fixed frames, which the mutex keeps. */
 static struct store *all_stores, *fixed_stores;
-static uint8_t all_stores_lock;
+static struct vmem_mutex all_stores_lock; /* its byte alone: a spin lock */
 struct vmem_mutex vmem_fixed_lock;
 
 void vmem_stores_init(void)
 {
 	all_stores = NULL;
 	fixed_stores = NULL;
-	all_stores_lock = 0;
+	all_stores_lock.held = 0;
 	vmem_fixed_lock = (struct vmem_mutex){0};
 	vmem_lineages_init();
 }
@@ -94,9 +94,9 @@ static vmem_status_t create_anonymous(struct store **out, struct lineage *parent
 		vmem_slab_free(SLAB_STORE, store);
 		return VMEM_ERR_NO_MEMORY;
 	}
-	spin_take(&all_stores_lock, LOCK_LIST);
+	spin_take(&all_stores_lock.held, LOCK_LIST);
 	list_push(&all_stores, store);
-	spin_give(&all_stores_lock, LOCK_LIST);
+	spin_give(&all_stores_lock.held, LOCK_LIST);
 	*out = store;
 	return VMEM_OK;
 }
@@ -184,9 +184,9 @@ void vmem_store_release(struct store *store)
 		vmem_index_remove(&store->index, 0, INDEX_KEY_LAST, drop, NULL);
 		store_unlock(store);
 		vmem_lineage_leave(store->lineage);
-		spin_take(&all_stores_lock, LOCK_LIST);
+		spin_take(&all_stores_lock.held, LOCK_LIST);
 		list_remove(store);
-		spin_give(&all_stores_lock, LOCK_LIST);
+		spin_give(&all_stores_lock.held, LOCK_LIST);
 	} else {
 		release_fixed(store);
 	}

@@ -7,10 +7,10 @@
  * that CPUs are running under move into the new generation: the space finds its own again when it is next
  * activated anywhere.
  *
- * A switch back to a space takes no lock and writes no line that other CPUs write. The id goes into the CPU's
- * own word `active` by compare-and-swap; a new generation exchanges each such word for 0. So an id is either
- * seen there, and moves on, or the CPU finds the 0 and comes to the lock (T5). What a switch owes to a batch
- * and a batch to a switch is an order of two stores and two loads:
+ * A switch back to a space takes no lock and writes no line that other CPUs write. The id goes into the
+ * CPU's own word `active` by compare-and-swap; a new generation exchanges each such word for 0. So an id is
+ * either seen there, and moves on, or the CPU finds the 0 and comes to the lock (T5). What a switch owes to
+ * a batch and a batch to a switch is an order of two stores and two loads:
  *
  *	batch: entries cleared, full barrier, `cpus` read, then for each of those CPUs `coming` and `running`
  *	switch: `coming` stored, own bit set, full barrier, `stale` read, root loaded, then `running` stored

@@ -39,7 +39,8 @@ struct vmem_batch {
 void vmem_batch_begin(struct vmem_batch *batch, struct vmem_pmap *pmap);
 /* Records that leaves of `level` in [first, last] were removed or restricted. */
 void vmem_batch_leaves(struct vmem_batch *batch, vmem_vaddr_t first, vmem_vaddr_t last, unsigned level);
-/* Hands over a table that nothing points to any more; it translated the window of its own size that holds va.
+/* Hands over a table that nothing points to any more; it translated the window of its own size that holds
+ * va.
  */
 void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table);
 /* Flushes what is owed, everywhere, then frees the tables. The batch is empty afterwards and may go on. */
