@@ -23,6 +23,7 @@ static struct area {
 	struct vmem_vmar *vmar;
 	uint64_t va;
 	unsigned pages;
+	unsigned hot; /* a page that its owner is busy with: where the others look most */
 	struct book book;
 	struct area_page page[BIG_PAGES];
 } areas[SPACES][CPUS];
@@ -60,7 +61,8 @@ void areas_end(void)
 
 static void read_foreign(struct area *area, unsigned owner, unsigned space)
 {
-	unsigned page = (unsigned)any(area->pages);
+	unsigned hot = __atomic_load_n(&area->hot, __ATOMIC_RELAXED) + (unsigned)any(4);
+	unsigned page = chance(75) ? hot % area->pages : (unsigned)any(area->pages);
 	const struct cell *cell = book_cell(&area->book, page, owner);
 	uint32_t floor = __atomic_load_n(&cell->floor, __ATOMIC_RELAXED);
 	uint64_t word;
@@ -252,6 +254,23 @@ static void renew(struct area *area, unsigned space)
 	}
 }
 
+/* A few pages come and go while the others are after them. */
+static void flicker(struct area *area, unsigned space, unsigned first)
+{
+	unsigned pages = area->pages - first < 4 ? area->pages - first : 4;
+	for (unsigned turn = 0; turn < 8; turn++) {
+		map_some(area, first, pages);
+		for (unsigned i = 0; i < pages; i++) {
+			write_new(area, space, first + i);
+		}
+		machine_turn();
+		if (chance(30)) {
+			protect_some(area, first, pages);
+		}
+		take_away(area, first, pages);
+	}
+}
+
 void areas_step(void)
 {
 	unsigned space = (unsigned)any(SPACES), owner = self->number;
@@ -263,7 +282,11 @@ void areas_step(void)
 		first &= ~511u;
 		pages = 512;
 	}
-	switch (any(12)) {
+	__atomic_store_n(&area->hot, first, __ATOMIC_RELAXED);
+	switch (any(13)) {
+	case 12:
+		flicker(area, space, first);
+		return;
 	case 0:
 	case 1:
 		map_some(area, first, pages);
@@ -283,7 +306,7 @@ void areas_step(void)
 	case 6:
 	case 7:
 		for (unsigned i = 0; i < 6; i++) {
-			unsigned other = (unsigned)any(world.cpus);
+			unsigned other = (owner + 1 + (unsigned)any(world.cpus - 1)) % world.cpus;
 			read_foreign(&areas[space][other], other, space);
 		}
 		return;

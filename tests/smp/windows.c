@@ -22,18 +22,19 @@ struct window {
 	unsigned space, book;
 	int object; /* -1: anonymous */
 	bool shared;
-	uint64_t va; /* set when made */
+	uint64_t va;  /* set when made */
+	unsigned hot; /* a page that a CPU is busy with */
 };
 static struct window windows[WINDOWS] = {
-    {0, ANONYMOUS_SMALL, -1, false, 0},
-    {1, ANONYMOUS_LARGE, -1, false, 0},
-    {0, COPY_0, BASE, false, 0},
-    {1, COPY_1, BASE, false, 0},
-    {0, BOOKS_OF_SPACES + BASE, BASE, true, 0},
-    {0, BOOKS_OF_SPACES + FIXED_SIZE, FIXED_SIZE, true, 0},
-    {1, BOOKS_OF_SPACES + FIXED_SIZE, FIXED_SIZE, true, 0},
-    {0, BOOKS_OF_SPACES + RESIZABLE, RESIZABLE, true, 0},
-    {1, BOOKS_OF_SPACES + RESIZABLE, RESIZABLE, true, 0},
+    {0, ANONYMOUS_SMALL, -1, false, 0, 0},
+    {1, ANONYMOUS_LARGE, -1, false, 0, 0},
+    {0, COPY_0, BASE, false, 0, 0},
+    {1, COPY_1, BASE, false, 0, 0},
+    {0, BOOKS_OF_SPACES + BASE, BASE, true, 0, 0},
+    {0, BOOKS_OF_SPACES + FIXED_SIZE, FIXED_SIZE, true, 0, 0},
+    {1, BOOKS_OF_SPACES + FIXED_SIZE, FIXED_SIZE, true, 0, 0},
+    {0, BOOKS_OF_SPACES + RESIZABLE, RESIZABLE, true, 0, 0},
+    {1, BOOKS_OF_SPACES + RESIZABLE, RESIZABLE, true, 0, 0},
 };
 static struct vmem_object *objects[OBJECTS];
 static struct book books[BOOKS];
@@ -204,11 +205,11 @@ static void resize(void)
 	}
 }
 
-static void change(const struct window *w)
+static void change(const struct window *w, unsigned near)
 {
 	struct vmem_vmar *root = vmem_aspace_root(world.space[w->space]);
 	unsigned all = books[w->book].pages;
-	unsigned first = (unsigned)any(all);
+	unsigned first = chance(50) ? near : (unsigned)any(all);
 	unsigned pages = 1 + (unsigned)any(chance(80) && all - first > 8 ? 8 : all - first);
 	uint64_t va = w->va + first * PAGE, length = pages * PAGE;
 	switch (any(5)) {
@@ -236,19 +237,26 @@ static void change(const struct window *w)
 		}
 		return;
 	default:
-		first = books[w->book].volatile_from + (unsigned)any(all / 2);
+		if (first < books[w->book].volatile_from) {
+			first = books[w->book].volatile_from + (unsigned)any(all / 2);
+		}
 		if (first < all && !is_base(w)) {
-			empty(w, first, 1 + (unsigned)any(all - first));
+			empty(w, first, 1 + (unsigned)any(chance(70) && all - first > 4 ? 4 : all - first));
 		}
 	}
 }
 
 void windows_step(void)
 {
-	const struct window *w = &windows[any(WINDOWS)];
+	struct window *w = &windows[any(WINDOWS)];
 	unsigned all = books[w->book].pages, near = (unsigned)any(all);
+	if (chance(60)) {
+		near = __atomic_load_n(&w->hot, __ATOMIC_RELAXED);
+	} else {
+		__atomic_store_n(&w->hot, near, __ATOMIC_RELAXED);
+	}
 	if (chance(15)) {
-		change(w);
+		change(w, near);
 		return;
 	}
 	for (unsigned i = 0; i < 8; i++) {
