@@ -197,6 +197,9 @@ fp_save:
 	/* void port_thread_switch(struct port_thread *from, struct port_thread *to) */
 	.globl port_thread_switch
 port_thread_switch:
+#if VMEM_MAX_CPUS > 1
+	dsb	ish			/* cache maintenance of the program's, which may go on elsewhere */
+#endif
 	stp	x19, x20, [x0, #THREAD_X19]
 	stp	x21, x22, [x0, #THREAD_X19 + 16]
 	stp	x23, x24, [x0, #THREAD_X19 + 32]
@@ -263,7 +266,6 @@ thread_begin:
 
 	/* For clone: all registers of the program in the frame, which x0 points to. */
 	.globl port_call_clone, port_call_clone3
-	.weak call_clone, call_clone3, kernel_thread_begin
 port_call_clone:
 	save_kept x0
 	b	call_clone

@@ -235,7 +235,6 @@ thread_begin:
 
 	/* For clone: all registers of the program in the frame, whose a0 is what a0 points to. */
 	.globl port_call_clone, port_call_clone3
-	.weak call_clone, call_clone3, kernel_thread_begin
 port_call_clone:
 	addi	t0, a0, -FRAME_X(10)
 	save_kept t0
