@@ -80,7 +80,7 @@ static bool expected_frame(struct region *region, vmem_vaddr_t va, vmem_paddr_t 
 			*pa = vmem_zero_frame;
 			return true;
 		}
-		*own = slot_kind(slot) == SLOT_PAGE && index_exclusive(&cursor, slot);
+		*own = slot != SLOT_EMPTY && slot_kind(slot) == SLOT_PAGE && index_exclusive(&cursor, slot);
 	}
 	if (slot == SLOT_EMPTY) {
 		const struct store *store = region->object->store;

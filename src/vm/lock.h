@@ -100,7 +100,10 @@ static inline unsigned cpu_number(void)
 /* The word that a byte lies in, and where: its other bytes stay as they are. */
 static inline uint32_t *lock_word(uint8_t *byte)
 {
-	return (uint32_t *)((uintptr_t)byte & ~(uintptr_t)3);
+	uintptr_t at = (uintptr_t)byte;
+
+	__asm__("" : "+r"(at)); /* hides from gcc 12 that the object may be the byte alone: it would warn */
+	return (uint32_t *)(at & ~(uintptr_t)3);
 }
 
 static inline unsigned lock_shift(const uint8_t *byte)
