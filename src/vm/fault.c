@@ -593,16 +593,3 @@ enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t 
 	}
 	return result;
 }
-
-const char *vmem_fault_name(enum vmem_fault_result result)
-{
-	static const char *const names[VMEM_FAULT_RESULT_COUNT] = {
-	    [VMEM_FAULT_RESOLVED] = "resolved",
-	    [VMEM_FAULT_NO_REGION] = "no region",
-	    [VMEM_FAULT_PERMISSION] = "permission",
-	    [VMEM_FAULT_GUARD] = "guard",
-	    [VMEM_FAULT_BEYOND_END] = "beyond the end of the object",
-	    [VMEM_FAULT_NO_MEMORY] = "no memory",
-	};
-	return (unsigned)result < VMEM_FAULT_RESULT_COUNT ? names[result] : "unknown";
-}

@@ -2,6 +2,7 @@
 /*
  * status.c - the names of statuses.
  */
+#include <vmem/fault.h>
 #include <vmem/types.h>
 
 const char *vmem_status_name(vmem_status_t status)
@@ -23,4 +24,17 @@ const char *vmem_status_name(vmem_status_t status)
 		[VMEM_ERR_CONFLICT] = "CONFLICT",
 	};
 	return (unsigned)status < VMEM_STATUS_COUNT ? names[status] : "UNKNOWN";
+}
+
+const char *vmem_fault_name(enum vmem_fault_result result)
+{
+	static const char *const names[VMEM_FAULT_RESULT_COUNT] = {
+	    [VMEM_FAULT_RESOLVED] = "resolved",
+	    [VMEM_FAULT_NO_REGION] = "no region",
+	    [VMEM_FAULT_PERMISSION] = "permission",
+	    [VMEM_FAULT_GUARD] = "guard",
+	    [VMEM_FAULT_BEYOND_END] = "beyond the end of the object",
+	    [VMEM_FAULT_NO_MEMORY] = "no memory",
+	};
+	return (unsigned)result < VMEM_FAULT_RESULT_COUNT ? names[result] : "unknown";
 }
