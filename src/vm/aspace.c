@@ -338,9 +338,9 @@ void vmem_aspace_stats(struct vmem_aspace *aspace, struct vmem_aspace_stats *out
 	    .faults_large = vmem_pmap_counted(pmap, COUNT_LARGE),
 	    .faults_spurious = vmem_pmap_counted(pmap, COUNT_SPURIOUS),
 	    .faults_refused = vmem_pmap_counted(pmap, COUNT_REFUSED),
-	    .flushes = aspace->pmap.flushes,
-	    .flushes_remote = aspace->pmap.flushes_remote,
-	    .activations = aspace->pmap.activations,
+	    .flushes = shared_load(&pmap->flushes),
+	    .flushes_remote = shared_load(&pmap->flushes_remote),
+	    .activations = vmem_pmap_counted(pmap, COUNT_ACTIVATIONS),
 	    .rollovers = vmem_asid_rollovers(),
 	};
 	aspace_unlock(aspace);

@@ -38,7 +38,7 @@
 #define CONTIG_ORDER 4u /* of a block of so many frames */
 _Static_assert(1u << CONTIG_ORDER == ARCH_CONTIG_PAGES, "the order is that of a run");
 
-/* What a space counts on the way of faults: each CPU in its own line. */
+/* What a space counts on the way of faults and switches: each CPU in its own lines. */
 enum pmap_counter {
 	COUNT_RESIDENT, /* present leaves, in pages */
 	COUNT_FAULTS,
@@ -50,6 +50,7 @@ enum pmap_counter {
 	COUNT_LARGE,
 	COUNT_SPURIOUS,
 	COUNT_REFUSED,
+	COUNT_ACTIVATIONS,
 	COUNTERS
 };
 #define COUNT_STRIPES (VMEM_MAX_CPUS < 16 ? VMEM_MAX_CPUS : 16)
@@ -68,7 +69,7 @@ struct vmem_pmap {
 	uint64_t tables;	   /* table pages with a record, root included */
 	struct vmem_page *deposit; /* of the kernel's: tables for splits to come (pmap_split.c) */
 	uint64_t deposited;	   /* how many */
-	uint64_t flushes, flushes_remote, activations;
+	uint64_t flushes, flushes_remote;
 	bool kernel; /* the kernel's own half */
 	bool wx;
 };

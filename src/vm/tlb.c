@@ -268,7 +268,7 @@ void vmem_pmap_activate(struct vmem_pmap *pmap)
 		VMEM_ASSERT(!pmap->kernel);
 		uint64_t asid = take_id(cpu, pmap);
 		bool flush = note_cpu(pmap);
-		(void)shared_add(&pmap->activations, 1);
+		pmap_count(pmap, cpu_number(), COUNT_ACTIVATIONS, 1);
 		vmem_arch_activate(pmap->root_pa, hardware_id(asid), flush);
 	}
 #if VMEM_SMP
