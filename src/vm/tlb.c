@@ -260,7 +260,7 @@ void vmem_pmap_activate(struct vmem_pmap *pmap)
 		return;
 	}
 #if VMEM_SMP
-	shared_store(&cpu->coming, pmap);
+	shared_store_release(&cpu->coming, pmap); /* not before the last `running`: both are looked for */
 #endif
 	if (!pmap) {
 		vmem_arch_activate(0, 0, tlb.last == 0);
