@@ -248,7 +248,7 @@ static inline __attribute__((always_inline)) enum vmem_fault_result fill_fresh(
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	struct index_node *leaf = mine->cursor.leaf;
 	uint32_t bits = permission_of(f) | LEAF_DIRTY;
-	if (!leaf || !mine->cursor.exclusive || !f->at.slot || f->at.level != 0 ||
+	if (mine->slot != SLOT_EMPTY || !leaf || !mine->cursor.exclusive || !f->at.slot || f->at.level != 0 ||
 	    pte_load(f->at.slot) != 0 || (bits & LEAF_EXEC)) {
 		return fill(f, mine, NULL, NULL, true);
 	}
