@@ -48,7 +48,8 @@ void vmem_batch_end(struct vmem_batch *batch);
 /* Chains of tables that are in no tree. */
 static inline void table_push(struct vmem_page **chain, struct vmem_page *table)
 {
-	table->u.table.chain = *chain;
+	/* whole: a walker may still ask which pmap the table is of, and it is of none */
+	shared_store(&table->u.table.chain, *chain);
 	*chain = table;
 }
 

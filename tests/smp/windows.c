@@ -246,6 +246,33 @@ static void change(const struct window *w, unsigned near)
 	}
 }
 
+/* A few pages of an object come and go while others are after them: there is content, and no entry yet. */
+static void flicker(struct window *w, unsigned near)
+{
+	struct book *book = &books[w->book];
+	unsigned first = near < book->volatile_from ? book->volatile_from : near;
+	unsigned pages = book->pages - first < 4 ? book->pages - first : 4;
+	uint32_t before[4 * CPUS];
+	__atomic_store_n(&w->hot, first, __ATOMIC_RELAXED);
+	for (unsigned turn = 0; turn < 12; turn++) {
+		for (unsigned page = first; page < first + pages; page++) {
+			uint64_t word = book_issue(book, page, self->number);
+			size_t got;
+			if (went(LIB(vmem_object_write(
+				     objects[w->object], book_offset(page, self->number), &word, 8, &got)),
+				"object write")) {
+				book_written(book, page, self->number, word);
+			}
+		}
+		machine_turn();
+		book_wipe_begin(book, first, pages, before);
+		if (went(LIB(vmem_object_decommit(objects[w->object], first * PAGE, pages * PAGE)),
+			"decommit")) {
+			book_wipe_end(book, first, pages, before);
+		}
+	}
+}
+
 void windows_step(void)
 {
 	struct window *w = &windows[any(WINDOWS)];
@@ -254,6 +281,10 @@ void windows_step(void)
 		near = __atomic_load_n(&w->hot, __ATOMIC_RELAXED);
 	} else {
 		__atomic_store_n(&w->hot, near, __ATOMIC_RELAXED);
+	}
+	if (w->object == FIXED_SIZE && chance(15)) {
+		flicker(w, near);
+		return;
 	}
 	if (chance(15)) {
 		change(w, near);
