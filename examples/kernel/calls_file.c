@@ -35,9 +35,7 @@ static int64_t write_out(const struct open_file *file, uint64_t from, uint64_t l
 		const size_t want = left < VMEM_PAGE_SIZE ? left : VMEM_PAGE_SIZE;
 		size_t got;
 
-		library_enter();
 		got = vmem_copy_from_user(process_current()->aspace, page, from + done, want);
-		library_leave();
 		kernel_write(output_channel(file), page, got);
 		done += got;
 		if (got < want) {
@@ -66,9 +64,7 @@ static int64_t read_in(const struct open_file *file, uint64_t to, uint64_t lengt
 	if (left > length) {
 		left = length;
 	}
-	library_enter();
 	done = vmem_copy_to_user(process_current()->aspace, to, entry->data + position, left);
-	library_leave();
 	return done == 0 && left != 0 ? -EFAULT : (int64_t)done;
 }
 

@@ -2,7 +2,7 @@
 /*
  * calls_memory.c - system calls on memory: what this kernel is the example for. Linux's semantics are the
  * library's (posix.h); here are only the order of the arguments and the one rule that a kernel adds, that
- * files cannot be mapped.
+ * files cannot be mapped. Each takes the process's lock of its memory, for user_word.c's sake alone.
  */
 #include <vmem/copy.h>
 
@@ -13,9 +13,9 @@ int64_t call_brk(const uint64_t *argument)
 {
 	int64_t result;
 
-	library_enter();
+	lock_take(&process_current()->memory);
 	result = (int64_t)vmem_posix_brk(&process_current()->posix, argument[0]);
-	library_leave();
+	lock_drop(&process_current()->memory);
 	return result;
 }
 
@@ -35,10 +35,10 @@ int64_t call_mmap(const uint64_t *argument)
 		}
 		files_release(file);
 	}
-	library_enter();
+	lock_take(&process_current()->memory);
 	result = vmem_posix_mmap(&process_current()->posix, argument[0], argument[1], (int)argument[2],
 	    (int)argument[3], &address);
-	library_leave();
+	lock_drop(&process_current()->memory);
 	return result < 0 ? result : (int64_t)address;
 }
 
@@ -46,9 +46,9 @@ int64_t call_munmap(const uint64_t *argument)
 {
 	int64_t result;
 
-	library_enter();
+	lock_take(&process_current()->memory);
 	result = vmem_posix_munmap(&process_current()->posix, argument[0], argument[1]);
-	library_leave();
+	lock_drop(&process_current()->memory);
 	return result;
 }
 
@@ -56,9 +56,9 @@ int64_t call_mprotect(const uint64_t *argument)
 {
 	int64_t result;
 
-	library_enter();
+	lock_take(&process_current()->memory);
 	result = vmem_posix_mprotect(&process_current()->posix, argument[0], argument[1], (int)argument[2]);
-	library_leave();
+	lock_drop(&process_current()->memory);
 	return result;
 }
 
@@ -76,42 +76,33 @@ int64_t call_madvise(const uint64_t *argument)
 	if ((argument[2] != MADV_DONTNEED && argument[2] != MADV_FREE) || length == 0) {
 		return argument[2] <= MADV_DONTNEED || argument[2] == MADV_FREE ? 0 : -EINVAL;
 	}
-	library_enter();
+	lock_take(&process_current()->memory);
 	status = vmem_vmar_decommit(vmem_aspace_root(process_current()->aspace), argument[0], length);
-	library_leave();
+	lock_drop(&process_current()->memory);
 	return -vmem_posix_errno(status);
 }
 
 int64_t kernel_copy_in(void *to, uint64_t from, size_t length)
 {
-	size_t done;
-
-	library_enter();
-	done = vmem_copy_from_user(process_current()->aspace, to, from, length);
-	library_leave();
-	return done == length ? 0 : -EFAULT;
+	return vmem_copy_from_user(process_current()->aspace, to, from, length) == length ? 0 : -EFAULT;
 }
 
 int64_t kernel_copy_out(uint64_t to, const void *from, size_t length)
 {
-	size_t done;
-
-	library_enter();
-	done = vmem_copy_to_user(process_current()->aspace, to, from, length);
-	library_leave();
-	return done == length ? 0 : -EFAULT;
+	return vmem_copy_to_user(process_current()->aspace, to, from, length) == length ? 0 : -EFAULT;
 }
 
 int64_t kernel_copy_path(char path[KERNEL_PATH_MAX], uint64_t from)
 {
-	vmem_status_t status;
 	size_t length;
 
-	library_enter();
-	status = vmem_strncpy_from_user(process_current()->aspace, path, from, KERNEL_PATH_MAX, &length);
-	library_leave();
-	if (status == VMEM_ERR_RANGE) {
+	switch (
+	    (int)vmem_strncpy_from_user(process_current()->aspace, path, from, KERNEL_PATH_MAX, &length)) {
+	case VMEM_OK:
+		return 0;
+	case VMEM_ERR_RANGE:
 		return -ENAMETOOLONG;
+	default:
+		return -EFAULT;
 	}
-	return status == VMEM_OK ? 0 : -EFAULT;
 }

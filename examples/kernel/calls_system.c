@@ -30,9 +30,7 @@ int64_t call_sysinfo(const uint64_t *argument)
 	} info = {.processes = 1, .unit = 1};
 	struct vmem_frame_stats frames;
 
-	library_enter();
 	vmem_frame_stats(&frames);
-	library_leave();
 	info.uptime = (int64_t)(port_clock_ns() / NANOSECONDS);
 	info.total_ram = frames.total * VMEM_PAGE_SIZE;
 	info.free_ram = frames.free * VMEM_PAGE_SIZE;

@@ -24,7 +24,7 @@
 struct kernel_cpu kernel_cpus[KERNEL_CPU_MAX];
 unsigned kernel_cpu_count = 1;
 
-struct lock kernel_lock_word, library_lock_word, output_lock_word;
+struct lock kernel_lock_word, output_lock_word;
 
 static void *stacks[KERNEL_CPU_MAX];
 

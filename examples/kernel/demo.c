@@ -125,13 +125,9 @@ static bool finish(struct started *one, bool map)
 	if (!good) {
 		kernel_say("-- %s: WRONG: must end with status %u", process->name, one->expected);
 	}
-	library_enter();
 	vmem_aspace_check(process->aspace);
-	library_leave();
 	process_free(process);
-	library_enter();
 	vmem_check();
-	library_leave();
 	return good;
 }
 

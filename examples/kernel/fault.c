@@ -24,9 +24,7 @@ bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 		    cpu->fault.trap.is_page_fault ? VMEM_FAULT_PERMISSION : VMEM_FAULT_RESOLVED;
 		return false;
 	}
-	library_enter();
 	cpu->fault.result = vmem_fault(cpu->current->aspace, address, cpu->fault.trap.access);
-	library_leave();
 	return cpu->fault.result == VMEM_FAULT_RESOLVED;
 }
 
@@ -52,23 +50,14 @@ static unsigned fault_signal(enum vmem_fault_result result)
 	return SIGNAL_SEGV;
 }
 
-static bool region_next(struct process *process, uint64_t address, struct vmem_region_info *out)
-{
-	bool found;
-
-	library_enter();
-	found = vmem_region_next(process->aspace, address, out);
-	library_leave();
-	return found;
-}
-
 /* The region at an address, or its neighbours. */
 static void say_region(struct process *process, uint64_t address)
 {
 	struct vmem_region_info region, below;
 	bool has_below = false;
 
-	for (uint64_t at = 0; region_next(process, at, &region); at = region.start + region.length) {
+	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region);
+	     at = region.start + region.length) {
 		if (address < region.start) {
 			break;
 		}

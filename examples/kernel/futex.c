@@ -105,7 +105,7 @@ static int64_t wait(uint64_t address, uint32_t expected, uint32_t set, uint64_t 
 	thread->futex_set = set;
 	append(thread->process, thread);
 	kernel_unlock();
-	readable = user_word_read(thread->aspace, address, &now);
+	readable = user_word_read(thread->process, address, &now);
 	kernel_lock();
 	waits = thread->futex_address != 0;
 	if (waits && readable && now == expected) {
@@ -128,7 +128,7 @@ static int64_t operate(uint64_t address, uint32_t packed, uint32_t *out_before)
 	uint32_t operand = packed >> 12 & 0xfff, before, value = 0, found;
 
 	operand = (packed & 0x80000000u) != 0 ? UINT32_C(1) << (operand & 31) : (operand ^ 0x800) - 0x800;
-	if (!user_word_read(thread_current()->aspace, address, &before)) {
+	if (!user_word_read(process_current(), address, &before)) {
 		return -EFAULT;
 	}
 	for (;;) {
@@ -151,7 +151,7 @@ static int64_t operate(uint64_t address, uint32_t packed, uint32_t *out_before)
 		default:
 			return -ENOSYS;
 		}
-		if (!user_word_exchange(thread_current()->aspace, address, before, value, &found)) {
+		if (!user_word_exchange(process_current(), address, before, value, &found)) {
 			return -EFAULT;
 		}
 		if (found == before) {
@@ -211,7 +211,7 @@ static int64_t wake_requeue(const uint64_t *argument, bool compared)
 	uint32_t now = 0;
 	int64_t result;
 
-	if (compared && !user_word_read(thread_current()->aspace, argument[0], &now)) {
+	if (compared && !user_word_read(process_current(), argument[0], &now)) {
 		return -EFAULT;
 	}
 	if (compared && now != (uint32_t)argument[5]) {
@@ -272,12 +272,12 @@ static void lock_dies(struct thread *thread, uint64_t address)
 {
 	uint32_t word, found;
 
-	if (!user_word_read(thread->aspace, address, &word)) {
+	if (!user_word_read(thread->process, address, &word)) {
 		return;
 	}
 	while ((word & FUTEX_TID_MASK) == thread->tid) {
 		if (!user_word_exchange(
-			thread->aspace, address, word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &found)) {
+			thread->process, address, word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &found)) {
 			return;
 		}
 		if (found == word) {

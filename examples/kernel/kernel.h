@@ -102,12 +102,18 @@ enum process_state { PROCESS_FREE, PROCESS_MADE, PROCESS_READY, PROCESS_ENDED };
 
 struct thread;
 
+/* locks.h */
+struct lock {
+	uint32_t taken;
+};
+
 /* [k]: with the kernel's lock; the rest never changes while threads run. */
 struct process {
 	enum process_state state; /* [k] */
 	unsigned pid;
 	struct vmem_aspace *aspace;
 	struct vmem_posix posix; /* the library's */
+	struct lock memory;	 /* what it has mapped does not go while a CPU has this (user_word.c) */
 	uint64_t entry, sp;	 /* where user mode begins */
 	struct archive_entry *file;
 	char name[48];

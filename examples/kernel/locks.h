@@ -6,8 +6,8 @@
  * put aside. Who waits does what other CPUs ask of it meanwhile (cpus.c, C1), so a lock may be held across a
  * call to other CPUs. The kernel is not preempted, so nobody holds a lock for longer than his own code takes.
  *
- * L1. Order: the library's, the kernel's, the output's; each may be taken without the ones before it. The
- *     library is never called with the kernel's lock held.
+ * L1. Order: a process's memory, the kernel's, the output's; each may be taken without the ones before it.
+ *     The library, which has locks of its own, is never called with the kernel's lock held.
  * L2. The kernel's lock is held across a switch of threads: who begins to run gives it up (sched.c).
  *
  * In a kernel for one CPU there is nothing of this.
@@ -17,11 +17,7 @@
 
 #include "cpus.h"
 
-struct lock {
-	uint32_t taken;
-};
-
-extern struct lock kernel_lock_word, library_lock_word, output_lock_word;
+extern struct lock kernel_lock_word, output_lock_word;
 
 void lock_wait(struct lock *lock);
 
@@ -54,17 +50,6 @@ static inline void kernel_lock(void)
 static inline void kernel_unlock(void)
 {
 	lock_drop(&kernel_lock_word);
-}
-
-/* Around every call of the library: it is entered by one CPU at a time. */
-static inline void library_enter(void)
-{
-	lock_take(&library_lock_word);
-}
-
-static inline void library_leave(void)
-{
-	lock_drop(&library_lock_word);
 }
 
 #endif

@@ -98,9 +98,7 @@ struct process *process_create(struct archive_entry *file, struct strings argv, 
 	}
 	*process = (struct process){.state = PROCESS_MADE, .file = file};
 	set_name(process, argv);
-	library_enter();
 	made = make_space(process, argv, env);
-	library_leave();
 	if (made) {
 		thread = make_thread(process);
 	}
@@ -127,11 +125,9 @@ void process_free(struct process *process)
 		}
 	}
 	thread_free_all(process);
-	library_enter();
 	if (process->aspace != NULL) {
 		vmem_aspace_destroy(process->aspace);
 	}
-	library_leave();
 	process->state = PROCESS_FREE;
 }
 

@@ -43,7 +43,6 @@ void report_map(struct process *process)
 {
 	struct vmem_region_info region;
 
-	library_enter();
 	kernel_say("  %-16s %-16s perm max   size KiB  present  frames  shared", "start", "end");
 	for (uint64_t at = 0; vmem_region_next(process->aspace, at, &region);
 	     at = region.start + region.length) {
@@ -55,16 +54,13 @@ void report_map(struct process *process)
 		    kernel_permission(region.maximum), region.length / 1024, count_present(process, &region),
 		    frames, shared, region_kind(process, &region));
 	}
-	library_leave();
 }
 
 void report_statistics(const struct process *process)
 {
 	struct vmem_aspace_stats s;
 
-	library_enter();
 	vmem_aspace_stats(process->aspace, &s);
-	library_leave();
 	kernel_say("  faults %lu: %lu zero page, %lu zeroed, %lu copied, %lu reused, %lu from the file, %lu "
 		   "spurious, %lu refused",
 	    s.faults, s.faults_zero_page, s.faults_zeroed, s.faults_copied, s.faults_reused, s.faults_object,
@@ -78,9 +74,7 @@ void report_memory(void)
 {
 	struct vmem_frame_stats s;
 
-	library_enter();
 	vmem_frame_stats(&s);
-	library_leave();
 	kernel_say(
 	    "memory: %lu KiB, %lu KiB free; pages: %lu tables, %lu small objects, %lu data, %lu kernel",
 	    s.total * 4, s.free * 4, s.tables, s.slabs, s.data, s.host);

@@ -132,9 +132,7 @@ void sched_leave(void)
 
 	kernel_unlock();
 	if (cpu->active != aspace) {
-		library_enter();
 		vmem_aspace_activate(aspace);
-		library_leave();
 		__atomic_store_n(&cpu->active, aspace, __ATOMIC_RELEASE);
 	}
 }

@@ -41,14 +41,12 @@ static bool allocate(struct thread *thread)
 	const struct vmem_frame_request request = {.zeroed = true};
 	bool done = true;
 
-	library_enter();
 	if (thread->stack == NULL) {
 		done = vmem_kernel_stack_alloc(KERNEL_STACK_SIZE, &thread->stack) == VMEM_OK;
 	}
 	if (done && thread->fp_frame == 0) {
 		done = vmem_frame_alloc(&request, &thread->fp_frame) == VMEM_OK;
 	}
-	library_leave();
 	return done;
 }
 
@@ -88,7 +86,6 @@ void thread_discard(struct thread *thread)
 
 void thread_free_all(struct process *process)
 {
-	library_enter();
 	for (struct thread *t = process->threads; t != NULL; t = t->sibling) {
 		if (t->stack != NULL) {
 			vmem_kernel_free(t->stack);
@@ -97,7 +94,6 @@ void thread_free_all(struct process *process)
 			vmem_frame_free(t->fp_frame, 0);
 		}
 	}
-	library_leave();
 	kernel_lock();
 	for (struct thread *t = process->threads, *next; t != NULL; t = next) {
 		next = t->sibling;

@@ -98,8 +98,8 @@ void futex_thread_exit(struct thread *thread);
 /* Replaces an aligned word of the program's, if it is `expected`; what it was before in any case. False: the
  * program could not have written there. */
 bool user_word_exchange(
-    struct vmem_aspace *aspace, uint64_t address, uint32_t expected, uint32_t desired, uint32_t *out_before);
+    struct process *process, uint64_t address, uint32_t expected, uint32_t desired, uint32_t *out_before);
 /* The word as it is now. */
-bool user_word_read(struct vmem_aspace *aspace, uint64_t address, uint32_t *out);
+bool user_word_read(struct process *process, uint64_t address, uint32_t *out);
 
 #endif
