@@ -16,14 +16,17 @@ struct vmem_page *vmem_zero_page;
 vmem_paddr_t vmem_zero_frame;
 uint64_t vmem_library_seed;
 
+/* What CPUs write at the same time is in no line with another of its kind. */
+#define LINE 64
+
 const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
-    [SLAB_REGION] = {sizeof(struct region), 16},
+    [SLAB_REGION] = {sizeof(struct region), LINE},
     [SLAB_VMAR] = {sizeof(struct vmem_vmar), 16},
-    [SLAB_INDEX_NODE] = {sizeof(struct index_node), 16},
-    [SLAB_STORE] = {sizeof(struct store), 16},
+    [SLAB_INDEX_NODE] = {sizeof(struct index_node), LINE},
+    [SLAB_STORE] = {sizeof(struct store), LINE},
     [SLAB_OBJECT] = {sizeof(struct vmem_object), 16},
     [SLAB_LINEAGE] = {sizeof(struct lineage), 16},
-    [SLAB_ASPACE] = {sizeof(struct vmem_aspace), 16},
+    [SLAB_ASPACE] = {sizeof(struct vmem_aspace), LINE},
 };
 
 _Static_assert(sizeof(struct region) <= VMEM_PAGE_SIZE && sizeof(struct vmem_vmar) <= VMEM_PAGE_SIZE &&

@@ -17,7 +17,13 @@
 #include "runtime.h"
 
 #define ROUNDS_MAX 12u
+#define FIGURE_MIN 256u /* schedules: fewer are not worth a line */
 #define COMPARE_EVERY 4096u
+
+/* A violation is wanted: of a program's cases one must have one. */
+static struct wanted {
+	bool violation, found;
+} * wanted;
 
 static double now(void)
 {
@@ -43,13 +49,14 @@ static bool round_of(unsigned bound, struct explore_result *result)
 {
 	rt->length = 0;
 	rt->bound = bound;
-	result->schedules = 0;
+	result->schedules = result->redundant = 0;
 	result->decisions = 0;
 	do {
 		one();
-		result->schedules++;
+		result->schedules += !rt->redundant;
+		result->redundant += rt->redundant;
 		result->decisions = rt->depth > result->decisions ? rt->depth : result->decisions;
-		if (result->schedules % COMPARE_EVERY == 1 && !image_is_restored()) {
+		if ((result->schedules + result->redundant) % COMPARE_EVERY == 1 && !image_is_restored()) {
 			abort();
 		}
 	} while (!rt->found && threads_next(bound));
@@ -65,9 +72,6 @@ static void show(void)
 	host_run_on(0);
 	threads_judge(rt->what->finish);
 	threads_judge(rt->hooks.end);
-	if (rt->hooks.report != NULL) {
-		rt->hooks.report();
-	}
 	fprintf(stderr, "  %s\n", rt->found ? rt->text : "explorer: the replay does not violate (S3)");
 	image_restore();
 	rt->replay = false;
@@ -87,9 +91,11 @@ static struct explore_result run(const struct explore_case *what, bool shows)
 	what->setup();
 	image_begin();
 	image_forget();
-	bool good = round_of(0, &result); /* who touches what (E3) */
+	bool good = round_of(0, &result);		  /* who touches what (E3) */
+	const char *less = getenv("EXPLORE_PREEMPTIONS"); /* for a quick look */
+	unsigned bound = less != NULL ? (unsigned)strtoul(less, NULL, 10) : what->preemptions;
 	while (good && image_learned() && result.rounds < ROUNDS_MAX) {
-		good = round_of(what->preemptions, &result);
+		good = round_of(bound, &result);
 		result.rounds++;
 	}
 	if (rt->found && shows) {
@@ -117,8 +123,21 @@ static void figure(const struct explore_case *what, const struct explore_result 
 
 void explore_holds(const struct explore_case *what)
 {
-	struct explore_result result = run(what, true);
-	figure(what, &result);
+	if (wanted->found) {
+		return;
+	}
+	struct explore_result result = run(what, !wanted->violation);
+	if (wanted->violation) {
+		if (result.found) {
+			printf("# %s: found in schedule %llu of round %u: %s\n", what->name,
+			    (unsigned long long)result.schedules, result.rounds, result.text);
+		}
+		wanted->found |= result.found;
+		return;
+	}
+	if (result.schedules >= FIGURE_MIN || result.found) {
+		figure(what, &result);
+	}
 	if (result.found) {
 		fail_msg("%s", result.text);
 	}
@@ -139,4 +158,21 @@ void explore_finds(const struct explore_case *what, const char *text)
 	}
 	printf("# %s: found in schedule %llu of round %u: %s\n", what->name,
 	    (unsigned long long)result.schedules, result.rounds, result.text);
+}
+
+int explore_main(const struct CMUnitTest *tests, size_t count, int argc, char **argv)
+{
+	static struct wanted nothing;
+	struct wanted something = {.violation = true};
+	wanted = &nothing;
+	if (argc == 3) {
+		wanted = strcmp(argv[1], "--finds") == 0 ? &something : wanted;
+		cmocka_set_test_filter(argv[2]);
+	}
+	int failed = _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
+	if (wanted->violation && !wanted->found) {
+		printf("# the library is broken, and no schedule shows it\n");
+		return 1;
+	}
+	return failed;
 }

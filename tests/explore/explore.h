@@ -41,6 +41,7 @@ struct explore_case {
 
 struct explore_result {
 	uint64_t schedules; /* of the last round, the complete one; until the violation when one was found */
+	uint64_t redundant; /* given up: the same as others */
 	uint64_t decisions; /* the most in one schedule */
 	unsigned rounds;
 	double seconds;
@@ -52,6 +53,13 @@ struct explore_result explore(const struct explore_case *what);
 /* For tests: the case must hold, or be violated with a text that has `text` in it. */
 void explore_holds(const struct explore_case *what);
 void explore_finds(const struct explore_case *what, const char *text);
+
+/* What main() of a program of cases does. With "--only NAME" it runs that test alone; with "--finds NAME" too,
+ * and a violation is what it wants: for a library that was broken on purpose. */
+struct CMUnitTest;
+int explore_main(const struct CMUnitTest *tests, size_t count, int argc, char **argv);
+#define EXPLORE_MAIN(tests, argc, argv)                                                                      \
+	explore_main((tests), sizeof(tests) / sizeof((tests)[0]), (argc), (argv))
 
 /* For threads and finish(). */
 _Noreturn void explore_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -65,6 +73,7 @@ unsigned explore_thread(void);	     /* the number of the one that runs */
 unsigned explore_choose(unsigned n); /* every answer below n is tried; costs no preemption */
 /* Tries again later: the others go on first. A violation if nobody else can. */
 void explore_again(void);
+void explore_got(void); /* it has worked */
 /* The library is entered and left: interrupts are off in between, unless EXPLORE_INTERRUPTS. */
 void explore_enter(void);
 void explore_leave(void);

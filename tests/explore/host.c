@@ -6,8 +6,8 @@
  * H1 A call comes through to a CPU whose thread has ended, at once; to one that is in user code, at once or
  * after its next access, both are tried; to one that waits in vmem_host_relax() or in a call of its own, when
  * it goes on; with EXPLORE_INTERRUPTS to one that holds no spin lock, at once or later. H2 Whoever waits for
- * a call serves those that come for it. H3 The adversary acts before an effect and after it: what may be
- * cached is cached.
+ * a call serves those that come for it. H3 The adversary acts after an effect, as it does between
+ * two threads: what may be cached is cached.
  */
 #include <stdio.h>
 
@@ -16,6 +16,7 @@
 #include "arch.h"
 #include "lock.h"
 #include "machine.h"
+#include "record.h"
 #include "runtime.h"
 
 void __real_vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush);
@@ -23,14 +24,20 @@ void __real_vmem_arch_flush(const struct arch_flush *flush);
 void __real_vmem_arch_publish(void);
 void __real_vmem_arch_page_clear(void *page);
 void __real_vmem_arch_page_copy(void *to, const void *from);
-void __real_vmem_lock_taken(unsigned rank);
+void __real_vmem_lock_taken(uint8_t *lock, unsigned rank);
 void __real_vmem_lock_given(unsigned rank);
+void __real_machine_frame_allocated(uint64_t pa, unsigned order);
+void __real_machine_frame_freed(uint64_t pa, unsigned order);
+bool __real_machine_fail_allocation(void);
+void __wrap_machine_frame_allocated(uint64_t pa, unsigned order);
+void __wrap_machine_frame_freed(uint64_t pa, unsigned order);
+bool __wrap_machine_fail_allocation(void);
 void __wrap_vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush);
 void __wrap_vmem_arch_flush(const struct arch_flush *flush);
 void __wrap_vmem_arch_publish(void);
 void __wrap_vmem_arch_page_clear(void *page);
 void __wrap_vmem_arch_page_copy(void *to, const void *from);
-void __wrap_vmem_lock_taken(unsigned rank);
+void __wrap_vmem_lock_taken(uint8_t *lock, unsigned rank);
 void __wrap_vmem_lock_given(unsigned rank);
 void __wrap_vmem_arch_pause(void);
 void __wrap_vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument);
@@ -42,9 +49,6 @@ static void effect_begin(void)
 {
 	threads_always();
 	rt->quiet++;
-	if (rt->exploring && rt->quiet == 1 && rt->hooks.adversary != NULL) {
-		rt->hooks.adversary();
-	}
 }
 
 static void effect_end(void)
@@ -53,7 +57,7 @@ static void effect_end(void)
 		rt->hooks.adversary();
 	}
 	rt->quiet--;
-	THIS->writes++;
+	THIS->writes += !THIS->retries;
 }
 
 void __wrap_vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
@@ -79,6 +83,29 @@ void __wrap_vmem_arch_publish(void)
 	rt->quiet--;
 }
 
+/* What tells the machine of frames is no part of the library. */
+void __wrap_machine_frame_allocated(uint64_t pa, unsigned order)
+{
+	rt->quiet++;
+	__real_machine_frame_allocated(pa, order);
+	rt->quiet--;
+}
+
+void __wrap_machine_frame_freed(uint64_t pa, unsigned order)
+{
+	rt->quiet++;
+	__real_machine_frame_freed(pa, order);
+	rt->quiet--;
+}
+
+bool __wrap_machine_fail_allocation(void)
+{
+	rt->quiet++;
+	bool fails = __real_machine_fail_allocation();
+	rt->quiet--;
+	return fails;
+}
+
 void __wrap_vmem_arch_page_clear(void *page)
 {
 	THIS->at = (uintptr_t)__builtin_return_address(0);
@@ -93,9 +120,12 @@ void __wrap_vmem_arch_page_copy(void *to, const void *from)
 	__real_vmem_arch_page_copy(to, from);
 }
 
-void __wrap_vmem_lock_taken(unsigned rank)
+void __wrap_vmem_lock_taken(uint8_t *lock, unsigned rank)
 {
-	__real_vmem_lock_taken(rank);
+	__real_vmem_lock_taken(lock, rank);
+	if (recorder.on) {
+		recorder.into->locks++;
+	}
 	THIS->spinning += rank >= LOCK_MUTEXES;
 }
 
@@ -140,8 +170,10 @@ void __wrap_vmem_host_relax(void)
 	}
 	host_serve();
 	t->at = (uintptr_t)__builtin_return_address(0);
-	if (!waits_for_byte(t) || *(const uint8_t *)t->loaded == t->loaded_value) {
-		threads_wait(true, waits_for_byte(t) ? t->loaded : NULL, t->loaded_value);
+	if (!waits_for_byte(t)) {
+		explore_again(); /* what it waits for may have happened already */
+	} else if (*(const uint8_t *)t->loaded == t->loaded_value) {
+		threads_wait(true, t->loaded, t->loaded_value);
 	}
 	host_serve();
 }
@@ -163,9 +195,6 @@ static void run_call(unsigned cpu, void (*function)(void *), void *argument)
 	image_write(&machine_counters.calls, sizeof(machine_counters.calls));
 	machine_counters.calls++;
 	rt->quiet++; /* on another CPU's behalf, or in an interrupt: in one step */
-	if (rt->hooks.adversary != NULL) {
-		rt->hooks.adversary();
-	}
 	function(argument);
 	if (rt->hooks.adversary != NULL) {
 		rt->hooks.adversary();
@@ -191,7 +220,7 @@ void host_serve(void)
 		if (t->call != NULL && (t->unanswered >> rt->current & 1) != 0) {
 			t->unanswered &= ~(1u << rt->current);
 			run_call(rt->current, t->call, t->argument);
-			THIS->writes++;
+			THIS->writes += !THIS->retries;
 		}
 	}
 }
@@ -213,7 +242,9 @@ void __wrap_vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *ar
 {
 	struct thread *t = THIS;
 	if (!rt->exploring || rt->quiet != 0) {
+		rt->quiet++;
 		machine_call(cpus, function, argument);
+		rt->quiet--;
 		return;
 	}
 	t->at = (uintptr_t)__builtin_return_address(0);
@@ -249,5 +280,6 @@ void explore_enter(void)
 void explore_leave(void)
 {
 	THIS->user = true;
+	THIS->retries = false;
 	host_serve();
 }

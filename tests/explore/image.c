@@ -23,6 +23,7 @@
 
 #define LINE 64u
 #define LOG_MAX 65536u
+#define SEEN_MAX 131072u
 struct saved {
 	uint8_t *at;
 	uint8_t bytes[LINE];
@@ -41,6 +42,9 @@ static struct image {
 	size_t heap; /* bytes of it in use at the start of a schedule */
 	unsigned count;
 	bool learned;
+	struct bounds machines[5];
+	unsigned seen_count;
+	uint64_t seen[SEEN_MAX]; /* what image_is_new() has met since the image began */
 	struct saved log[LOG_MAX];
 } * image;
 
@@ -116,6 +120,8 @@ void image_begin(void)
 	}
 	image->now++;
 	image->count = 0;
+	image->seen_count = 0;
+	memset(image->seen, 0, sizeof(image->seen));
 	rt->armed = true;
 }
 
@@ -160,6 +166,57 @@ void image_restore(void)
 	heap_use(image->heap);
 	image->count = 0;
 	image->now++;
+}
+
+static uint64_t mix(uint64_t sum, uint64_t value)
+{
+	sum = (sum ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	return sum ^ sum >> 29;
+}
+
+/* In the machine's own variables, which are no state of the library. */
+static bool is_machines(uintptr_t line)
+{
+	static const char *const names[] = {"machine_counters", "asked", "spare", "state", "done"};
+	if (image->machines[0].base == 0) {
+		for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			symbol_find(names[i], &image->machines[i].base, &image->machines[i].length);
+		}
+	}
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const struct bounds *b = &image->machines[i];
+		if (line + LINE > b->base && line < b->base + b->length) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool image_is_new(void)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < image->count; i++) {
+		const struct saved *saved = &image->log[i];
+		uint64_t line = (uintptr_t)saved->at, words[LINE / 8];
+		if (memcmp(saved->bytes, saved->at, LINE) == 0 || image_in(saved->at, RANGE_HEAP) ||
+		    is_machines((uintptr_t)saved->at)) {
+			continue;
+		}
+		memcpy(words, saved->at, LINE);
+		for (unsigned k = 0; k < LINE / 8; k++) {
+			line = mix(line, words[k]);
+		}
+		sum += line; /* in whatever order they were written */
+	}
+	for (uint64_t at = sum;; at++) {
+		uint64_t *seen = &image->seen[at % SEEN_MAX];
+		if (*seen == sum || *seen == 0) {
+			bool is_new = *seen != sum;
+			*seen = image->seen_count < SEEN_MAX / 2 ? sum : *seen;
+			image->seen_count += is_new;
+			return is_new;
+		}
+	}
 }
 
 bool image_is_restored(void)

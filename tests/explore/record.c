@@ -12,7 +12,7 @@ struct recorder recorder;
 void record_begin(struct record *into)
 {
 	into->count = 0;
-	into->atomics = 0;
+	into->updates = into->locks = 0;
 	recorder.into = into;
 	recorder.on = true;
 }
@@ -48,21 +48,21 @@ static struct record_line *line_of(uintptr_t line)
 	return found;
 }
 
-void record(const void *p, size_t n, bool writes, bool atomic, const void *from)
+void record(const void *p, size_t n, enum record_kind kind, const void *from)
 {
 	uintptr_t at = (uintptr_t)p, end = at + n;
-	recorder.into->atomics += atomic && writes;
+	recorder.into->updates += kind == RECORD_UPDATE;
 	while (at < end) {
 		struct record_line *line = line_of(at & ~(uintptr_t)63);
 		uintptr_t next = (at | 63) + 1 < end ? (at | 63) + 1 : end;
 		uint64_t mask = (next - at == 64 ? UINT64_MAX : (UINT64_C(1) << (next - at)) - 1)
 				<< (at & 63);
-		line->atomic |= atomic;
-		if (writes) {
+		if (kind != RECORD_READ) {
 			line->writer = line->written ? line->writer : (uintptr_t)from;
 			line->written = true;
 			line->bytes_written |= mask;
-		} else {
+		}
+		if (kind != RECORD_WRITE) {
 			line->reader = line->read ? line->reader : (uintptr_t)from;
 			line->read = true;
 			line->bytes_read |= mask;

@@ -14,15 +14,18 @@
 
 struct record_line {
 	uintptr_t line; /* first address */
-	bool read, written, atomic;
+	bool read, written;
 	uintptr_t reader, writer;	    /* code that read or wrote it first */
 	uint64_t bytes_read, bytes_written; /* one bit each */
 };
 
+/* The last: read and written in one step. */
+enum record_kind { RECORD_READ, RECORD_WRITE, RECORD_UPDATE };
+
 struct record {
 	unsigned count;
-	unsigned
-	    atomics; /* writes among the atomic accesses: each is a locked instruction, or a plain store */
+	unsigned updates; /* RECORD_UPDATE */
+	unsigned locks;	  /* taken: spin locks and mutexes */
 	struct record_line lines[RECORD_LINES];
 };
 
@@ -34,7 +37,7 @@ extern struct recorder recorder;
 
 void record_begin(struct record *into);
 void record_end(void);
-void record(const void *p, size_t n, bool writes, bool atomic, const void *from);
+void record(const void *p, size_t n, enum record_kind kind, const void *from);
 const struct record_line *record_find(const struct record *record, uintptr_t line);
 
 #endif

@@ -13,6 +13,7 @@
 
 #define DECISIONS_MAX 16384u
 #define OPTIONS_MAX 4u
+#define TEXTS 8u
 #define STACK_SIZE ((size_t)256 << 10)
 
 struct decision {
@@ -29,13 +30,18 @@ struct thread {
 	bool fresh;	     /* it was just chosen, and has not come to an access since */
 	bool user;	     /* in user code: calls from other CPUs come through */
 	bool relaxed;	     /* waits in a way that lets calls come through */
-	bool yields;	     /* it goes on when others did something, or nobody else can */
+	bool retries;	     /* it could not do what it wanted, and tries again (S4) */
 	unsigned spinning;   /* spin locks held */
 	const uint8_t *lock; /* the wait ends when this byte is no longer lock_value; NULL: see `writes` */
 	uint8_t lock_value;
-	uint64_t writes;	/* of this thread, ever in this schedule */
+	uint64_t writes;	/* of this thread, ever in this schedule; none while it retries */
 	uint64_t others_before; /* writes of the others when the wait began */
-	const void *loaded;	/* by the last atomic access, if that was a load of one byte; else NULL */
+	/* Stopped before an access; whether anybody has touched that since (S5). */
+	bool stopped, met;
+	const uint8_t *place;
+	size_t place_size;
+	bool place_writes;
+	const void *loaded; /* by the last atomic access, if that was a load of one byte; else NULL */
 	uint8_t loaded_value;
 	unsigned idle; /* turns of waiting in which nobody did anything */
 	/* Calls to other CPUs. */
@@ -50,10 +56,10 @@ struct thread {
 };
 
 struct hooks {
-	void (*adversary)(void); /* between two threads, and around effects */
-	void (*begin)(void);	 /* of a schedule */
-	void (*end)(void);	 /* checks what must hold after each */
-	void (*report)(void);	 /* more to say of a violation */
+	void (*adversary)(void);	  /* between two threads, and around effects */
+	void (*begin)(void);		  /* of a schedule */
+	void (*end)(void);		  /* checks what must hold after each */
+	bool (*is_walked)(const void *p); /* the adversary reads it */
 };
 
 struct bounds {
@@ -78,7 +84,10 @@ struct runtime {
 	struct decision path[DECISIONS_MAX];
 	bool replay; /* a violation is being shown */
 	bool found;
+	bool redundant; /* the schedule is the same as another one (S5), and was given up */
 	char text[512];
+	char texts[TEXTS][160]; /* of symbol_name() */
+	unsigned texts_used;
 };
 extern struct runtime *rt;
 
@@ -94,6 +103,8 @@ void image_open(uintptr_t ram, size_t length); /* also this: the machine's RAM; 
 void image_begin(void);			       /* what is now is what image_restore() brings back */
 void image_restore(void);
 bool image_is_restored(void); /* compares everything; slow */
+/* Whether the library has not yet been in this state since image_begin(), as far as a sum of 64 bits tells. */
+bool image_is_new(void);
 void image_close(void);
 enum { RANGE_RAM, RANGE_DATA, RANGE_HEAP, RANGES };
 static inline bool image_is_ram(const void *p)
@@ -114,6 +125,7 @@ void image_forget(void);
 /* threads.c */
 void threads_point(const void *p, size_t n, bool writes);
 void threads_always(void); /* a point, whatever is known */
+void threads_touch(const void *p, size_t n, bool writes);
 void threads_wait(bool relaxed, const uint8_t *lock, uint8_t value);
 void threads_run(void); /* one schedule */
 void threads_judge(void (*judge)(void));
@@ -128,5 +140,7 @@ bool host_has_calls(unsigned i);
 
 /* symbols.c: "function+0x12" of an address of this program, for reports. */
 const char *symbol_name(uintptr_t address);
+/* Where a variable of this program is; length 0: there is none of that name. */
+void symbol_find(const char *name, uintptr_t *base, size_t *length);
 
 #endif

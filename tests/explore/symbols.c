@@ -55,14 +55,12 @@ static uintptr_t slide(void)
 
 const char *symbol_name(uintptr_t address)
 {
-	static char texts[8][160]; /* so that a line can have several */
-	static unsigned turn;
-	char *text = texts[turn++ % 8];
+	char *text = rt->texts[rt->texts_used++ % TEXTS]; /* so that a line can have several */
 	const Elf64_Sym *best = NULL;
 	if (file == NULL) {
 		open_file();
 	}
-	(void)snprintf(text, sizeof(texts[0]), "%#llx", (unsigned long long)address);
+	(void)snprintf(text, sizeof(rt->texts[0]), "%#llx", (unsigned long long)address);
 	if (table == NULL) {
 		return text;
 	}
@@ -77,8 +75,27 @@ const char *symbol_name(uintptr_t address)
 		}
 	}
 	if (best != NULL) {
-		(void)snprintf(text, sizeof(texts[0]), "%s+%#llx", names + best->st_name,
+		(void)snprintf(text, sizeof(rt->texts[0]), "%s+%#llx", names + best->st_name,
 		    (unsigned long long)(at - best->st_value));
 	}
 	return text;
+}
+
+void symbol_find(const char *name, uintptr_t *base, size_t *length)
+{
+	*base = *length = 0;
+	(void)symbol_name(0); /* the file is open then */
+	if (table == NULL) {
+		return;
+	}
+	const Elf64_Sym *symbol = (const void *)(file + table->sh_offset);
+	const Elf64_Shdr *sections = (const void *)(file + ((const Elf64_Ehdr *)(const void *)file)->e_shoff);
+	const char *names = (const char *)file + sections[table->sh_link].sh_offset;
+	for (uint64_t i = 0; i < table->sh_size / sizeof(*symbol); i++) {
+		if (ELF64_ST_TYPE(symbol[i].st_info) == STT_OBJECT &&
+		    strcmp(names + symbol[i].st_name, name) == 0) {
+			*base = (uintptr_t)symbol[i].st_value + slide();
+			*length = symbol[i].st_size;
+		}
+	}
 }

@@ -321,6 +321,7 @@ static void try_until(void)
 	while (!mutex_try(&first, LOCK_STORE)) {
 		explore_again();
 	}
+	explore_got();
 	uint32_t value = shared_load(&shared_word);
 	shared_store(&shared_word, value + 1);
 	mutex_give(&first, LOCK_STORE);
@@ -350,7 +351,7 @@ static void test_again(void **state)
 	explore_finds(&what, "again and again");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_count_two),
@@ -365,5 +366,5 @@ int main(void)
 	};
 	const struct machine_config config = machine_default(MACHINE_X86_64);
 	machine_create(&config); /* whose CPU is the current one */
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return EXPLORE_MAIN(tests, argc, argv);
 }

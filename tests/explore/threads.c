@@ -10,7 +10,11 @@
  * before it has made one. So no two schedules of the list are the same order of accesses. S2 A thread that
  * waits for a byte can go on when the byte has changed; one that waits for anything else, when another thread
  * has written anything. When no thread can go on and one has not ended, that is a deadlock. S3 A replay that
- * meets other decisions than the schedule before it is a fault of the explorer, and reported as one.
+ * meets other decisions than the schedule before it is a fault of the explorer, and reported as one. S4 A thread
+ * that tries again (explore_again()) is not chosen before another one, that does not, has written something;
+ * or two of them could keep the third from going on for ever. S5 A thread was stopped before an access, and
+ * goes on, and nobody has touched what it accesses meanwhile: then the schedule is the same as one in which
+ * it was stopped before its next access, and is given up. Not where the adversary looks.
  */
 #define _DEFAULT_SOURCE
 #include <stdarg.h>
@@ -37,6 +41,7 @@ __attribute__((constructor)) static void runtime_open(void)
 	}
 	(void)heap_base();
 	image_open(0, 0);
+	(void)symbol_name(0);
 }
 
 /* Back to where the schedule was started; the coroutine that runs is left as it is. */
@@ -82,7 +87,8 @@ bool thread_may_go_on(unsigned i)
 {
 	const struct thread *t = &rt->thread[i];
 	if (t->state == THREAD_READY) {
-		return true;
+		return !t->retries || i == rt->current || writes_of_others(i) != t->others_before ||
+		       host_has_calls(i);
 	}
 	if (t->state != THREAD_WAITS) {
 		return false;
@@ -97,6 +103,18 @@ bool thread_may_go_on(unsigned i)
 		return *t->lock != t->lock_value;
 	}
 	return writes_of_others(i) != t->others_before;
+}
+
+void threads_touch(const void *p, size_t n, bool writes)
+{
+	for (unsigned i = 0; i < rt->threads; i++) {
+		struct thread *t = &rt->thread[i];
+		if (t->stopped && i != rt->current && (writes || t->place_writes) &&
+		    (uintptr_t)p < (uintptr_t)t->place + t->place_size &&
+		    (uintptr_t)t->place < (uintptr_t)p + n) {
+			t->met = true;
+		}
+	}
 }
 
 /* Takes one of `count` options, as this schedule says. */
@@ -178,6 +196,18 @@ static _Noreturn void deadlock(void)
 	threads_violation(text);
 }
 
+/* Of those that only wait to try again, any. (S4) */
+static unsigned add_retries(uint8_t *options)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < rt->threads; i++) {
+		if (i != rt->current && rt->thread[i].state == THREAD_READY) {
+			options[count++] = (uint8_t)i;
+		}
+	}
+	return count;
+}
+
 /* The current thread cannot, or would rather not, go on: any other may. */
 static void make_way(void)
 {
@@ -191,21 +221,21 @@ static void make_way(void)
 	if (count == 0 && thread_may_go_on(rt->current)) {
 		return;
 	}
+	count = count == 0 ? add_retries(options) : count;
 	if (count == 0) {
 		deadlock();
 	}
 	change(count == 1 ? options[0] : take(options, count, true, true));
 }
 
-void threads_always(void)
+/* A point before an access of `n` bytes; p NULL: before something else. */
+static void decide(const void *p, size_t n, bool writes)
 {
 	uint8_t options[OPTIONS_MAX] = {(uint8_t)rt->current};
+	struct thread *t = THIS;
 	unsigned count = 1;
-	if (!rt->exploring || rt->quiet != 0) {
-		return;
-	}
-	if (THIS->fresh) { /* (S1) */
-		THIS->fresh = false;
+	if (t->fresh) { /* (S1) */
+		t->fresh = false;
 		return;
 	}
 	for (unsigned i = 0; i < rt->threads; i++) {
@@ -213,15 +243,34 @@ void threads_always(void)
 			options[count++] = (uint8_t)i;
 		}
 	}
-	if (count > 1) {
-		change(take(options, count, true, false));
+	unsigned next = count > 1 ? take(options, count, true, false) : rt->current;
+	if (next == rt->current) {
+		return;
+	}
+	t->stopped = p != NULL && (rt->hooks.is_walked == NULL || !rt->hooks.is_walked(p));
+	t->met = false;
+	t->place = p;
+	t->place_size = n;
+	t->place_writes = writes;
+	change(next);
+	if (t->stopped && !t->met) { /* (S5) */
+		rt->redundant = true;
+		leave();
+	}
+	t->stopped = false;
+}
+
+void threads_always(void)
+{
+	if (rt->exploring && rt->quiet == 0) {
+		decide(NULL, 0, false);
 	}
 }
 
 void threads_point(const void *p, size_t n, bool writes)
 {
 	if (image_shared(p, n, writes)) {
-		threads_always();
+		decide(p, n, writes);
 	}
 }
 
@@ -230,6 +279,7 @@ void threads_wait(bool relaxed, const uint8_t *lock, uint8_t value)
 	struct thread *t = THIS;
 	uint64_t others = writes_of_others(rt->current);
 	t->state = THREAD_WAITS;
+	t->retries = false;
 	t->relaxed = relaxed;
 	t->lock = lock;
 	t->lock_value = value;
@@ -263,13 +313,19 @@ void explore_again(void)
 	struct thread *t = THIS;
 	uint64_t others = writes_of_others(rt->current);
 	t->at = (uintptr_t)__builtin_return_address(0);
-	t->idle = others == t->others_before ? t->idle + 1 : 0;
+	t->idle = t->retries && others == t->others_before ? t->idle + 1 : 0;
 	t->others_before = others;
+	t->retries = true;
 	if (t->idle > IDLE_MAX) {
 		explore_fail("thread %u tries again and again, and nobody does anything", rt->current);
 	}
 	make_way();
 	t->fresh = true;
+}
+
+void explore_got(void)
+{
+	THIS->retries = false;
 }
 
 /* What a coroutine runs: its thread, from the top again in each schedule. */
@@ -282,6 +338,7 @@ static void live(void)
 	host_run_on(rt->current);
 	rt->what->thread[rt->current]();
 	t->user = true;
+	t->retries = false;
 	host_serve();
 	t->state = THREAD_DONE;
 	t->at = 0;
@@ -324,7 +381,7 @@ static void prepare(void)
 		memcpy(t->context, t->top, sizeof(t->context));
 		t->state = THREAD_READY;
 		t->fresh = t->user = true;
-		t->relaxed = false;
+		t->relaxed = t->retries = t->stopped = false;
 		t->spinning = t->idle = t->unanswered = 0;
 		t->lock = NULL;
 		t->loaded = NULL;
@@ -338,6 +395,7 @@ void threads_run(void)
 {
 	static const uint8_t all[OPTIONS_MAX] = {0, 1, 2, 3};
 	prepare();
+	rt->redundant = false;
 	if (_setjmp(rt->home) == 0) {
 		rt->exploring = true;
 		rt->current = take(all, rt->threads, true, true);
@@ -351,7 +409,7 @@ void threads_run(void)
 /* What is outside of all threads: the judge of a schedule. */
 void threads_judge(void (*judge)(void))
 {
-	if (!rt->found && judge != NULL && _setjmp(rt->home) == 0) {
+	if (!rt->found && !rt->redundant && judge != NULL && _setjmp(rt->home) == 0) {
 		judge();
 	}
 }

@@ -24,37 +24,41 @@ static inline void plain(const void *p, size_t n, bool writes, const void *from)
 	if (writes) {
 		image_write(p, n);
 	}
-	if (recorder.on) {
-		record(p, n, writes, false, from);
+	if (recorder.on && rt->quiet == 0) {
+		record(p, n, writes ? RECORD_WRITE : RECORD_READ, from);
 	}
 	if (noted) {
-		THIS->writes += writes;
+		THIS->writes += writes && !THIS->retries;
 		if (rt->machine == 0 || image_is_ram(p)) {
 			image_note(p, n, writes);
+			threads_touch(p, n, writes);
 		}
 	}
 }
 
 /* (N2) */
-static inline void atomic(const volatile void *place, size_t n, bool writes, const void *from)
+static inline void atomic(const volatile void *place, size_t n, enum record_kind kind, const void *from)
 {
+	bool writes = kind != RECORD_READ;
 	const void *p = (const void *)(uintptr_t)place;
 	if (!image_has(p)) {
 		return;
 	}
-	if (recorder.on) {
-		record(p, n, writes, true, from);
+	if (recorder.on && rt->quiet == 0) {
+		record(p, n, kind, from);
 	}
 	if (rt->exploring && rt->quiet == 0 && rt->machine != 0) {
 		if (image_is_ram(p)) {
 			image_note(p, n, writes);
+			threads_touch(p, n, writes);
 		}
 	} else if (rt->exploring && rt->quiet == 0) {
 		image_note(p, n, writes);
 		THIS->loaded = NULL;
 		THIS->at = (uintptr_t)from;
 		threads_point(p, n, writes);
-		THIS->writes += writes;
+		threads_touch(p, n, writes);
+		THIS->writes += writes && !THIS->retries;
 	}
 	if (writes) {
 		image_write(p, n);
@@ -123,7 +127,7 @@ void __tsan_func_exit(void)
 	uint##bits##_t __tsan_atomic##bits##_##name(volatile uint##bits##_t *p, uint##bits##_t v, int order) \
 	{                                                                                                    \
 		(void)order;                                                                                 \
-		atomic(p, bits / 8, true, FROM);                                                             \
+		atomic(p, bits / 8, RECORD_UPDATE, FROM);                                                    \
 		return builtin(p, v, __ATOMIC_SEQ_CST);                                                      \
 	}
 
@@ -131,7 +135,7 @@ void __tsan_func_exit(void)
 	uint##bits##_t __tsan_atomic##bits##_load(const volatile uint##bits##_t *p, int order)               \
 	{                                                                                                    \
 		(void)order;                                                                                 \
-		atomic(p, bits / 8, false, FROM);                                                            \
+		atomic(p, bits / 8, RECORD_READ, FROM);                                                      \
 		uint##bits##_t value = __atomic_load_n(p, __ATOMIC_SEQ_CST);                                 \
 		if (bits == 8) {                                                                             \
 			THIS->loaded = (const void *)(uintptr_t)p;                                           \
@@ -142,7 +146,7 @@ void __tsan_func_exit(void)
 	void __tsan_atomic##bits##_store(volatile uint##bits##_t *p, uint##bits##_t v, int order)            \
 	{                                                                                                    \
 		(void)order;                                                                                 \
-		atomic(p, bits / 8, true, FROM);                                                             \
+		atomic(p, bits / 8, RECORD_WRITE, FROM);                                                     \
 		__atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                                    \
 	}                                                                                                    \
 	UPDATE(bits, exchange, __atomic_exchange_n)                                                          \
@@ -157,7 +161,7 @@ void __tsan_func_exit(void)
 	{                                                                                                    \
 		(void)order;                                                                                 \
 		(void)failed;                                                                                \
-		atomic(p, bits / 8, true, FROM);                                                             \
+		atomic(p, bits / 8, RECORD_UPDATE, FROM);                                                    \
 		image_write(expected, bits / 8);                                                             \
 		return __atomic_compare_exchange_n(                                                          \
 		    p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                              \

@@ -24,6 +24,7 @@
 #include "slab.h"
 
 #define FAULTS_MAX 16u
+#define FAULTS_USUAL 4u
 #define WATCHED_MAX 16u
 #define RAM_START UINT64_C(0x80000000)
 #define RAM_SIZE (UINT64_C(2) << 20)
@@ -53,6 +54,13 @@ static void begin(void)
 	machine_relax(1);
 }
 
+static bool is_walked(const void *p)
+{
+	const struct vmem_page *page =
+	    image_is_ram(p) ? pa_to_page((uint64_t)(uintptr_t)p - machine_direct_map()) : NULL;
+	return page != NULL && page->kind == PAGE_TABLE;
+}
+
 static void judge(void)
 {
 	machine_relax(-1);
@@ -61,7 +69,9 @@ static void judge(void)
 	if (machine_violations_all() != 0) {
 		explore_fail("%s", machine_violation_text());
 	}
-	vmem_check();
+	if (image_is_new() || rt->replay) { /* else it has been judged */
+		vmem_check();
+	}
 }
 
 /* Makes sure that a call of setup has worked. */
@@ -86,7 +96,7 @@ void world_start(const struct world_options *options)
 	watched_count = 0;
 	config.cpus = o->cpus != 0 ? o->cpus : 2;
 	config.ram_count = 1;
-	config.ram[0] = (struct machine_range){RAM_START, RAM_SIZE};
+	config.ram[0] = (struct machine_range){RAM_START, o->ram != 0 ? o->ram : RAM_SIZE};
 	config.features &= ~o->remove;
 	machine_create(&config);
 	machine_collect(true);
@@ -112,8 +122,9 @@ void world_start(const struct world_options *options)
 	if (o->ids != 0) {
 		vmem_asid_init(o->ids);
 	}
-	rt->hooks = (struct hooks){.adversary = adversary, .begin = begin, .end = judge};
-	image_open((uintptr_t)machine_ram(RAM_START), RAM_SIZE);
+	rt->hooks =
+	    (struct hooks){.adversary = adversary, .begin = begin, .end = judge, .is_walked = is_walked};
+	image_open((uintptr_t)machine_ram(RAM_START), config.ram[0].length);
 }
 
 struct vmem_aspace *world_space(void)
@@ -199,7 +210,7 @@ static enum vmem_fault_result access_once(
 	rt->machine++;
 	struct machine_result r = machine_access(cpu, va, kind, MACHINE_USER, value, sizeof(*value));
 	rt->machine--;
-	THIS->writes++;
+	THIS->writes += r.ok;
 	if (machine_violations_all() != 0) {
 		explore_fail("%s", machine_violation_text());
 	}
@@ -210,7 +221,7 @@ static enum vmem_fault_result access_once(
 	}
 	struct vmem_trap trap = vmem_trap_decode(r.cause, r.detail);
 	explore_enter();
-	enum vmem_fault_result result = vmem_fault(aspace, r.va, trap.access);
+	enum vmem_fault_result result = vmem_fault_try(aspace, r.va, trap.access);
 	explore_leave();
 	return result;
 }
@@ -221,12 +232,13 @@ static enum vmem_fault_result access_until(
 	for (unsigned faults = 0; faults < FAULTS_MAX; faults++) {
 		bool done;
 		enum vmem_fault_result result = access_once(aspace, va, kind, value, &done);
-#ifdef WORLD_AGAIN
-		if (result == VMEM_FAULT_AGAIN) { /* (W2) */
+		/* (W2); also where it did not help, as when the table it used is about to be hooked. */
+		if ((result == VMEM_FAULT_RESULT_COUNT || (faults > FAULTS_USUAL && !done)) &&
+		    rt->exploring && (result == VMEM_FAULT_RESULT_COUNT || result == VMEM_FAULT_RESOLVED)) {
 			explore_again();
 			continue;
 		}
-#endif
+		explore_got();
 		if (done || result != VMEM_FAULT_RESOLVED) {
 			return result;
 		}

@@ -23,6 +23,7 @@ struct world_options {
 	unsigned cpus;	 /* 0: two */
 	unsigned ids;	 /* address-space ids; 0: as many as the machine has */
 	uint32_t remove; /* MACHINE_* features */
+	uint64_t ram;	 /* bytes; 0: 2 MiB */
 };
 void world_start(const struct world_options *options); /* NULL: the usual */
 

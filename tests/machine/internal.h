@@ -241,6 +241,7 @@ typedef bool tlb_filter(const struct tlb_entry *entry, const void *argument);
 struct tlb_entry *tlb_insert(unsigned cpu, const struct tlb_entry *entry); /* NULL: the like of it is there */
 void tlb_remove(struct tlb_entry *entry);
 void tlb_empty(unsigned cpu);
+void tlb_end(void); /* with the machine: when all are empty */
 struct tlb_entry *tlb_find(
     unsigned cpu, uint64_t va, unsigned shift, struct tlb_entry *after); /* usable now */
 bool tlb_usable(unsigned cpu, const struct tlb_entry *entry);

@@ -172,6 +172,7 @@ void machine_destroy(void)
 	for (unsigned i = 0; i < MACHINE_CPUS; i++) {
 		tlb_empty(i);
 	}
+	tlb_end();
 	for (uint64_t f = 0; f < m->span / MACHINE_PAGE; f++) {
 		for (unsigned i = 0; i < MACHINE_CPUS; i++) {
 			free(m->frames[f].fetched[i]);

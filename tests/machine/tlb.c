@@ -127,6 +127,15 @@ void tlb_empty(unsigned cpu)
 	}
 }
 
+void tlb_end(void)
+{
+	while (spare != NULL) {
+		struct tlb_entry *entry = spare;
+		spare = entry->va_next;
+		free(entry);
+	}
+}
+
 unsigned machine_cached(unsigned cpu)
 {
 	return machine_now->cpus[cpu].count;

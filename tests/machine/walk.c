@@ -564,6 +564,9 @@ void machine_fill_at(unsigned cpu, uint64_t va)
 	}
 	check_id(cpu);
 	for (unsigned shift = 12; shift < 64; shift++) {
+		if (machine_now->cpus[cpu].by_shift[shift] == 0) {
+			continue;
+		}
 		struct tlb_entry *e = tlb_find(cpu, va, shift, NULL);
 		if (e != NULL && e->kind == MMU_LEAF) {
 			return;

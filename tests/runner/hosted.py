@@ -17,6 +17,7 @@ PARTS = {
     "oom": "every allocation made to fail",
     "smp": "several CPUs at once, each a thread: random operations, under ThreadSanitizer and AddressSanitizer",
     "explore": "every schedule of threads that run the library, up to a number of preemptions",
+    "conflicts": "the lines of memory that two operations on two CPUs share",
 }
 # Optimised a little, or the sanitizers make it slow.
 BUILD = ["--buildtype", "debugoptimized", "-Doptimization=1"]
