@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pairs.c - what two operations on two CPUs have in common: the lines of 64 bytes that one writes and the
+ * test_pairs.c - what two operations on two CPUs have in common: the lines that one writes and the
  * other touches.
  *
- * Each pair of {fault, map, unmap, protect} is done in places that are ever further apart. Both operations are
+ * Each pair of {fault, map, unmap, protect} is done in places that are ever further apart. Both are
  * done a few times before, so that tables, nodes and caches are there; then each is recorded (record.h), one
  * after the other. expected.md says which lines they share and why; the worst of it, what no two operations
  * may share, is said here too.

@@ -54,7 +54,7 @@ struct explore_result explore(const struct explore_case *what);
 void explore_holds(const struct explore_case *what);
 void explore_finds(const struct explore_case *what, const char *text);
 
-/* What main() of a program of cases does. With "--only NAME" it runs that test alone; with "--finds NAME" too,
+/* What main() of a program of cases does. With "--only NAME" it runs that test alone; with "--finds NAME"
  * and a violation is what it wants: for a library that was broken on purpose. */
 struct CMUnitTest;
 int explore_main(const struct CMUnitTest *tests, size_t count, int argc, char **argv);

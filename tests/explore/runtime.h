@@ -103,7 +103,7 @@ void image_open(uintptr_t ram, size_t length); /* also this: the machine's RAM; 
 void image_begin(void);			       /* what is now is what image_restore() brings back */
 void image_restore(void);
 bool image_is_restored(void); /* compares everything; slow */
-/* Whether the library has not yet been in this state since image_begin(), as far as a sum of 64 bits tells. */
+/* Whether the library is in this state for the first time since image_begin(), as a 64-bit sum tells. */
 bool image_is_new(void);
 void image_close(void);
 enum { RANGE_RAM, RANGE_DATA, RANGE_HEAP, RANGES };

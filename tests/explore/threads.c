@@ -10,7 +10,7 @@
  * before it has made one. So no two schedules of the list are the same order of accesses. S2 A thread that
  * waits for a byte can go on when the byte has changed; one that waits for anything else, when another thread
  * has written anything. When no thread can go on and one has not ended, that is a deadlock. S3 A replay that
- * meets other decisions than the schedule before it is a fault of the explorer, and reported as one. S4 A thread
+ * meets other decisions than the schedule before it is a fault of the explorer, and is reported. S4 A thread
  * that tries again (explore_again()) is not chosen before another one, that does not, has written something;
  * or two of them could keep the third from going on for ever. S5 A thread was stopped before an access, and
  * goes on, and nobody has touched what it accesses meanwhile: then the schedule is the same as one in which
