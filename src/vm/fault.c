@@ -100,7 +100,7 @@ static inline bool put(struct fault *f, vmem_paddr_t pa, uint32_t leaf)
 static bool vacate(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
-	if (f->vacated || pte_load(f->at.slot) == 0) {
+	if (f->vacated || pte_peek(f->at.slot) == 0) {
 		return true;
 	}
 	if (!pmap_take(pmap, f->at, f->va)) {
@@ -123,7 +123,7 @@ static enum vmem_fault_result enter(
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	uint32_t leaf = leaf_for(f, own);
-	if (leaf & LEAF_EXEC && arch_pte_marks(pte_load(f->at.slot)) & LEAF_DIRTY) {
+	if (leaf & LEAF_EXEC && arch_pte_marks(pte_peek(f->at.slot)) & LEAF_DIRTY) {
 		vmem_pmap_sync(pa, 0, LEAF_WRITE); /* stored to through this very entry */
 	}
 	if (leaf & (LEAF_EXEC | LEAF_WRITE)) {
@@ -249,7 +249,7 @@ static inline __attribute__((always_inline)) enum vmem_fault_result fill_fresh(
 	struct index_node *leaf = mine->cursor.leaf;
 	uint32_t bits = permission_of(f) | LEAF_DIRTY;
 	if (mine->slot != SLOT_EMPTY || !leaf || !mine->cursor.exclusive || !f->at.slot || f->at.level != 0 ||
-	    pte_load(f->at.slot) != 0 || (bits & LEAF_EXEC)) {
+	    pte_peek(f->at.slot) != 0 || (bits & LEAF_EXEC)) {
 		return fill(f, mine, NULL, NULL, true);
 	}
 	struct vmem_page *page = vmem_store_new_page(mine->store, mine->key);
@@ -544,7 +544,7 @@ static inline __attribute__((always_inline)) enum vmem_fault_result turn(
 	}
 	f->va = vmem_page_floor(address);
 	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
-	if (f->at.slot && arch_pte_present(pte_load(f->at.slot))) {
+	if (f->at.slot && arch_pte_present(pte_peek(f->at.slot))) {
 		enum settled settled = settle_present(f);
 		if (settled != UNSETTLED) {
 			return settled == SETTLED ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;

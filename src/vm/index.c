@@ -357,7 +357,7 @@ static uint64_t covered(const struct index_node *node, uint64_t first, uint64_t 
 	}
 	uint64_t low = first <= node->base ? 0 : digit(node, first);
 	uint64_t high = last >= last_key(node) ? INDEX_FANOUT - 1 : digit(node, last);
-	uint64_t whole = node->present & bits_from_to(low, high);
+	uint64_t whole = shared_load(&node->present) & bits_from_to(low, high);
 	uint64_t ends = node->shift == 0 ? 0 : whole & (UINT64_C(1) << low | UINT64_C(1) << high);
 	FOR_EACH_BIT(n, ends)
 	{
@@ -421,7 +421,7 @@ bool vmem_index_reserve_remove(struct vmem_index *index, uint64_t first, uint64_
 		bool exclusive = todo[todos].exclusive && shared_load_acquire(&node->refs) == 1;
 		uint64_t partial;
 		uint64_t whole = covered(node, first, last, &partial);
-		if (whole == node->present || (whole | partial) == 0) {
+		if (whole == shared_load(&node->present) || (whole | partial) == 0) {
 			continue;
 		}
 		copies += !exclusive;

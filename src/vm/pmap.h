@@ -273,6 +273,13 @@ static inline arch_pte_t pte_load(const arch_pte_t *slot)
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
+/* Of a table that is not locked, and may be free by now, or anything: what it says is looked at again under
+ * the lock, or costs nothing if it is wrong. */
+static inline arch_pte_t pte_peek(const arch_pte_t *slot)
+{
+	return pte_load(slot);
+}
+
 /* On the way down: the table that the entry leads to was filled before it was hooked. */
 static inline arch_pte_t pte_load_acquire(const arch_pte_t *slot)
 {
