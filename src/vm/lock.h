@@ -8,8 +8,9 @@
  * function that does. K2 A mutex may be held while its holder waits for a flush. Whoever waits for a mutex
  * holds no spin lock and lets the host serve calls from other CPUs meanwhile (vmem_host_relax()), so a wait
  * for an acknowledgement always ends. Faults do not wait for one: they try, and answer AGAIN. K3 Locks are
- * taken in the order of their ranks; with VMEM_DEBUG a breach panics. K4 Taking a spin lock orders all that
- * came before it before all that follows.
+ * taken in the order of their ranks; with VMEM_DEBUG a breach panics. K4 What follows the taking of a
+ * spin lock does not move before it, and what is before its giving does not move behind. Reads made without a
+ * lock are ordered before the look that checks them by order_reads().
  *
  * With one CPU there is nothing of all that: no state is read or written, no instruction is emitted.
  */

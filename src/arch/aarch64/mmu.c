@@ -177,6 +177,9 @@ void vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush)
 		insn_tlbi_aside1(id);
 		insn_dsb_nsh();
 	}
+#if VMEM_MAX_CPUS > 1
+	insn_dsb_ish(); /* that this CPU is coming is seen before it walks: a DMB orders no walk */
+#endif
 	insn_write_ttbr0_el1(ttbr_base(root != 0 ? root : cpu.empty_root) | id);
 	insn_isb();
 }
