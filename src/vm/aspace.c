@@ -132,6 +132,7 @@ void vmem_aspace_destroy(struct vmem_aspace *aspace)
 	aspace->all_next->all_pprev = aspace->all_pprev; /* the kernel's is the last, and stays */
 	spin_give(&all_aspaces_lock.held, LOCK_LIST);
 	vmem_slab_free(SLAB_ASPACE, aspace);
+	vmem_slab_settle();
 }
 
 void vmem_aspace_activate(struct vmem_aspace *aspace)

@@ -571,6 +571,9 @@ enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t a
 		unreserve_entry(&f);
 	}
 	section_leave(cpu);
+	if (VMEM_SMP && result == VMEM_FAULT_NO_MEMORY && vmem_slab_trim()) {
+		return FAULT_AGAIN; /* frames of small objects have come back, which only now may be asked for */
+	}
 	if (result != VMEM_FAULT_RESOLVED && result != FAULT_AGAIN) {
 		fault_count(&f, COUNT_REFUSED);
 	}

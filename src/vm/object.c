@@ -168,6 +168,7 @@ void vmem_object_release(struct vmem_object *object)
 	if (shared_subtract(&object->references, 1u) == 1) {
 		vmem_store_release(object->store);
 		vmem_slab_free(SLAB_OBJECT, object);
+		vmem_slab_settle();
 	}
 }
 

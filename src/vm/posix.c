@@ -8,6 +8,7 @@
 #include <vmem/posix.h>
 
 #include "region.h"
+#include "slab.h"
 
 #define PROT_SEM 0x8
 #define PROT_GROWSDOWN 0x01000000
@@ -130,6 +131,7 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 	aspace_lock(posix->aspace);
 	error = map_anonymous(posix, &map, flags, out_address);
 	aspace_unlock(posix->aspace);
+	vmem_slab_settle();
 	if (error == 0 && flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK)) {
 		vmem_vmar_populate(posix->aspace, *out_address, map.length, map.permission);
 	}

@@ -333,6 +333,7 @@ vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, 
 	aspace_lock(vmar->aspace);
 	vmem_status_t status = vmem_vmar_map_locked(vmar, map, out_start);
 	aspace_unlock(vmar->aspace);
+	vmem_slab_settle();
 	if (status == VMEM_OK && (map->flags & VMEM_MAP_POPULATE)) {
 		vmem_vmar_populate(vmar->aspace, *out_start, map->length, map->permission);
 	}
@@ -345,6 +346,7 @@ vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64
 	aspace_lock(aspace);
 	vmem_status_t status = vmem_vmar_unmap_locked(vmar, start, length);
 	aspace_unlock(aspace);
+	vmem_slab_settle();
 	return status;
 }
 
@@ -518,6 +520,7 @@ vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uin
 		decommit(vmar->aspace, first, start, start + length);
 	}
 	aspace_unlock(vmar->aspace);
+	vmem_slab_settle();
 	return status;
 }
 
@@ -590,5 +593,6 @@ vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
 	aspace_lock(aspace);
 	vmem_vmar_destroy_locked(vmar);
 	aspace_unlock(aspace);
+	vmem_slab_settle();
 	return VMEM_OK;
 }
