@@ -185,15 +185,19 @@ static enum vmem_fault_result publish(struct fault *f, const struct finding *fou
 	struct index_node *leaf = found->cursor.leaf;
 	const uint32_t bits = leaf_for(f, true);
 	bool entered = false;
-	if (locked) {
-		leaf = vmem_index_leaf(&found->store->index, found->key);
-	}
 	if (bits & LEAF_EXEC) {
 		vmem_pmap_sync(page_to_pa(page), 0, bits);
 	}
+	if (locked) { /* the page is stored then, whatever the region has become: no leaf stays empty (I4) */
+		if (also && !fault_same_slot(also)) {
+			vmem_frame_give(page);
+			return FAULT_AGAIN;
+		}
+		leaf = vmem_index_leaf(&found->store->index, found->key);
+	}
 	spin_take(&leaf->lock, LOCK_NODE);
-	bool stored = (locked || fault_same_shape(found)) && fault_same_region(f) &&
-		      (!also || fault_same_slot(also)) &&
+	bool stored = (locked || (fault_same_shape(found) && fault_same_region(f) &&
+				     (!also || fault_same_slot(also)))) &&
 		      index_replace(leaf, found->key, found->slot, slot_of_page(page));
 	if (stored && enters && pmap_take(pmap, f->at, f->va)) {
 		entered = fault_same_region(f) && (locked || fault_same_shape(found)) &&
@@ -571,9 +575,6 @@ enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t a
 		unreserve_entry(&f);
 	}
 	section_leave(cpu);
-	if (VMEM_SMP && result == VMEM_FAULT_NO_MEMORY && vmem_slab_trim()) {
-		return FAULT_AGAIN; /* frames of small objects have come back, which only now may be asked for */
-	}
 	if (result != VMEM_FAULT_RESOLVED && result != FAULT_AGAIN) {
 		fault_count(&f, COUNT_REFUSED);
 	}
