@@ -322,6 +322,9 @@ slot_t vmem_index_set(struct vmem_index *index, uint64_t key, slot_t slot, struc
 
 bool vmem_index_claim(struct vmem_index *index, unsigned nodes, bool promised)
 {
+	if (index->claimed != 0) { /* for a step that is done */
+		vmem_index_unclaim(index);
+	}
 	if (!vmem_slab_claim(SLAB_INDEX_NODE, nodes, promised)) {
 		return false;
 	}

@@ -170,7 +170,7 @@ static inline bool index_exclusive(const struct index_cursor *cursor, slot_t slo
 
 /* Sets nodes aside so that vmem_index_set() on `paths` different paths cannot fail; false: no memory,
  * nothing changed. They are kept until vmem_index_unclaim(), with which the section that holds the store's
- * lock ends.
+ * lock ends, or until more are asked for: one step at a time.
  */
 bool vmem_index_reserve(struct vmem_index *index, unsigned paths);
 /* The same for a number of nodes. */
