@@ -58,7 +58,7 @@ static inline struct walk walk_down(const struct vmem_pmap *pmap, vmem_vaddr_t v
 	struct walk w = {.slot = pmap->root, .level = vmem_mmu.levels - 1u};
 	for (;;) {
 		w.slot += slot_index(va, w.level);
-		w.entry = pte_load_acquire(w.slot);
+		w.entry = pte_peek_acquire(w.slot);
 		if (w.level == level || !arch_pte_present(w.entry) || arch_pte_is_leaf(w.entry, w.level)) {
 			return w;
 		}

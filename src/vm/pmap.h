@@ -281,7 +281,7 @@ static inline arch_pte_t pte_peek(const arch_pte_t *slot)
 }
 
 /* On the way down: the table that the entry leads to was filled before it was hooked. */
-static inline arch_pte_t pte_load_acquire(const arch_pte_t *slot)
+static inline arch_pte_t pte_peek_acquire(const arch_pte_t *slot)
 {
 	return shared_load_acquire(slot);
 }

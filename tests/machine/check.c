@@ -333,12 +333,14 @@ static const uint64_t *still_there(uint64_t at, uint32_t generation)
 static void check_break_of(const struct tlb_entry *cached, uint64_t at, uint64_t raw)
 {
 	const struct mmu *mmu = machine_now->mmu;
-	const uint64_t *now = still_there(at, cached->at_generation);
-	if (now != NULL && mmu->decode(*now, cached->level, entry_index(at)).kind != MMU_INVALID &&
-	    mmu->break_owed(raw, *now, cached->level)) {
+	const uint64_t *place = still_there(at, cached->at_generation);
+	/* once: another thread may be clearing it */
+	uint64_t now = place != NULL ? __atomic_load_n(place, __ATOMIC_RELAXED) : 0;
+	if (place != NULL && mmu->decode(now, cached->level, entry_index(at)).kind != MMU_INVALID &&
+	    mmu->break_owed(raw, now, cached->level)) {
 		machine_violation(MACHINE_BREAK_MISSING,
 		    "the entry for %#llx went from %#llx to %#llx while CPU %u had it", (ull)cached->va,
-		    (ull)raw, (ull)*now, cached->cpu);
+		    (ull)raw, (ull)now, cached->cpu);
 	}
 }
 

@@ -274,7 +274,7 @@ int main(int argc, char **argv)
 		epoch(number, EPOCH_SECONDS);
 	}
 	MUST(rollovers > 0 && changes > 0 && reads > 0);
-	MUST((calls > 0) == (glue_isa != MACHINE_AARCH64));
+	MUST(calls == 0 || glue_isa != MACHINE_AARCH64); /* that there are some elsewhere is chance */
 	printf("figure: %llu switches, %llu pages changed, %llu looks, %llu calls to other CPUs, %llu "
 	       "roll-overs\n",
 	    (unsigned long long)switches, (unsigned long long)changes, (unsigned long long)reads,
