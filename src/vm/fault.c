@@ -84,7 +84,8 @@ static inline uint32_t leaf_for(const struct fault *f, bool own)
 /* Stores the entry into an empty slot of the locked table; false: it is not empty, or somebody else's. */
 static inline bool put(struct fault *f, vmem_paddr_t pa, uint32_t leaf)
 {
-	if (pte_load(f->at.slot) != 0 || (!f->vacated && pmap_is_busy(f->at, f->va))) {
+	if (pte_load(f->at.slot) != 0 || pmap_is_dropping(&f->aspace->pmap) ||
+	    (!f->vacated && pmap_is_busy(f->at, f->va))) {
 		return false;
 	}
 	pmap_put(&f->aspace->pmap, &f->at, f->cpu, f->va, pa, leaf);
@@ -267,7 +268,7 @@ static inline __attribute__((always_inline)) enum vmem_fault_result fill_fresh(
 		      index_replace(leaf, mine->key, SLOT_EMPTY, slot_of_page(page));
 	if (stored && pmap_take(pmap, f->at, f->va)) {
 		entered = fault_same_shape(mine) && fault_same_region(f) && pte_load(f->at.slot) == 0 &&
-			  !pmap_is_busy(f->at, f->va);
+			  !pmap_is_busy(f->at, f->va) && !pmap_is_dropping(pmap);
 		if (entered) {
 			pmap_put(pmap, &f->at, f->cpu, f->va, page_to_pa(page), bits);
 		}

@@ -58,6 +58,10 @@ static void enter_window(
 	if (!pmap_take(pmap, at, base)) {
 		return; /* the pages are there: small entries will show them */
 	}
+	if (pmap_is_dropping(pmap)) {
+		pmap_give(at);
+		return; /* (P10) */
+	}
 	if (fault_same_region(f) && contig && vmem_pmap_contig_free(at.slot) && !pmap_is_busy(at, f->va)) {
 		vmem_pmap_put_contig(pmap, at, base, pa, leaf);
 	} else if (fault_same_region(f) && !contig && pte_load(at.slot) == 0) {
@@ -189,7 +193,7 @@ enum vmem_fault_result vmem_fault_fixed(struct fault *f, const struct store *sto
 	}
 	arch_pte_t entry = pte_load(f->at.slot);
 	enum arch_duty duty = ARCH_DUTY_NONE;
-	if (!fault_same_region(f)) {
+	if (!fault_same_region(f) || pmap_is_dropping(pmap)) {
 		done = false;
 	} else if (contig && vmem_pmap_contig_free(f->at.slot)) {
 		vmem_pmap_put_contig(pmap, f->at, f->va, pa, leaf);

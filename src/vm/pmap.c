@@ -171,6 +171,11 @@ vmem_status_t vmem_pmap_reserve(
 			continue;
 		}
 		bool absent = pte_load(at.slot) == 0;
+		if (absent && !pmap->kernel && pmap_is_dropping(pmap)) { /* (P10) */
+			pmap_give(at);
+			status = VMEM_ERR_EXISTS;
+			break;
+		}
 		if (absent) {
 			hook_tables(pmap, at, va, level, fresh);
 			taken -=
@@ -209,7 +214,7 @@ static inline unsigned last_level(const struct vmem_pmap *pmap)
 /* Takes the table, which is found at base, and with its parent locked, out of the tree if it has no entry:
  * true. */
 static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct vmem_page *table,
-    vmem_vaddr_t base, bool *parent_empty)
+    vmem_vaddr_t base, bool *parent_empty, struct vmem_batch *batch)
 {
 	const struct pmap_entry at = {NULL, table, above.level - 1u};
 	arch_pte_t entry = pte_load(above.slot);
@@ -224,6 +229,7 @@ static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct v
 		}
 		shared_clear_pointer(&pmap->kept, table);
 		shared_store(&table->u.table.pmap, NULL); /* whoever still finds it sees that it has gone */
+		pmap_drop(pmap, batch);
 		pte_store(above.slot, 0);
 		(void)shared_subtract(&pmap->tables, UINT64_C(1));
 		if (above.table) {
@@ -245,7 +251,7 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 		if (w.level != level || !pmap_take(pmap, above, base)) {
 			return; /* another CPU has taken it out, or what is above it */
 		}
-		bool gone = unhook_one(pmap, above, table, base, &parent_empty);
+		bool gone = unhook_one(pmap, above, table, base, &parent_empty, batch);
 		pmap_give(above);
 		if (gone) {
 			vmem_batch_table(batch, table);
@@ -340,7 +346,7 @@ struct taken {
 /* Clears the slots of a piece and keeps what the hardware recorded in them. Of a run that the piece has a
  * part of, all goes, also what lies outside of the piece (P8). */
 static inline __attribute__((always_inline)) struct taken take_leaves(
-    const struct piece *piece, const unsigned level)
+    struct vmem_pmap *pmap, const struct piece *piece, const unsigned level, struct vmem_batch *batch)
 {
 	struct taken taken = {0};
 	arch_pte_t *slot = piece->slot; /* locals: stores to entries could alias the piece's fields */
@@ -353,6 +359,7 @@ static inline __attribute__((always_inline)) struct taken take_leaves(
 		}
 		if (level == 0 && __builtin_expect(arch_pte_contig(entry), 0)) {
 			int first = i - (int)contig_place(&slot[i]);
+			pmap_drop(pmap, batch);
 			vmem_pmap_clear_contig(&slot[first]);
 			taken.first = taken.leaves == 0 ? first : taken.first;
 			taken.leaves += ARCH_CONTIG_PAGES;
@@ -372,7 +379,11 @@ static void remove_piece(struct vmem_pmap *pmap, struct piece *piece, struct vme
 {
 	struct vmem_page *table = piece->at.table;
 	const unsigned level = piece->level;
-	struct taken taken = level == 0 ? take_leaves(piece, 0) : take_leaves(piece, level);
+	if (level > 0) {
+		pmap_drop(pmap, batch);
+	}
+	struct taken taken =
+	    level == 0 ? take_leaves(pmap, piece, 0, batch) : take_leaves(pmap, piece, level, batch);
 	if (taken.leaves == 0) {
 		return;
 	}

@@ -19,6 +19,9 @@
  * P9 An entry is not replaced by one that shows another frame before every CPU has forgotten it: in between
  * the slot is empty and the table's record names it as busy, which counts as an entry. Nobody stores an
  * entry there but whoever made it busy.
+ * P10 From before a table is unhooked, or a large leaf or a run removed, until its batch has ended no fault
+ * stores an entry in that pmap (`dropping` counts): what lies below would be another translation of the
+ * same address while CPUs still have the first.
  *
  * Locks: the byte in a table's record, for its entries, its counts and whether it is hooked. A user pmap is
  * walked without a lock; what the walk leads to is verified under its byte, by its record (pmap_take()). An
@@ -62,6 +65,7 @@ struct vmem_pmap {
 	struct pmap_counts counts[COUNT_STRIPES];
 	arch_pte_t *root; /* through the direct map */
 	vmem_paddr_t root_pa;
+	uint32_t dropping;	/* (P10) */
 	struct vmem_page *kept;	   /* the one empty leaf table left in place (P3), or NULL */
 	uint64_t cpus;		   /* CPUs that may hold translations (T4) */
 	uint64_t stale;		   /* of them, ones that forget all of the id before they run it again */
@@ -238,6 +242,21 @@ enum arch_duty vmem_pmap_raise(struct vmem_pmap *pmap, struct pmap_entry at, vme
 bool vmem_pmap_vacate(struct vmem_pmap *pmap, struct pmap_entry at, vmem_vaddr_t va);
 /* The slot is not busy any more; true if the table has no entry left. */
 bool vmem_pmap_settle(struct vmem_pmap *pmap, struct pmap_entry at);
+/* With a table's lock held: whether nothing may be stored now (P10). */
+static inline bool pmap_is_dropping(const struct vmem_pmap *pmap)
+{
+	return VMEM_SMP && shared_load(&pmap->dropping) != 0;
+}
+
+/* Before something goes that P10 speaks of. */
+static inline void pmap_drop(struct vmem_pmap *pmap, struct vmem_batch *batch)
+{
+	if (VMEM_SMP && !pmap->kernel) {
+		(void)shared_add(&pmap->dropping, 1u);
+		batch->drops++;
+	}
+}
+
 static inline bool pmap_is_busy(struct pmap_entry at, vmem_vaddr_t va)
 {
 	unsigned index = (unsigned)(va >> VMEM_PAGE_SHIFT) & (ARCH_TABLE_ENTRIES - 1);

@@ -376,6 +376,7 @@ void vmem_batch_begin(struct vmem_batch *batch, struct vmem_pmap *pmap)
 	batch->tables = NULL;
 	batch->count = 0;
 	batch->tables_changed = false;
+	batch->drops = 0;
 }
 
 /* Ranges nearer than this join: a flush of a few pages more is cheaper than one flush more. */
@@ -450,6 +451,9 @@ void vmem_batch_end(struct vmem_batch *batch)
 	}
 	while (batch->tables) {
 		vmem_frame_give(table_pop(&batch->tables));
+	}
+	if (VMEM_SMP && batch->drops != 0) {
+		(void)shared_subtract(&pmap->dropping, batch->drops);
 	}
 	vmem_batch_begin(batch, pmap);
 }

@@ -30,6 +30,7 @@ struct vmem_batch {
 	struct vmem_page *tables; /* unhooked page tables, chained through their pmap field */
 	unsigned count;		  /* of ranges in use; 0: nothing is owed */
 	bool tables_changed;	  /* upper-level entries must be forgotten too */
+	unsigned drops;		  /* of tables, large leaves and runs (pmap.h, P10) */
 	struct {
 		vmem_vaddr_t first, last; /* last is of the last byte */
 		unsigned level;		  /* smallest level of a recorded leaf */
