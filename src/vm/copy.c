@@ -16,6 +16,17 @@
 #include "panic.h"
 #include "region.h"
 
+enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
+{
+	enum vmem_fault_result result;
+	while ((result = vmem_fault_try(aspace, address, access)) == VMEM_FAULT_RESULT_COUNT) {
+#if VMEM_SMP
+		vmem_host_relax();
+#endif
+	}
+	return result;
+}
+
 #define COPY_TRIES (VMEM_SMP ? 1000u : 4u)
 
 /* What to do with a piece of user memory. */

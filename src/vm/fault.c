@@ -81,11 +81,17 @@ static inline uint32_t leaf_for(const struct fault *f, bool own)
 	return leaf | (f->access == VMEM_WRITE ? (uint32_t)LEAF_DIRTY : 0);
 }
 
-/* Stores the entry into an empty slot of the locked table; false: it is not empty, or somebody else's. */
+/* Whether the slot of the locked table is empty, nobody else's, and forgotten by all CPUs. */
+static inline bool is_free(const struct fault *f)
+{
+	return pte_load(f->at.slot) == 0 && !pmap_is_dropping(&f->aspace->pmap) &&
+	       (f->vacated || !pmap_is_busy(f->at, f->va));
+}
+
+/* Stores the entry into the slot of the locked table if it is free. */
 static inline bool put(struct fault *f, vmem_paddr_t pa, uint32_t leaf)
 {
-	if (pte_load(f->at.slot) != 0 || pmap_is_dropping(&f->aspace->pmap) ||
-	    (!f->vacated && pmap_is_busy(f->at, f->va))) {
+	if (!is_free(f)) {
 		return false;
 	}
 	pmap_put(&f->aspace->pmap, &f->at, f->cpu, f->va, pa, leaf);
@@ -185,7 +191,6 @@ static enum vmem_fault_result publish(struct fault *f, const struct finding *fou
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	struct index_node *leaf = found->cursor.leaf;
 	const uint32_t bits = leaf_for(f, true);
-	bool entered = false;
 	if (bits & LEAF_EXEC) {
 		vmem_pmap_sync(page_to_pa(page), 0, bits);
 	}
@@ -196,13 +201,17 @@ static enum vmem_fault_result publish(struct fault *f, const struct finding *fou
 		}
 		leaf = vmem_index_leaf(&found->store->index, found->key);
 	}
+	/* A page that is replaced loses this store's reference: no entry may show it, nor be on its way out
+	 * (X7). */
+	const bool replaces = slot_kind(found->slot) == SLOT_PAGE;
 	spin_take(&leaf->lock, LOCK_NODE);
-	bool stored = (locked || (fault_same_shape(found) && fault_same_region(f) &&
-				     (!also || fault_same_slot(also)))) &&
+	bool taken = enters && pmap_take(pmap, f->at, f->va);
+	bool same = fault_same_region(f) && (locked || fault_same_shape(found));
+	bool stored = (locked || (same && (!also || fault_same_slot(also)))) &&
+		      (!replaces || (same && taken && is_free(f))) &&
 		      index_replace(leaf, found->key, found->slot, slot_of_page(page));
-	if (stored && enters && pmap_take(pmap, f->at, f->va)) {
-		entered = fault_same_region(f) && (locked || fault_same_shape(found)) &&
-			  put(f, page_to_pa(page), bits);
+	bool entered = stored && same && taken && put(f, page_to_pa(page), bits);
+	if (taken) {
 		pmap_give(f->at);
 	}
 	spin_give(&leaf->lock, LOCK_NODE);
@@ -586,15 +595,4 @@ enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t addre
 {
 	enum vmem_fault_result result = vmem_fault_try(aspace, address, access);
 	return result == FAULT_AGAIN ? VMEM_FAULT_RESOLVED : result;
-}
-
-enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
-{
-	enum vmem_fault_result result;
-	while ((result = vmem_fault_try(aspace, address, access)) == FAULT_AGAIN) {
-#if VMEM_SMP
-		vmem_host_relax();
-#endif
-	}
-	return result;
 }

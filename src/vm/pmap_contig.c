@@ -85,7 +85,7 @@ bool vmem_pmap_contig_free(const arch_pte_t *slot)
 {
 	slot -= contig_place(slot);
 	for (unsigned i = 0; i < ARCH_CONTIG_PAGES; i++) {
-		if (pte_load(&slot[i]) != 0) {
+		if (pte_peek(&slot[i]) != 0) {
 			return false;
 		}
 	}
