@@ -71,12 +71,19 @@ enum {
 	VMEM_MAP_POPULATE = 1u << 6, /**< fault everything in at once; best effort, never fails the call */
 };
 
+/** What else a region carries, beside permission and content; part of what neighbours must agree in to merge.
+ */
+enum {
+	VMEM_REGION_NO_DUMP = 1u << 2, /**< left out of core dumps: for the host to heed */
+};
+
 /** What to map and where. Zero what does not apply. */
 struct vmem_map {
 	uint64_t length;
 	unsigned permission; /**< VMEM_READ | ... now */
 	unsigned maximum; /**< the most that vmem_vmar_protect() may ever grant; a superset of permission */
 	unsigned flags;	  /**< VMEM_MAP_* */
+	uint32_t attributes; /**< VMEM_REGION_* */
 	enum vmem_place place;
 	vmem_vaddr_t address;	     /**< HINT, FIXED, REPLACE */
 	uint64_t align;		     /**< of the start; power of two; 0: a page */
@@ -127,6 +134,7 @@ struct vmem_region_info {
 	uint64_t length;
 	unsigned permission, maximum;
 	unsigned flags;		    /**< VMEM_MAP_SHARED, GUARD, NO_MERGE, LARGE */
+	uint32_t attributes;	    /**< VMEM_REGION_* */
 	struct vmem_object *object; /**< not held for the caller */
 	uint64_t offset;	    /**< of start in the object */
 	uint64_t key;		    /**< of start in the space's private pages, in pages */

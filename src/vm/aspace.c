@@ -180,6 +180,7 @@ static bool region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct
 	    .permission = region->permission,
 	    .maximum = region->maximum,
 	    .flags = region->flags,
+	    .attributes = region->attributes,
 	    .object = region->object,
 	    .offset = region->offset << VMEM_PAGE_SHIFT,
 	    .key = region->private_key,

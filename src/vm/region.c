@@ -67,11 +67,25 @@ struct region *vmem_region_alloc(struct vmem_aspace *aspace)
 		shared_store(&region->permission, 0);
 		region->maximum = 0;
 		shared_store(&region->flags, 0);
-		region->advice = 0;
+		region->attributes = 0;
 		region->cookie = 0;
 		region->driver[0] = region->driver[1] = 0;
 	}
 	return region;
+}
+
+bool vmem_region_take(struct vmem_aspace *aspace, unsigned count, struct region *record[2])
+{
+	for (unsigned i = 0; i < count; i++) {
+		record[i] = vmem_region_alloc(aspace);
+		if (!record[i]) {
+			if (i > 0) {
+				vmem_region_free(record[0]);
+			}
+			return false;
+		}
+	}
+	return true;
 }
 
 void vmem_region_free(struct region *region)
@@ -202,7 +216,7 @@ void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr
 	shared_store(&fresh->permission, region->permission);
 	fresh->maximum = region->maximum;
 	shared_store(&fresh->flags, region->flags);
-	fresh->advice = region->advice;
+	fresh->attributes = region->attributes;
 	fresh->cookie = region->cookie;
 	fresh->driver[0] = region->driver[0];
 	fresh->driver[1] = region->driver[1];
@@ -229,7 +243,7 @@ bool vmem_region_can_join(const struct region *lower, const struct region *upper
 	       lower->flags == upper->flags && !(lower->flags & VMEM_MAP_NO_MERGE) &&
 	       lower->object == upper->object && (!lower->object || lower->offset + pages == upper->offset) &&
 	       lower->private_key + pages == upper->private_key && lower->cookie == upper->cookie &&
-	       lower->advice == upper->advice;
+	       lower->attributes == upper->attributes;
 }
 
 /* The lower of two regions that agree takes over the upper one's range; the upper record goes. */

@@ -35,8 +35,8 @@ struct region {
 	struct region *map_next, **map_pprev;	  /* object's store->mappings */
 	struct region *moved_next, **moved_pprev; /* aspace->moved, when private_key is not start / page */
 	uint8_t permission, maximum;
-	uint16_t flags;	 /* VMEM_MAP_SHARED, GUARD, LARGE, NO_MERGE */
-	uint32_t advice; /* reserved: advice, inheritance and locks of later interfaces */
+	uint16_t flags;	     /* VMEM_MAP_SHARED, GUARD, LARGE, NO_MERGE */
+	uint32_t attributes; /* VMEM_REGION_* */
 	uint64_t cookie;
 	uint64_t driver[2]; /* reserved: flags and private data of the area interface */
 };
@@ -65,6 +65,10 @@ struct vmem_aspace {
 	bool wx, large;
 	struct vmem_aspace *all_next, **all_pprev;
 };
+
+/* Every attribute that a region can have, and those that vmem_vmar_map() takes. */
+#define REGION_ATTRIBUTES ((uint32_t)VMEM_REGION_NO_DUMP)
+#define MAP_ATTRIBUTES ((uint32_t)VMEM_REGION_NO_DUMP)
 
 static inline unsigned aspace_rank(const struct vmem_aspace *aspace)
 {
@@ -144,6 +148,14 @@ struct region *vmem_region_merge(struct vmem_vmar *vmar, struct region *region);
 /* What both ends of [start, start + length) must look like for a new region to be merged into instead of
  * made; NULL: none. */
 bool vmem_region_can_join(const struct region *lower, const struct region *upper);
+
+/* OK if [start, start + length) is a range of pages inside the VMAR; INVALID, RANGE. */
+vmem_status_t vmem_vmar_check_range(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+/* OK if regions cover [start, end) without a hole, the first being at `first`; NOT_FOUND, INVALID (a child
+ * VMAR). */
+vmem_status_t vmem_vmar_check_covered(const struct span *first, vmem_vaddr_t start, vmem_vaddr_t end);
+/* Takes up to two records, or none. */
+bool vmem_region_take(struct vmem_aspace *aspace, unsigned count, struct region *record[2]);
 
 /* Removes all regions of [start, length) of the VMAR: the one step that unmap, replace and destroy share. No
  * child VMAR is touched by the range. `spare` is used where a region is split, and set to NULL then. */

@@ -47,7 +47,7 @@ static vmem_status_t allowed(const struct vmem_vmar *vmar, unsigned permission, 
 	return maximum & ~vmar->rights ? VMEM_ERR_DENIED : VMEM_OK;
 }
 
-static vmem_status_t check_range(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+vmem_status_t vmem_vmar_check_range(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
 	if (!vmem_page_aligned(start) || !vmem_page_aligned(length) || length == 0) {
 		return VMEM_ERR_INVALID;
@@ -67,11 +67,11 @@ static vmem_status_t check_map(const struct vmem_vmar *vmar, const struct vmem_m
 	    map->align & (map->align - 1)) {
 		return VMEM_ERR_INVALID;
 	}
-	if (!vmem_page_aligned(map->length) || map->length == 0) {
+	if (!vmem_page_aligned(map->length) || map->length == 0 || map->attributes & ~MAP_ATTRIBUTES) {
 		return VMEM_ERR_INVALID;
 	}
 	if (fixed) {
-		vmem_status_t status = check_range(vmar, map->address, map->length);
+		vmem_status_t status = vmem_vmar_check_range(vmar, map->address, map->length);
 		if (status != VMEM_OK) {
 			return status;
 		}
@@ -128,7 +128,7 @@ static vmem_status_t find_place(struct vmem_vmar *vmar, const struct vmem_map *m
 	    .entropy_bits = vmar->aspace->entropy_bits,
 	    .random_state = &vmar->aspace->random,
 	};
-	if (map->place == VMEM_PLACE_HINT && check_range(vmar, map->address, map->length) == VMEM_OK &&
+	if (map->place == VMEM_PLACE_HINT && vmem_vmar_check_range(vmar, map->address, map->length) == VMEM_OK &&
 	    (map->address & (request.align - 1)) == 0 && map->address >= request.minimum &&
 	    map->length <= request.limit && map->address <= request.limit - map->length &&
 	    vmem_span_range_free(&vmar->tree, map->address, map->length, map->pad_before, map->pad_after)) {
@@ -186,6 +186,7 @@ static void fill_region(struct region *region, const struct vmem_map *map, vmem_
 	shared_store(&region->permission, (uint8_t)map->permission);
 	region->maximum = (uint8_t)map->maximum;
 	shared_store(&region->flags, (uint16_t)(map->flags & REGION_FLAGS));
+	region->attributes = map->attributes;
 	region->cookie = map->cookie;
 }
 
@@ -353,7 +354,7 @@ vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64
 vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
 	struct region *spare = NULL;
-	vmem_status_t status = check_range(vmar, start, length);
+	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
 	if (status != VMEM_OK) {
 		return status;
 	}
@@ -403,21 +404,6 @@ static vmem_status_t check_protect(
 	return VMEM_OK;
 }
 
-/* Takes up to two records, or none. */
-static bool take_records(struct vmem_aspace *aspace, unsigned count, struct region *record[2])
-{
-	for (unsigned i = 0; i < count; i++) {
-		record[i] = vmem_region_alloc(aspace);
-		if (!record[i]) {
-			if (i > 0) {
-				vmem_region_free(record[0]);
-			}
-			return false;
-		}
-	}
-	return true;
-}
-
 vmem_status_t vmem_vmar_protect(
     struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
@@ -434,7 +420,7 @@ vmem_status_t vmem_vmar_protect_locked(
 	struct region *record[2] = {NULL, NULL};
 	unsigned splits, taken = 0;
 	vmem_vaddr_t end = start + length;
-	vmem_status_t status = check_range(vmar, start, length);
+	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
 	status = status == VMEM_OK && permission & ~(unsigned)VMEM_RWX ? VMEM_ERR_INVALID : status;
 	status = status == VMEM_OK ? check_protect(vmar, start, length, permission, &splits) : status;
 	if (status != VMEM_OK) {
@@ -443,7 +429,7 @@ vmem_status_t vmem_vmar_protect_locked(
 	if (aspace->regions + splits > aspace->max_regions) {
 		return VMEM_ERR_LIMIT;
 	}
-	if (!take_records(aspace, splits, record)) {
+	if (!vmem_region_take(aspace, splits, record)) {
 		return VMEM_ERR_NO_MEMORY;
 	}
 	struct vmem_batch batch;
@@ -472,56 +458,6 @@ vmem_status_t vmem_vmar_protect_locked(
 	}
 	vmem_batch_end(&batch);
 	return VMEM_OK;
-}
-
-/* OK if regions cover the range without a hole. */
-static vmem_status_t check_covered(const struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)
-{
-	vmem_vaddr_t at = start;
-	for (const struct span *s = first; at < end; s = s->next) {
-		if (!s || s->start > at) {
-			return VMEM_ERR_NOT_FOUND;
-		}
-		if (s->kind == SPAN_VMAR) {
-			return VMEM_ERR_INVALID;
-		}
-		at = s->start + s->length;
-	}
-	return VMEM_OK;
-}
-
-static void decommit(struct vmem_aspace *aspace, struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)
-{
-	struct vmem_batch batch;
-	for (struct span *s = first; VMEM_SMP && s && s->start < end; s = s->next) {
-		region_change(region_of(s)); /* (X2) */
-	}
-	vmem_batch_begin(&batch, &aspace->pmap);
-	vmem_pmap_remove(&aspace->pmap, start, end - start, &batch);
-	vmem_batch_end(&batch);
-	for (struct span *s = first; s && s->start < end; s = s->next) {
-		vmem_vaddr_t low = s->start < start ? start : s->start;
-		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
-		vmem_region_forget_private(region_of(s), low, high - low);
-		region_changed(region_of(s));
-	}
-}
-
-vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
-{
-	vmem_status_t status = check_range(vmar, start, length);
-	if (status != VMEM_OK) {
-		return status;
-	}
-	aspace_lock(vmar->aspace);
-	struct span *first = vmem_span_find(&vmar->tree, start);
-	status = check_covered(first, start, start + length);
-	if (status == VMEM_OK) {
-		decommit(vmar->aspace, first, start, start + length);
-	}
-	aspace_unlock(vmar->aspace);
-	vmem_slab_settle();
-	return status;
 }
 
 vmem_status_t vmem_vmar_allocate(

@@ -88,6 +88,9 @@ static void map_refusals(void **state)
 		bad.flags = 1u << 7;
 		REFUSED(VMEM_ERR_INVALID, try_map(as, bad));
 		bad = good;
+		bad.attributes = 1u << 31;
+		REFUSED(VMEM_ERR_INVALID, try_map(as, bad));
+		bad = good;
 		bad.permission = bad.maximum = 8;
 		REFUSED(VMEM_ERR_INVALID, try_map(as, bad));
 		bad = good;

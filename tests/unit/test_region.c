@@ -84,6 +84,7 @@ static void halves(void **state)
 	map.offset = PAGES(3);
 	map.maximum = RW;
 	map.cookie = 77;
+	map.attributes = VMEM_REGION_NO_DUMP;
 	map.flags = VMEM_MAP_LARGE;
 	must(map);
 	for (unsigned i = 0; i < 32; i++) {
@@ -107,6 +108,7 @@ static void halves(void **state)
 		assert_int_equal(r.offset, PAGES(3 + first[i]));
 		assert_int_equal(r.key, BASE / PAGE + first[i]);
 		assert_int_equal(r.cookie, 77);
+		assert_int_equal(r.attributes, VMEM_REGION_NO_DUMP);
 		struct region *record = vmem_region_find(as, r.start);
 		assert_int_equal(record->driver[1], 99);
 		assert_ptr_equal(vmem_region_find(as, r.start + r.length - 1), record);

@@ -74,6 +74,12 @@ static void cookie(struct vmem_map *lower, struct vmem_map *upper)
 	upper->cookie = 1;
 }
 
+static void attributes(struct vmem_map *lower, struct vmem_map *upper)
+{
+	(void)lower;
+	upper->attributes = VMEM_REGION_NO_DUMP;
+}
+
 static void large(struct vmem_map *lower, struct vmem_map *upper)
 {
 	(void)lower;
@@ -173,7 +179,7 @@ static void merging(void **state)
 	static const struct difference joining[] = {
 	    {"nothing", nothing}, {"guards", both_guards}, {"one object", same_object}, {"shared", shared}};
 	static const struct difference parting[] = {{"permission", permission}, {"maximum", maximum},
-	    {"cookie", cookie}, {"large", large}, {"apart", apart}, {"both apart", both_apart},
+	    {"cookie", cookie}, {"attributes", attributes}, {"large", large}, {"apart", apart}, {"both apart", both_apart},
 	    {"guard", guard}, {"one shared", one_shared}, {"one with an object", one_object},
 	    {"other object", other_object}, {"offset", offset}, {"hole", hole}};
 	(void)state;
@@ -191,7 +197,7 @@ static void merging(void **state)
 	end(as);
 }
 
-/* Reasons that only a history can give: foreign keys, advice, another VMAR, a strip. */
+/* Reasons that only a history can give: foreign keys, attributes, another VMAR, a strip. */
 static void merging_not(void **state)
 {
 	struct vmem_map map = fixed(4, 4);
@@ -208,10 +214,10 @@ static void merging_not(void **state)
 	assert_int_equal(regions(as), 1);
 	unmap(as, BASE + PAGES(4), 4);
 	protect(as, BASE, 4, RW);
-	vmem_region_find(as, BASE)->advice = 1;
+	vmem_region_find(as, BASE)->attributes = 1;
 	must(fixed(4, 4));
 	assert_int_equal(regions(as), 2);
-	vmem_region_find(as, BASE)->advice = 0;
+	vmem_region_find(as, BASE)->attributes = 0;
 	unmap(as, BASE + PAGES(4), 4);
 	map.permission = VMEM_RWX;
 	OK(vmem_vmar_allocate(root, &map, &child));

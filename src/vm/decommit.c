@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * decommit.c - giving back what a range holds while its regions stay: private pages are dropped, and of
+ * shared ones the translations.
+ *
+ * Locks: the space's, until what goes is flushed everywhere. Every region of the range is being changed
+ * meanwhile (R4), so no fault enters what is about to go (X2).
+ */
+#include "region.h"
+#include "slab.h"
+
+vmem_status_t vmem_vmar_check_covered(const struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)
+{
+	vmem_vaddr_t at = start;
+	for (const struct span *s = first; at < end; s = s->next) {
+		if (!s || s->start > at) {
+			return VMEM_ERR_NOT_FOUND;
+		}
+		if (s->kind == SPAN_VMAR) {
+			return VMEM_ERR_INVALID;
+		}
+		at = s->start + s->length;
+	}
+	return VMEM_OK;
+}
+
+static void decommit(struct vmem_aspace *aspace, struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)
+{
+	struct vmem_batch batch;
+	for (struct span *s = first; VMEM_SMP && s && s->start < end; s = s->next) {
+		region_change(region_of(s)); /* (X2) */
+	}
+	vmem_batch_begin(&batch, &aspace->pmap);
+	vmem_pmap_remove(&aspace->pmap, start, end - start, &batch);
+	vmem_batch_end(&batch);
+	for (struct span *s = first; s && s->start < end; s = s->next) {
+		vmem_vaddr_t low = s->start < start ? start : s->start;
+		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
+		vmem_region_forget_private(region_of(s), low, high - low);
+		region_changed(region_of(s));
+	}
+}
+
+vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
+	if (status != VMEM_OK) {
+		return status;
+	}
+	aspace_lock(vmar->aspace);
+	struct span *first = vmem_span_find(&vmar->tree, start);
+	status = vmem_vmar_check_covered(first, start, start + length);
+	if (status == VMEM_OK) {
+		decommit(vmar->aspace, first, start, start + length);
+	}
+	aspace_unlock(vmar->aspace);
+	vmem_slab_settle();
+	return status;
+}
