@@ -375,10 +375,26 @@ static inline __attribute__((always_inline)) struct taken take_leaves(
 	return taken;
 }
 
+/* A slot of the piece that a fault has emptied may still be remembered (P9). */
+static inline void note_busy(const struct piece *piece, struct vmem_batch *batch)
+{
+	const struct vmem_page *table = piece->at.table;
+	if (VMEM_SMP && piece->level == 0 && table && table->busy != 0) {
+		uint64_t base = piece->va & ~(arch_level_size(1) - 1);
+		vmem_vaddr_t va = base + ((uint64_t)(table->busy - 1) << VMEM_PAGE_SHIFT);
+		if (va - piece->va < (uint64_t)piece->count << VMEM_PAGE_SHIFT) {
+			vmem_batch_leaves(batch, va, va + VMEM_PAGE_MASK, 0);
+		}
+	}
+}
+
 static void remove_piece(struct vmem_pmap *pmap, struct piece *piece, struct vmem_batch *batch)
 {
 	struct vmem_page *table = piece->at.table;
 	const unsigned level = piece->level;
+	if (!table || table->refs != 0) {
+		pmap_open(pmap, batch);
+	}
 	if (level > 0) {
 		pmap_drop(pmap, batch);
 	}
@@ -407,7 +423,9 @@ void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, 
 {
 	struct piece piece;
 	vmem_vaddr_t last = va + (length - 1);
+	batch->walked = true;
 	while (next_piece(pmap, &va, last, &piece)) {
+		note_busy(&piece, batch);
 		remove_piece(pmap, &piece, batch);
 		piece_done(pmap, &piece, batch);
 	}
@@ -440,6 +458,7 @@ static void restrict_piece(
 			remove_piece(pmap, piece, batch);
 			return;
 		}
+		pmap_open(pmap, batch);
 		arch_pte_t was = pte_swap(&piece->slot[i], fresh);
 		if (was !=
 		    old) { /* the hardware set a bit in between: keep it, the entry is still ours to write */
@@ -468,7 +487,9 @@ void vmem_pmap_restrict(
 		vmem_pmap_remove(pmap, va, length, batch);
 		return;
 	}
+	batch->walked = true;
 	while (next_piece(pmap, &va, last, &piece)) {
+		note_busy(&piece, batch);
 		vmem_vaddr_t end = piece.va + (arch_level_size(piece.level) - 1);
 		if (piece.level > 0 && (piece.va < start || end > last)) {
 			/* dropped whole; faults rebuild it (contract 5.1 c) */

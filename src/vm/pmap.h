@@ -18,7 +18,7 @@
  * permission of the whole changes in place, and of a part after the run was unfolded.
  * P9 An entry is not replaced by one that shows another frame before every CPU has forgotten it: in between
  * the slot is empty and the table's record names it as busy, which counts as an entry. Nobody stores an
- * entry there but whoever made it busy.
+ * entry there but whoever made it busy; who removes or restricts what is there flushes it too.
  * P10 From before a table is unhooked, or a large leaf or a run removed, until its batch has ended no fault
  * stores an entry in that pmap (`dropping` counts): what lies below would be another translation of the
  * same address while CPUs still have the first.
@@ -74,6 +74,7 @@ struct vmem_pmap {
 	struct vmem_page *deposit; /* of the kernel's: tables for splits to come (pmap_split.c) */
 	uint64_t deposited;	   /* how many */
 	uint64_t flushes, flushes_remote;
+	uint32_t open; /* batches (T7) */
 	bool kernel; /* the kernel's own half */
 	bool wx;
 };
@@ -254,6 +255,15 @@ static inline void pmap_drop(struct vmem_pmap *pmap, struct vmem_batch *batch)
 	if (VMEM_SMP && !pmap->kernel) {
 		(void)shared_add(&pmap->dropping, 1u);
 		batch->drops++;
+	}
+}
+
+/* With a table's lock held, before an entry is cleared or restricted (T7). */
+static inline void pmap_open(struct vmem_pmap *pmap, struct vmem_batch *batch)
+{
+	if (VMEM_SMP && !batch->open) {
+		(void)shared_add(&pmap->open, 1u);
+		batch->open = true;
 	}
 }
 

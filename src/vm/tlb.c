@@ -377,6 +377,8 @@ void vmem_batch_begin(struct vmem_batch *batch, struct vmem_pmap *pmap)
 	batch->count = 0;
 	batch->tables_changed = false;
 	batch->drops = 0;
+	batch->walked = false;
+	batch->open = false;
 }
 
 /* Ranges nearer than this join: a flush of a few pages more is cheaper than one flush more. */
@@ -418,35 +420,50 @@ static bool is_too_much(const struct flush_job *job)
 	return pages > ARCH_FLUSH_PAGES;
 }
 
+/* What the batch owes; with `whole`, and when it is too much to go through, everything of the space. */
+static void write_job(const struct vmem_batch *batch, bool whole, struct flush_job *job)
+{
+	struct vmem_pmap *pmap = batch->pmap;
+	uint32_t asid = hardware_id(shared_load(&pmap->asid));
+	uint8_t flags =
+	    (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) | (pmap->kernel ? FLUSH_GLOBAL : 0));
+	job->count = batch->count;
+	for (unsigned i = 0; i < batch->count; i++) {
+		unsigned level = batch->range[i].level;
+		vmem_vaddr_t start = batch->range[i].first & ~(arch_level_size(level) - 1);
+		job->flush[i] = (struct arch_flush){
+		    .start = start,
+		    .pages = ((batch->range[i].last - start) >> arch_level_shift(level)) + 1,
+		    .asid = asid,
+		    .level = (uint8_t)level,
+		    .flags = flags,
+		};
+	}
+	if (whole || (job->count > 1 && is_too_much(job))) {
+		job->count = 1;
+		job->flush[0] = (struct arch_flush){.asid = asid, .flags = (uint8_t)(flags | FLUSH_SPACE)};
+	}
+}
+
+/* Whether others have taken something away that this batch may have found absent, and CPUs may remember (T7).
+ * The lock of the table in which it was found absent orders this after their count. */
+static inline bool others_open(const struct vmem_batch *batch)
+{
+	return VMEM_SMP && batch->walked && shared_load_acquire(&batch->pmap->open) > (batch->open ? 1u : 0u);
+}
+
 void vmem_batch_end(struct vmem_batch *batch)
 {
 	struct vmem_pmap *pmap = batch->pmap;
 	struct flush_job job;
-	if (batch->count == 0) {
+	bool whole = others_open(batch);
+	if (batch->count == 0 && !whole) {
 		return;
 	}
 	vmem_lock_none_spinning();
 	full_barrier();
 	if (anywhere(pmap)) {
-		uint32_t asid = hardware_id(shared_load(&pmap->asid));
-		uint8_t flags =
-		    (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) | (pmap->kernel ? FLUSH_GLOBAL : 0));
-		job.count = batch->count;
-		for (unsigned i = 0; i < batch->count; i++) {
-			unsigned level = batch->range[i].level;
-			vmem_vaddr_t start = batch->range[i].first & ~(arch_level_size(level) - 1);
-			job.flush[i] = (struct arch_flush){
-			    .start = start,
-			    .pages = ((batch->range[i].last - start) >> arch_level_shift(level)) + 1,
-			    .asid = asid,
-			    .level = (uint8_t)level,
-			    .flags = flags,
-			};
-		}
-		if (job.count > 1 && is_too_much(&job)) {
-			job.count = 1;
-			job.flush[0].flags |= FLUSH_SPACE;
-		}
+		write_job(batch, whole, &job);
 		run_everywhere(pmap, &job);
 	}
 	while (batch->tables) {
@@ -454,6 +471,9 @@ void vmem_batch_end(struct vmem_batch *batch)
 	}
 	if (VMEM_SMP && batch->drops != 0) {
 		(void)shared_subtract(&pmap->dropping, batch->drops);
+	}
+	if (VMEM_SMP && batch->open) {
+		(void)shared_subtract(&pmap->open, 1u);
 	}
 	vmem_batch_begin(batch, pmap);
 }

@@ -11,7 +11,10 @@
  * again. T5 Two pmaps never have the same id on one CPU without a flush of that id there in between: ids
  * are handed out once per generation; a new generation starts with a flush on every CPU before it first
  * uses one of its ids. The ids that CPUs are running under survive into the new generation. T6 A CPU that
- * is not on holds no translation: it flushes everything after it has been noted as on.
+ * is not on holds no translation: it flushes everything after it has been noted as on. T7 What a walk finds
+ * absent, or restricted already, may have become so a moment ago, by a batch that is still open: CPUs may
+ * remember it. So each batch that takes something away is counted in pmap->open until it has ended; one that
+ * has walked and ends while others are open flushes the whole space.
  */
 #ifndef VMEM_TLB_H
 #define VMEM_TLB_H
@@ -31,6 +34,8 @@ struct vmem_batch {
 	unsigned count;		  /* of ranges in use; 0: nothing is owed */
 	bool tables_changed;	  /* upper-level entries must be forgotten too */
 	unsigned drops;		  /* of tables, large leaves and runs (pmap.h, P10) */
+	bool walked;		  /* its owner goes by what it found absent too (T7) */
+	bool open;		  /* it has taken something away, and pmap->open says so (T7) */
 	struct {
 		vmem_vaddr_t first, last; /* last is of the last byte */
 		unsigned level;		  /* smallest level of a recorded leaf */

@@ -97,6 +97,7 @@ struct later { /* a flush that its barrier has not yet completed */
 };
 struct machine_cpu {
 	uint64_t cr0, cr4, pat;	   /* x86-64 */
+	bool globals;		   /* x86-64: CR4.PGE was on */
 	uint64_t tcr, mair, ttbr0; /* AArch64 */
 	uint64_t satp;		   /* RISC-V */
 	bool in_inval;		   /* RISC-V: after SFENCE.W.INVAL */

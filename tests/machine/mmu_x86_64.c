@@ -209,6 +209,12 @@ uint64_t x86_read_cr3(unsigned cpu)
 	return machine_now->cpus[cpu].root | machine_now->cpus[cpu].asid;
 }
 
+/* CR4, but for global pages: switched off for a moment, by which all of them are flushed. */
+static uint64_t lasting_cr4(const struct machine_cpu *c)
+{
+	return c->globals ? c->cr4 | X86_CR4_PGE : c->cr4;
+}
+
 /* A CPU that runs user code must be set up like the first one. */
 static void check_set_up(unsigned cpu, uint64_t root)
 {
@@ -217,7 +223,7 @@ static void check_set_up(unsigned cpu, uint64_t root)
 	if (root == machine_now->kernel_root || cpu == 0) {
 		return;
 	}
-	if (c->cr4 != first->cr4 || c->pat != first->pat || c->cr0 != first->cr0) {
+	if (lasting_cr4(c) != lasting_cr4(first) || c->pat != first->pat || c->cr0 != first->cr0) {
 		machine_violation(MACHINE_MISUSE, "CPU %u is not set up like CPU 0", cpu);
 	}
 }
@@ -273,6 +279,7 @@ void x86_write_cr4(unsigned cpu, uint64_t value)
 		machine_violation(MACHINE_MISUSE, "CR4.LA57 changed in long mode");
 	}
 	c->cr4 = value;
+	c->globals |= (value & X86_CR4_PGE) != 0;
 	if ((changed & X86_CR4_PGE) != 0 || (changed & ~value & X86_CR4_PCIDE) != 0) {
 		drop_all(cpu, any, &machine_counters.flush_all);
 	}

@@ -482,6 +482,60 @@ static void code(void **state)
 	finish();
 }
 
+/* What another CPU has taken away, and not yet flushed, is flushed by whoever finds it absent and goes by that:
+ * everywhere, before it returns. What it finds restricted, too. */
+static void open_elsewhere(void **state)
+{
+	struct vmem_batch first, second;
+	(void)state;
+	begin(3);
+	machine_cpu_set(1);
+	vmem_batch_begin(&first, &as->pmap);
+	vmem_pmap_remove(&as->pmap, va, PAGES(2), &first);
+	vmem_pmap_restrict(&as->pmap, va + PAGES(20), PAGES(2), VMEM_READ, &first);
+	machine_cpu_set(0);
+	unsigned cached = machine_cached(2);
+	vmem_batch_begin(&second, &as->pmap);
+	vmem_batch_end(&second); /* has looked at nothing */
+	assert_int_equal(machine_cached(2), cached);
+	vmem_pmap_remove(&as->pmap, va, PAGES(2), &second);
+	vmem_batch_end(&second);
+	assert_false(hardware(2, va, MACHINE_READ, MACHINE_USER));
+	assert_false(hardware(2, va + PAGES(20), MACHINE_WRITE, MACHINE_USER)); /* everything of the space */
+	vmem_batch_end(&first);
+	(void)cost();
+	vmem_pmap_remove(&as->pmap, va, PAGES(2), &second);
+	vmem_batch_end(&second); /* nothing is open any more */
+	assert_int_equal(all_flushes(), 0);
+	finish();
+}
+
+/* The same where a fault has made a slot busy (P9). */
+static void busy_elsewhere(void **state)
+{
+	struct vmem_batch batch;
+	(void)state;
+	for (unsigned way = 0; way < 2; way++) {
+		begin(3);
+		struct pmap_entry at = vmem_pmap_lookup(&as->pmap, va + PAGES(7));
+		assert_true(pmap_take(&as->pmap, at, va + PAGES(7)));
+		assert_true(vmem_pmap_vacate(&as->pmap, at, va + PAGES(7)));
+		pmap_give(at);
+		vmem_batch_begin(&batch, &as->pmap);
+		if (way == 0) {
+			vmem_pmap_remove(&as->pmap, va + PAGES(7), PAGES(1), &batch);
+		} else {
+			vmem_pmap_restrict(&as->pmap, va + PAGES(7), PAGES(1), VMEM_READ, &batch);
+		}
+		vmem_batch_end(&batch);
+		assert_false(hardware(2, va + PAGES(7), MACHINE_READ, MACHINE_USER));
+		assert_true(pmap_take(&as->pmap, at, va + PAGES(7)));
+		assert_false(vmem_pmap_settle(&as->pmap, at));
+		pmap_give(at);
+		finish();
+	}
+}
+
 /* Nobody waits for other CPUs with a spin lock. */
 static void waiting(void **state)
 {
@@ -518,6 +572,8 @@ int main(void)
 	    CORE(few_ids),
 	    CORE(large_batches),
 	    CORE(code),
+	    CORE(open_elsewhere),
+	    CORE(busy_elsewhere),
 	    CORE(waiting),
 	};
 	return cmocka_run_group_tests_name("shootdown", tests, NULL, NULL);
