@@ -3,8 +3,10 @@
  * test.c - what `test=NAME` runs: ways for the kernel to go wrong, to see that each is told to the runner
  * as what it is; and what only a real MMU can say of the kernel's half.
  */
+#include <vmem/fault.h>
 #include <vmem/frame.h>
 #include <vmem/kernel.h>
+#include <vmem/wc.h>
 
 #include "thread.h"
 
@@ -121,6 +123,48 @@ static bool test_calls(void)
 	return right && calls_run[0] == 0;
 }
 
+/* A device where this machine has nothing: it is looked at, and never read. */
+static bool find_device(void *context, const struct vmem_wc_request *request, struct vmem_wc_file *out)
+{
+	vmem_cache_t cache = request->write_combining ? VMEM_WRITE_COMBINING : VMEM_UNCACHED;
+
+	(void)context;
+	return vmem_object_create_physical(UINT64_C(1) << 37, request->length, cache, &out->object) == VMEM_OK;
+}
+
+/* What the entry says of memory that document 002's call has mapped. */
+static const char *cache_of(struct vmem_wc *wc, int flags)
+{
+	static const char *const names[] = {"write-back", "write-through", "write-combining", "uncached"};
+	void *at = vmem_wc_mmap(wc, NULL, 2 * VMEM_PAGE_SIZE, VMEM_WC_PROT_READ, flags, 0, 0);
+	struct vmem_translation translation;
+
+	if (at == (void *)(uintptr_t)-1 ||
+	    vmem_fault(wc->aspace, (uintptr_t)at, VMEM_READ) != VMEM_FAULT_RESOLVED ||
+	    !vmem_aspace_translate(wc->aspace, (uintptr_t)at, &translation)) {
+		return "not mapped";
+	}
+	return vmem_wc_munmap(wc, at, 2 * VMEM_PAGE_SIZE) == 0 ? names[translation.cache] : "not unmapped";
+}
+
+/* The attribute in the entries of this ISA, with MAP_WC and without. */
+static bool test_combine(void)
+{
+	const struct vmem_aspace_config config = {0};
+	struct vmem_wc wc = {.find = find_device};
+
+	if (vmem_aspace_create(&config, &wc.aspace) != VMEM_OK) {
+		return false;
+	}
+	const char *device = cache_of(&wc, VMEM_WC_MAP_WC), *plain = cache_of(&wc, 0);
+	const char *memory = cache_of(&wc, VMEM_WC_MAP_ANON | VMEM_WC_MAP_WC);
+	const char *usual = cache_of(&wc, VMEM_WC_MAP_ANON);
+
+	kernel_log("combine: device %s, without %s; memory %s, without %s\n", device, plain, memory, usual);
+	vmem_aspace_destroy(wc.aspace);
+	return true;
+}
+
 void test_run(const char *name)
 {
 	if (string_equal(name, "panic")) {
@@ -136,6 +180,8 @@ void test_run(const char *name)
 		}
 	} else if (string_equal(name, "contig")) {
 		kernel_end_exit(test_contig() ? 0 : 1);
+	} else if (string_equal(name, "combine")) {
+		kernel_end_exit(test_combine() ? 0 : 1);
 	} else if (string_equal(name, "calls")) {
 		kernel_end_exit(test_calls() ? 0 : 1);
 	} else if (string_equal(name, "none")) {

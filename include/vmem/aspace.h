@@ -24,6 +24,31 @@ extern "C" {
 struct vmem_aspace;
 struct vmem_vmar;
 
+/** What a call is about to do to a space. */
+enum vmem_operation {
+	VMEM_OPERATION_MAP,	 /**< @p permission is what the mapping will have */
+	VMEM_OPERATION_UNMAP,	 /**< or replace, or destroy a VMAR */
+	VMEM_OPERATION_PROTECT,	 /**< @p permission is what the range will have */
+	VMEM_OPERATION_DECOMMIT, /**< content goes */
+};
+
+/** What the access control is asked about: a range of a space that is valid in itself. */
+struct vmem_access_request {
+	struct vmem_aspace *aspace;
+	enum vmem_operation operation;
+	vmem_vaddr_t start; /**< bytes, page aligned; where the mapping will be, if the library chose */
+	uint64_t length;    /**< bytes */
+	unsigned permission; /**< VMEM_READ | ...; 0 where none is given */
+};
+
+/** The host's access control. Every way into a space asks it, vmem_aspace_destroy() excepted. False: the call
+ * answers DENIED and has changed nothing. Context: the space is locked; must not sleep or call the library.
+ */
+struct vmem_access_control {
+	bool (*allows)(void *context, const struct vmem_access_request *request);
+	void *context;
+};
+
 /** How a space is made. Zero gives: the whole user half but its first and last 64 KiB, no W^X, no limits,
  * placement by first fit. */
 struct vmem_aspace_config {
@@ -36,6 +61,7 @@ struct vmem_aspace_config {
 	uint64_t max_regions;  /**< quota of regions; 0: none */
 	unsigned entropy_bits; /**< for VMEM_MAP_RANDOM: 0 to 36 */
 	uint64_t seed;	       /**< of random placement; 0: from the library's own */
+	const struct vmem_access_control *access; /**< outlives the space; NULL: everything is allowed */
 };
 
 /** Errors: INVALID, RANGE, NO_MEMORY. */

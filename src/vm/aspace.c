@@ -92,6 +92,7 @@ vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct
 	    .entropy_bits = config->entropy_bits,
 	    .wx = config->wx,
 	    .large = config->large,
+	    .access = config->access,
 	};
 	status = vmem_store_create(&aspace->private_store, aspace);
 	if (status == VMEM_OK) {

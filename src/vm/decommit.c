@@ -6,6 +6,7 @@
  * Locks: the space's, until what goes is flushed everywhere. Every region of the range is being changed
  * meanwhile (R4), so no fault enters what is about to go (X2).
  */
+#include "policy.h"
 #include "region.h"
 #include "slab.h"
 
@@ -50,6 +51,9 @@ vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uin
 	aspace_lock(vmar->aspace);
 	struct span *first = vmem_span_find(&vmar->tree, start);
 	status = vmem_vmar_check_covered(first, start, start + length);
+	if (status == VMEM_OK && !policy_allows(vmar->aspace, VMEM_OPERATION_DECOMMIT, start, length, 0)) {
+		status = VMEM_ERR_DENIED;
+	}
 	if (status == VMEM_OK) {
 		decommit(vmar->aspace, first, start, start + length);
 	}

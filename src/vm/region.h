@@ -63,6 +63,7 @@ struct vmem_aspace {
 	uint64_t random;
 	unsigned entropy_bits;
 	bool wx, large;
+	const struct vmem_access_control *access; /* NULL: none */
 	struct vmem_aspace *all_next, **all_pprev;
 };
 

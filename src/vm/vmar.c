@@ -4,8 +4,7 @@
  * include/vmem/aspace.h.
  *
  * Every call has two halves. The first checks everything and takes every record that the second can need; it
- * may fail, and then nothing has changed. The second cannot fail. Permission, W^X, quotas and rights are
- * decided here and nowhere else (allowed()).
+ * may fail, and then nothing has changed. The second cannot fail. Who may do what is asked of policy.h.
  *
  * Locks: each call takes the space's, and keeps it until what it removes is flushed everywhere: so no
  * address is given out again before (LOCKING.md).
@@ -13,6 +12,7 @@
 #include <vmem/fault.h>
 
 #include "panic.h"
+#include "policy.h"
 #include "region.h"
 #include "slab.h"
 
@@ -33,18 +33,6 @@ void vmem_vmar_init(struct vmem_vmar *vmar, struct vmem_aspace *aspace, struct v
 	vmar->parent = parent;
 	vmar->rights = rights;
 	vmem_span_tree_init(&vmar->tree, start, length);
-}
-
-/* The one place where a permission is granted: current within maximum within the VMAR's rights, and W^X. */
-static vmem_status_t allowed(const struct vmem_vmar *vmar, unsigned permission, unsigned maximum)
-{
-	if ((permission | maximum) & ~(unsigned)VMEM_RWX || permission & ~maximum) {
-		return VMEM_ERR_INVALID;
-	}
-	if (vmar->aspace->wx && (permission & (VMEM_WRITE | VMEM_EXEC)) == (VMEM_WRITE | VMEM_EXEC)) {
-		return VMEM_ERR_WX;
-	}
-	return maximum & ~vmar->rights ? VMEM_ERR_DENIED : VMEM_OK;
 }
 
 vmem_status_t vmem_vmar_check_range(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
@@ -259,6 +247,10 @@ static vmem_status_t map_checked(
 		return VMEM_ERR_EXISTS;
 	}
 	fill_region(&wanted, map, start);
+	if (!policy_allows(aspace, VMEM_OPERATION_MAP, start, map->length, map->permission) ||
+	    (cut.bytes > 0 && !policy_allows(aspace, VMEM_OPERATION_UNMAP, start, map->length, 0))) {
+		return VMEM_ERR_DENIED;
+	}
 	if (!within_limits(aspace, map->length, 0, &cut)) {
 		return VMEM_ERR_LIMIT;
 	}
@@ -316,7 +308,7 @@ vmem_status_t vmem_vmar_map_locked(
 	vmem_vaddr_t start = map->address;
 	vmem_status_t status = check_map(vmar, map);
 	status = status == VMEM_OK ? check_object(map) : status;
-	status = status == VMEM_OK ? allowed(vmar, map->permission, map->maximum) : status;
+	status = status == VMEM_OK ? policy_grants(vmar, map->permission, map->maximum) : status;
 	if (status != VMEM_OK) {
 		return status;
 	}
@@ -362,6 +354,9 @@ vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 	if (cut.child) {
 		return VMEM_ERR_INVALID;
 	}
+	if (cut.bytes > 0 && !policy_allows(vmar->aspace, VMEM_OPERATION_UNMAP, start, length, 0)) {
+		return VMEM_ERR_DENIED;
+	}
 	if (cut.splits) {
 		if (vmar->aspace->regions + 1 > vmar->aspace->max_regions) {
 			return VMEM_ERR_LIMIT;
@@ -389,7 +384,7 @@ static vmem_status_t check_protect(
 			return VMEM_ERR_INVALID;
 		}
 		const struct region *region = (const struct region *)(const void *)s;
-		vmem_status_t status = allowed(vmar, permission, permission | region->maximum);
+		vmem_status_t status = policy_grants(vmar, permission, permission | region->maximum);
 		if (status != VMEM_OK) {
 			return status;
 		}
@@ -425,6 +420,9 @@ vmem_status_t vmem_vmar_protect_locked(
 	status = status == VMEM_OK ? check_protect(vmar, start, length, permission, &splits) : status;
 	if (status != VMEM_OK) {
 		return status;
+	}
+	if (!policy_allows(aspace, VMEM_OPERATION_PROTECT, start, length, permission)) {
+		return VMEM_ERR_DENIED;
 	}
 	if (aspace->regions + splits > aspace->max_regions) {
 		return VMEM_ERR_LIMIT;
@@ -527,8 +525,11 @@ vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
 		return VMEM_ERR_UNSUPPORTED;
 	}
 	aspace_lock(aspace);
-	vmem_vmar_destroy_locked(vmar);
+	bool allowed = policy_allows(aspace, VMEM_OPERATION_UNMAP, vmar->tree.base, vmar->tree.length, 0);
+	if (allowed) {
+		vmem_vmar_destroy_locked(vmar);
+	}
 	aspace_unlock(aspace);
 	vmem_slab_settle();
-	return VMEM_OK;
+	return allowed ? VMEM_OK : VMEM_ERR_DENIED;
 }

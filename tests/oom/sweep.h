@@ -70,7 +70,7 @@ struct scenario {
 };
 
 extern const struct scenario scenarios_space[], scenarios_fault[], scenarios_object[], scenarios_host[],
-    scenarios_plain[];
+    scenarios_plain[], scenarios_wc[];
 extern const char *const public_functions[];
 
 static inline enum answer answer(vmem_status_t status)

@@ -197,6 +197,12 @@ def contiguous_runs(found, cpu=()):
     return lambda b: said(b.run(b.program("hello"), options=["--verbose", "--word", "test=contig", *cpu]), 0, "contig: " + found)
 
 
+def combined_writes(found, cpu=()):
+    """The attribute in entries of document 002's mappings; `found` is a device with MAP_WC and without, and memory."""
+    return lambda b: said(b.run(b.program("hello"), options=["--verbose", "--word", "test=combine", *cpu]), 0,
+                          "combine: device %s, without %s; memory %s, without write-back" % found)
+
+
 def verbose(b):
     status, out, err = b.run(b.program("hello"), options=["--verbose"])
     wrong = ended(status, out, err) or ("" if out.startswith(b"hello") else "output: %r" % out[:200])
@@ -246,8 +252,10 @@ def cases(isa):
         table[function.__name__.replace("_", " ")] = function
     for test in ("overflow", "null", "text"):
         table["kernel fault " + test] = kernel_fault(test)
+    table["write-combining entries"] = combined_writes(("write-combining", "uncached", "write-combining"))
     table["contiguous runs"] = contiguous_runs("single pages" if isa == "x86_64" else "runs")
     if isa == "riscv":
+        table["no write-combining entries"] = combined_writes(("write-back",) * 3, ["--cpu", "rv64,svpbmt=off"])
         table["no contiguous runs"] = contiguous_runs("single pages", ["--cpu", "rv64,svnapot=off"])
     for mode in MODES[isa]:
         table["paging " + mode] = programs_succeed("mmtest", options=["--word", "paging=" + mode])
