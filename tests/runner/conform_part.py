@@ -156,7 +156,7 @@ def boot_cases():
 def main(argv):
     import boot_part
     isa, names = argv[1], argv[2:] or list(gaps())
-    bench = boot_part.make_bench(isa)
+    bench = boot_part.Bench(isa, examples_run.kernel_image(isa, sys.stderr), examples_run.user_programs(isa, sys.stderr))
     for name in names:
         wrong = on_kernel(bench, [name])
         print("%s %s: %s" % (isa, name, wrong or "passes"), flush=True)
