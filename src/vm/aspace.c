@@ -280,6 +280,18 @@ void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_
 	aspace_unlock(aspace);
 }
 
+/* What user mode may do with an entry: writing or execution brings reading with it on some ISAs. */
+static unsigned granted(uint32_t leaf)
+{
+	unsigned permission = leaf & VMEM_RWX;
+	for (unsigned access = VMEM_READ; access <= VMEM_EXEC; access <<= 1) {
+		if (arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access)) {
+			permission |= access;
+		}
+	}
+	return permission;
+}
+
 bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_translation *out)
 {
 	if (address - aspace->root.tree.base >= aspace->root.tree.length) {
@@ -302,7 +314,7 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 	*out = (struct vmem_translation){
 	    .physical =
 		arch_pte_pa_at(entry, at.level, address) + (address & (arch_level_size(at.level) - 1)),
-	    .permission = leaf & VMEM_RWX,
+	    .permission = granted(leaf),
 	    .cache = (vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT),
 	    .level = at.level,
 	    .accessed = (leaf & LEAF_ACCESSED) != 0,
