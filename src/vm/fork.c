@@ -169,6 +169,7 @@ vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **
 	    .max_regions = parent->max_regions,
 	    .entropy_bits = parent->entropy_bits,
 	    .seed = parent->random,
+	    .access = parent->access,
 	};
 	vmem_status_t status = vmem_aspace_create_below(&config, parent, &fork.child);
 	bool done = status == VMEM_OK && copy_tree(&fork) && share_pages(&fork);
