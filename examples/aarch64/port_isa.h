@@ -34,7 +34,6 @@ struct port_cpu {
 	uint64_t stack;	     /* top of the stack that the CPU starts on */
 	uint64_t ttbr1, tcr; /* what it starts with */
 	unsigned number;
-	unsigned waits; /* turns of loops that wait */
 };
 
 static inline struct port_cpu *port_cpu(void)
@@ -45,16 +44,9 @@ static inline struct port_cpu *port_cpu(void)
 	return cpu;
 }
 
-void timer_rest(void);
-
-/* After some turns the CPU halts for a moment: timer.c. */
 static inline void port_relax(void)
 {
-	if (++port_cpu()->waits % 128 == 0) {
-		timer_rest();
-	} else {
-		__asm__ volatile("yield");
-	}
+	__asm__ volatile("yield");
 }
 
 /* struct stat of Linux's generic system-call interface. */

@@ -40,7 +40,7 @@ void timer_arm(void)
 	instruction_barrier();
 }
 
-void timer_rest(void) /* T2 */
+void port_rest(void) /* T2 */
 {
 	uint64_t control = READ_REGISTER("cntv_ctl_el0"), when = READ_REGISTER("cntv_cval_el0");
 

@@ -11,6 +11,10 @@
  * C2. A caller's record is free again when no target has yet to run: it waits for that, so it is never in use
  *     twice.
  * C3. What is run takes no lock and makes no call.
+ * C4. A CPU that has been waiting for SPIN_NS halts for a while, and again after as long: with fewer CPUs
+ *     below this machine than it has, who is waited for may not run because of those who wait. A program
+ *     whose fault has to be tried again is one of them (vmem_host_relax()), and each of its turns is long:
+ *     so it is time that counts. Turns further apart than APART_NS belong to different waits.
  *
  * Order: the record is written before the bit is set (release) and read after it is cleared (acquire); what
  * the function did comes before the target leaves `waiting` (release), which the caller reads (acquire).
@@ -34,6 +38,28 @@ struct port_cpu *kernel_cpu_port(unsigned number)
 		kernel_cpus[number].number = number;
 	}
 	return &kernel_cpus[number].port;
+}
+
+#define SPIN_NS UINT64_C(20000)
+#define APART_NS UINT64_C(100000)
+
+void cpus_relax(void)
+{
+	struct kernel_cpu *cpu = cpu_this();
+	uint64_t now = port_clock_ns();
+
+	cpus_serve();
+	if (now - cpu->waited_last > APART_NS) {
+		cpu->waits_since = now;
+	}
+	if (now - cpu->waits_since > SPIN_NS) { /* C4 */
+		port_rest();
+		now = port_clock_ns();
+		cpu->waits_since = now;
+	} else {
+		port_relax();
+	}
+	cpu->waited_last = now;
 }
 
 void lock_wait(struct lock *lock)
@@ -82,7 +108,7 @@ void cpus_start(void)
 		if (port_clock_ns() > end) {
 			kernel_panic("of %u CPUs only %lx have started", count, online);
 		}
-		port_relax();
+		cpus_relax();
 	}
 	kernel_cpu_count = count;
 }

@@ -27,6 +27,7 @@ struct kernel_cpu {
 	bool halted;		 /* [k] in port_idle(), and nobody has woken it up */
 	bool ticking;		 /* [k] */
 	bool panics;
+	uint64_t waits_since, waited_last; /* (cpus.c, C4) */
 } __attribute__((aligned(64)));
 
 extern struct kernel_cpu kernel_cpus[KERNEL_CPU_MAX];
@@ -44,10 +45,6 @@ void cpus_start(void);
  * while it waits. */
 void cpus_serve(void);
 /* A turn of a loop that waits for another CPU. */
-static inline void cpus_relax(void)
-{
-	cpus_serve();
-	port_relax();
-}
+void cpus_relax(void);
 
 #endif

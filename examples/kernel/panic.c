@@ -151,7 +151,7 @@ static void enter(const char *reason)
 		end(reason);
 	}
 	while (__atomic_exchange_n(&entered, 1u, __ATOMIC_ACQUIRE) != 0) {
-		port_relax();
+		port_rest();
 	}
 	cpu->panics = true;
 	kernel_log("panic: %s\n", reason);

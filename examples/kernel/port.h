@@ -38,7 +38,8 @@ struct port_cpu *kernel_cpu_port(unsigned number);
  *	struct port_cpu		what the port's assembly needs to know of its CPU
  *	port_cpu()		the running CPU's, from a register: a static inline function. A thread may run
  *				on another CPU after port_thread_switch(): nothing is remembered across that
- *	port_relax()		a static inline function: what the CPU wants to be told in a loop that waits
+ *	port_relax()		a static inline function: what the CPU wants to be told in a loop that waits for
+ *				another one; it returns at once
  *	struct port_stat	Linux's struct stat of the ISA, with its names: st_dev, st_ino, ...
  *	PORT_MACHINE		uname's machine and AT_PLATFORM, a string
  *	PORT_ELF_MACHINE	e_machine
@@ -126,6 +127,10 @@ void port_tick_stop(void);
 /* Waits for an interrupt of this CPU, the tick or another CPU's, calls what belongs to it and returns. One
  * that came before, while interrupts were off, ends the wait at once. */
 void port_idle(void);
+/* Halts the CPU for about 50 us, with its timer set for that: whoever waits for another CPU may be keeping it
+ * from the machine below both. Calls nothing. The tick and other CPUs' interrupts that come meanwhile, or
+ * were pending, are so afterwards; they may end the rest, so it may be none. */
+void port_rest(void);
 
 /* ---- Threads. struct port_thread is in port_isa.h; its users know no field. ---- */
 

@@ -38,7 +38,6 @@ struct port_cpu {
 	uint64_t stack;	     /* top of the stack that the CPU starts on */
 	uint64_t satp;	     /* what it starts with */
 	unsigned number;
-	unsigned waits;	  /* turns of loops that wait */
 	uint64_t tick_at; /* when the next tick is due, 0: it is off */
 };
 
@@ -57,16 +56,9 @@ static inline struct port_cpu *port_cpu(void)
 }
 #endif
 
-void timer_rest(void);
-
-/* After some turns the CPU halts for a moment: timer.c. */
 static inline void port_relax(void)
 {
-	if (++port_cpu()->waits % 128 == 0) {
-		timer_rest();
-	} else {
-		__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010"); /* PAUSE (Zihintpause) */
-	}
+	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010"); /* PAUSE (Zihintpause) */
 }
 
 /* struct stat of Linux's generic system-call interface. */

@@ -59,14 +59,23 @@ void port_cpus_start(unsigned wanted)
 	}
 }
 
-/* The harts' ids need not be dense: one call for each. */
+/* A call of the firmware's takes 64 ids from a first one on: they need not be dense. */
 void port_cpu_interrupt(uint64_t cpus)
 {
 	__asm__ volatile("fence rw, rw" : : : "memory");
-	for (unsigned n = 0; n < VMEM_MAX_CPUS; n++) {
-		if ((cpus >> n & 1) != 0) {
-			(void)sbi_call(SBI_IPI, 0, 1, names[n], 0);
+	for (unsigned first = 0; cpus != 0; first++) {
+		uint64_t mask = 0;
+
+		if ((cpus >> first & 1) == 0) {
+			continue;
 		}
+		for (unsigned n = first; n < VMEM_MAX_CPUS; n++) {
+			if ((cpus >> n & 1) != 0 && names[n] - names[first] < 64) {
+				mask |= UINT64_C(1) << (names[n] - names[first]);
+				cpus &= ~(UINT64_C(1) << n);
+			}
+		}
+		(void)sbi_call(SBI_IPI, 0, mask, names[first], 0);
 	}
 }
 #else

@@ -71,7 +71,7 @@ void port_tick_stop(void)
 	port_cpu()->tick_at = 0;
 }
 
-void timer_rest(void) /* T3 */
+void port_rest(void) /* T3 */
 {
 	uint64_t tick_at = port_cpu()->tick_at;
 	uint64_t pending;

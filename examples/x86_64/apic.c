@@ -122,7 +122,7 @@ void apic_rest_interrupt(void)
 	apic_write(APIC_EOI, 0);
 }
 
-void apic_rest(void)
+void port_rest(void)
 {
 	const bool ticks = apic_read(APIC_LVT_TIMER) == VECTOR_TIMER;
 	const uint32_t left = apic_read(APIC_TIMER_CURRENT), rest = (uint32_t)(timer_khz * 1000 / REST_HZ);

@@ -36,7 +36,6 @@ struct port_cpu {
 	uint64_t user_sp;   /* SYSCALL's entry: while it has no stack yet */
 	void *tss_rsp0;	    /* where its TSS has stack_top again */
 	uint32_t apic_id;
-	uint32_t waits; /* turns of loops that wait */
 };
 
 static inline struct port_cpu *port_cpu(void)
@@ -47,17 +46,11 @@ static inline struct port_cpu *port_cpu(void)
 	return cpu;
 }
 
-void apic_rest(void);
-
-/* After some turns the CPU halts for a moment: apic.c. No PAUSE: for QEMU's CPUs that run in parallel it
- * means to take the lock that an interrupt to another CPU needs as well. */
+/* No PAUSE: for QEMU's CPUs that run in parallel it means to take the lock that an interrupt to another CPU
+ * needs as well. */
 static inline void port_relax(void)
 {
-	if (++port_cpu()->waits % 128 == 0) {
-		apic_rest();
-	} else {
-		__asm__ volatile("" : : : "memory");
-	}
+	__asm__ volatile("" : : : "memory");
 }
 
 /* struct stat of the x86-64 system-call interface. */

@@ -25,11 +25,12 @@ enum vmem_fault_result {
 const char *vmem_fault_name(enum vmem_fault_result result);
 
 /**
- * Resolves a fault of user memory: of a program, or of the kernel on a user address (copy.h needs no faults).
- * @p address is any byte,
+ * Resolves a fault of user memory: of a program, or of the kernel on a user address (copy.h needs no
+ * faults). @p address is any byte,
  * @p access one of VMEM_READ, VMEM_WRITE, VMEM_EXEC. Spurious faults (another CPU, or a lazily raised
- * permission) answer RESOLVED. Context: thread context, interrupts on or off; never sleeps. The fast path
- * takes a frame from the CPU's cache and writes one entry.
+ * permission) answer RESOLVED, and so does a fault that meets what another CPU is changing: the program
+ * tries again, after a turn of vmem_host_relax(). Context: thread context, interrupts on or off; never
+ * sleeps. The fast path takes a frame from the CPU's cache and writes one entry.
  */
 enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
 

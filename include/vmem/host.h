@@ -41,7 +41,9 @@ void vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *argument)
 /**
  * A turn of a loop in which the library waits for another CPU that may itself be waiting in
  * vmem_host_cpu_call(): runs the calls that have come for this CPU, if interrupts do not do that by
- * themselves, and returns soon. Context: wherever the host called the library, which holds no spin lock.
+ * themselves, and returns soon. A host whose CPUs may be put aside by a machine below should halt this one
+ * for some microseconds when such waits go on: who is waited for may not run because of those who wait.
+ * Context: wherever the host called the library, which holds no spin lock.
  */
 void vmem_host_relax(void);
 #endif
@@ -50,9 +52,9 @@ void vmem_host_relax(void);
 /**
  * 2^@p order frames, contiguous, aligned to their size, inside a range given to vmem_library_init(), and
  * below @p limit (exclusive, bytes; UINT64_MAX for none). Contents are indeterminate. Context: anywhere in
- * the library, on any number of CPUs at once. As for vmem_host_frame_free(), the library may hold spin locks:
- * a lock of the host's may be spun on, if it is never held while other CPUs or the library are waited for.
- * False when there are none: that is normal.
+ * the library, on any number of CPUs at once. As for vmem_host_frame_free(), the library may hold spin
+ * locks: a lock of the host's may be spun on, if it is never held while other CPUs or the library are
+ * waited for. False when there are none: that is normal.
  */
 bool vmem_host_frame_alloc(unsigned order, vmem_paddr_t limit, vmem_paddr_t *out_frame);
 

@@ -179,6 +179,37 @@ static void names(void **state)
 	assert_string_equal(vmem_fault_name(VMEM_FAULT_RESULT_COUNT), "unknown");
 }
 
+/* A region that another CPU is changing: the program is to try again, but who answers so has let the other
+ * CPU go on first, and served its calls. */
+static unsigned waits;
+
+static void count_wait(void)
+{
+	waits++;
+}
+
+static void again(void **state)
+{
+	struct vmem_aspace *as = space();
+	(void)state;
+	run_all(as);
+	uint64_t va = map(as, 1, RW), before = core_state();
+	struct region *region = vmem_region_find(as, va);
+	region->span.generation++;
+	waits = 0;
+	machine_wait_hook(count_wait);
+	for (unsigned turn = 1; turn <= 3; turn++) {
+		assert_int_equal(vmem_fault(as, va, VMEM_WRITE), VMEM_FAULT_RESOLVED);
+		assert_int_equal(waits, turn);
+	}
+	machine_wait_hook(NULL);
+	region->span.generation--;
+	assert_int_equal(core_state(), before);
+	put(as, 0, va, 1);
+	assert_int_equal(waits, 3);
+	end(as);
+}
+
 /* Another CPU, or a permission that was raised without a flush: nothing is missing. */
 static void spurious(void **state)
 {
@@ -553,6 +584,7 @@ int main(void)
 	    CORE(execute_only),
 	    CORE(refusals),
 	    CORE(names),
+	    CORE(again),
 	    CORE(spurious),
 	    CORE(raised_permission),
 	    CORE(private_object),
