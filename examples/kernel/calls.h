@@ -42,8 +42,9 @@ kernel_call_t call_uname, call_sysinfo, call_prlimit64, call_getrlimit, call_get
 kernel_call_t call_clock_gettime, call_clock_getres, call_gettimeofday, call_time, call_nanosleep,
     call_clock_nanosleep;
 
-/* 0, whatever is asked: user and group ids, calls that have nothing to do here. */
+/* 0, whatever is asked: calls that have nothing to do here. */
 kernel_call_t call_zero;
+kernel_call_t call_user; /* whom every process runs as, user and group alike */
 /* -ENOSYS without a line in the log: calls that the C library knows how to do without. */
 kernel_call_t call_absent;
 

@@ -14,6 +14,12 @@ int64_t call_zero(const uint64_t *argument)
 	return 0;
 }
 
+int64_t call_user(const uint64_t *argument)
+{
+	(void)argument;
+	return KERNEL_USER;
+}
+
 int64_t call_absent(const uint64_t *argument)
 {
 	(void)argument;

@@ -38,6 +38,9 @@ enum {
 };
 enum { SIGNAL_ILL = 4, SIGNAL_ABRT = 6, SIGNAL_BUS = 7, SIGNAL_FPE = 8, SIGNAL_KILL = 9, SIGNAL_SEGV = 11 };
 
+/* Every process is this user, of this group, and has no capability. */
+enum { KERNEL_USER = 1000 };
+
 /* ---- Options: the command line, read once (main.c). ---- */
 
 struct kernel_options {

@@ -111,10 +111,10 @@ static void push_auxv(const struct program *program, uint64_t platform, uint64_t
 	push_pair(AT_BASE, 0);
 	push_pair(AT_FLAGS, 0);
 	push_pair(AT_ENTRY, program->entry);
-	push_pair(AT_UID, 0);
-	push_pair(AT_EUID, 0);
-	push_pair(AT_GID, 0);
-	push_pair(AT_EGID, 0);
+	push_pair(AT_UID, KERNEL_USER);
+	push_pair(AT_EUID, KERNEL_USER);
+	push_pair(AT_GID, KERNEL_USER);
+	push_pair(AT_EGID, KERNEL_USER);
 	push_pair(AT_SECURE, 0);
 	push_pair(AT_CLKTCK, 100);
 	push_pair(AT_HWCAP, port_hwcap(1));

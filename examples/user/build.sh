@@ -69,6 +69,7 @@ if [ $isa != riscv ]; then
 	compile hello-pie -static-pie "$here/hello.c"
 fi
 compile mmtest -static "$here/mmtest.c" "$here/mmtest_map.c" "$here/mmtest_protect.c"
+compile conform -static "$here/conform.c" "$here"/conform_*.c
 compile pie "-pie -fPIE -nostdlib -ffreestanding -fno-stack-protector -Wl,--no-dynamic-linker,-z,text" "$here/pie.c"
 compile hello-dynamic "" "$here/hello.c"
 

@@ -70,6 +70,14 @@ vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct
  * destroyed with it. */
 void vmem_aspace_destroy(struct vmem_aspace *aspace);
 
+/**
+ * A copy of a space as it is: the same VMARs and regions, shared memory shared, private memory copied when
+ * either side writes to it. Costs as much as there are regions and page tables, not pages. Regions without
+ * inheritance (VMEM_REGION_NO_FORK) are missing in it. Programs may run on the parent meanwhile. Errors:
+ * NO_MEMORY.
+ */
+vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **out_child);
+
 /** Makes the space current on this CPU (NULL: no user mappings at all). Context: interrupts off or preemption
  * off. Cannot fail. */
 void vmem_aspace_activate(struct vmem_aspace *aspace);
@@ -100,6 +108,8 @@ enum {
 /** What else a region carries, beside permission and content; part of what neighbours must agree in to merge.
  */
 enum {
+	VMEM_REGION_NO_FORK = 1u << 0,	    /**< not in a child that vmem_aspace_fork() makes */
+	VMEM_REGION_WIPE_ON_FORK = 1u << 1, /**< there, but empty; private memory without an object only */
 	VMEM_REGION_NO_DUMP = 1u << 2, /**< left out of core dumps: for the host to heed */
 };
 

@@ -75,6 +75,12 @@ static vmem_status_t check_config(
 
 vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct vmem_aspace **out)
 {
+	return vmem_aspace_create_below(config, NULL, out);
+}
+
+vmem_status_t vmem_aspace_create_below(
+    const struct vmem_aspace_config *config, const struct vmem_aspace *parent, struct vmem_aspace **out)
+{
 	vmem_vaddr_t start;
 	uint64_t length;
 	vmem_status_t status = check_config(config, &start, &length);
@@ -94,7 +100,7 @@ vmem_status_t vmem_aspace_create(const struct vmem_aspace_config *config, struct
 	    .large = config->large,
 	    .access = config->access,
 	};
-	status = vmem_store_create(&aspace->private_store, aspace);
+	status = vmem_store_create(&aspace->private_store, aspace, parent ? parent->private_store : NULL);
 	if (status == VMEM_OK) {
 		status = vmem_pmap_init(&aspace->pmap, config->wx);
 		if (status != VMEM_OK) {
@@ -158,23 +164,11 @@ uint64_t vmem_vmar_length(const struct vmem_vmar *vmar)
 
 static bool region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out)
 {
-	struct vmem_vmar *vmar = &aspace->root;
-	struct span *span = vmem_span_find_from(&vmar->tree, address);
-	for (;;) { /* into child VMARs, and back up at their end, in address order */
-		if (!span) {
-			if (!vmar->parent) {
-				return false;
-			}
-			span = vmar->span.next;
-			vmar = vmar->parent;
-		} else if (span->kind == SPAN_VMAR) {
-			vmar = vmar_of(span);
-			span = vmem_span_find_from(&vmar->tree, address);
-		} else {
-			break;
-		}
+	const struct region *region = vmem_region_find_from(aspace, address);
+	if (!region) {
+		return false;
 	}
-	const struct region *region = region_of(span);
+	const struct span *span = &region->span;
 	*out = (struct vmem_region_info){
 	    .start = span->start,
 	    .length = span->length,
@@ -286,6 +280,18 @@ void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_
 	aspace_unlock(aspace);
 }
 
+/* What user mode may do with an entry: writing or execution brings reading with it on some ISAs. */
+static unsigned granted(uint32_t leaf)
+{
+	unsigned permission = leaf & VMEM_RWX;
+	for (unsigned access = VMEM_READ; access <= VMEM_EXEC; access <<= 1) {
+		if (arch_leaf_grants(leaf | LEAF_ACCESSED | LEAF_DIRTY, access)) {
+			permission |= access;
+		}
+	}
+	return permission;
+}
+
 bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_translation *out)
 {
 	if (address - aspace->root.tree.base >= aspace->root.tree.length) {
@@ -308,7 +314,7 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 	*out = (struct vmem_translation){
 	    .physical =
 		arch_pte_pa_at(entry, at.level, address) + (address & (arch_level_size(at.level) - 1)),
-	    .permission = leaf & VMEM_RWX,
+	    .permission = granted(leaf),
 	    .cache = (vmem_cache_t)((leaf & LEAF_CACHE_MASK) >> LEAF_CACHE_SHIFT),
 	    .level = at.level,
 	    .accessed = (leaf & LEAF_ACCESSED) != 0,

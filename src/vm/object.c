@@ -59,7 +59,7 @@ vmem_status_t vmem_object_create_anonymous(uint64_t size, unsigned flags, struct
 		return VMEM_ERR_NO_MEMORY;
 	}
 	struct store *store;
-	status = vmem_store_create(&store, NULL);
+	status = vmem_store_create(&store, NULL, NULL);
 	if (status != VMEM_OK) {
 		vmem_slab_free(SLAB_OBJECT, object);
 		return status;
@@ -244,7 +244,7 @@ vmem_status_t vmem_object_snapshot(
 	struct store *store;
 	shown = shown < pages ? shown : pages;
 	if (shown == 0) {
-		status = vmem_store_create(&store, NULL);
+		status = vmem_store_create(&store, NULL, NULL);
 	} else {
 		status = vmem_store_snapshot(object->store, child->key, child->key + shown - 1, &store);
 	}

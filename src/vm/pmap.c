@@ -274,6 +274,23 @@ struct piece {
 	struct vmem_page *idle; /* a table that has no entry any more, and is to be unhooked then */
 };
 
+/* How many slots behind an absent one of the same table, which is locked, are absent too and of addresses up
+ * to last. */
+static uint64_t absent_behind(const struct walk *w, vmem_vaddr_t base, vmem_vaddr_t last)
+{
+	unsigned slots = ARCH_TABLE_ENTRIES;
+	if (w->level + 1u == vmem_mmu.levels) {
+		slots = 1u << (vmem_mmu.va_bits - arch_level_shift(w->level));
+	}
+	uint64_t room = slots - 1u - slot_index(base, w->level);
+	uint64_t wanted = (last - base) >> arch_level_shift(w->level), count = 0;
+	room = wanted < room ? wanted : room;
+	while (count < room && pte_load(w->slot + 1 + count) == 0) {
+		count++;
+	}
+	return count;
+}
+
 /* Finds the first piece at or after *va and at or before last, and moves *va behind it; false: nothing more
  * (or the end of the address type). */
 static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vaddr_t last, struct piece *piece)
@@ -300,6 +317,9 @@ static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vadd
 		if (w.level == 0) {
 			vmem_vaddr_t end = base + (size - 1) < last ? base + (size - 1) : last;
 			piece->count = (unsigned)((end - *va) >> VMEM_PAGE_SHIFT) + 1;
+		}
+		if (!found && last - base >= size) {
+			base += absent_behind(&w, base, last) * size;
 		}
 		*va = base + size;
 		bool wrapped = *va == 0;

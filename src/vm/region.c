@@ -26,6 +26,26 @@ struct region *vmem_region_find_shared(const struct vmem_aspace *aspace, vmem_va
 	return span ? region_of(span) : NULL;
 }
 
+struct region *vmem_region_find_from(struct vmem_aspace *aspace, vmem_vaddr_t va)
+{
+	struct vmem_vmar *vmar = &aspace->root;
+	struct span *span = vmem_span_find_from(&vmar->tree, va);
+	for (;;) { /* into child VMARs, and back up at their end, in address order */
+		if (!span) {
+			if (!vmar->parent) {
+				return NULL;
+			}
+			span = vmar->span.next;
+			vmar = vmar->parent;
+		} else if (span->kind == SPAN_VMAR) {
+			vmar = vmar_of(span);
+			span = vmem_span_find_from(&vmar->tree, va);
+		} else {
+			return region_of(span);
+		}
+	}
+}
+
 static bool has_key(const struct region *region, uint64_t key)
 {
 	return key - region->private_key < region->span.length >> VMEM_PAGE_SHIFT;
@@ -124,6 +144,19 @@ static void list(struct region *region)
 	}
 }
 
+void vmem_region_list_behind(struct region *region, struct region *other)
+{
+	region_lock_object(region);
+	region->map_next = other->map_next;
+	region->map_pprev = &other->map_next;
+	if (region->map_next) {
+		region->map_next->map_pprev = &region->map_next;
+	}
+	other->map_next = region;
+	region->object->store->mapping_count++;
+	region_unlock_object(region);
+}
+
 static void unlist(struct region *region)
 {
 	if (region->object) {
@@ -201,25 +234,34 @@ static void trim(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t sta
 	region_unlock_object(region);
 }
 
+void vmem_region_copy(struct region *to, const struct region *from)
+{
+	shared_store(&to->span.start, from->span.start);
+	shared_store(&to->span.length, from->span.length);
+	to->span.pad_before = from->span.pad_before;
+	to->span.pad_after = from->span.pad_after;
+	shared_store(&to->object, from->object);
+	shared_store(&to->offset, from->offset);
+	shared_store(&to->private_key, from->private_key);
+	shared_store(&to->permission, from->permission);
+	to->maximum = from->maximum;
+	shared_store(&to->flags, from->flags);
+	to->attributes = from->attributes;
+	to->cookie = from->cookie;
+	to->driver[0] = from->driver[0];
+	to->driver[1] = from->driver[1];
+}
+
 void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t at, struct region *fresh)
 {
 	uint64_t lower = at - region->span.start;
 	bool settled = !(region->span.generation & 1); /* else its translations are being removed (R4) */
 	region_lock_object(region);
 	region_change(region);
+	vmem_region_copy(fresh, region);
 	shared_store(&fresh->span.start, at);
 	shared_store(&fresh->span.length, region->span.length - lower);
-	fresh->span.pad_after = region->span.pad_after;
-	shared_store(&fresh->object, region->object);
-	shared_store(&fresh->offset, region->offset);
-	shared_store(&fresh->private_key, region->private_key);
-	shared_store(&fresh->permission, region->permission);
-	fresh->maximum = region->maximum;
-	shared_store(&fresh->flags, region->flags);
-	fresh->attributes = region->attributes;
-	fresh->cookie = region->cookie;
-	fresh->driver[0] = region->driver[0];
-	fresh->driver[1] = region->driver[1];
+	fresh->span.pad_before = 0;
 	trim_locked(vmar, region, region->span.start, lower);
 	vmem_span_insert(&vmar->tree, &fresh->span);
 	advance(fresh, lower >> VMEM_PAGE_SHIFT);

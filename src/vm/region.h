@@ -67,9 +67,12 @@ struct vmem_aspace {
 	struct vmem_aspace *all_next, **all_pprev;
 };
 
-/* Every attribute that a region can have, and those that vmem_vmar_map() takes. */
-#define REGION_ATTRIBUTES ((uint32_t)VMEM_REGION_NO_DUMP)
-#define MAP_ATTRIBUTES ((uint32_t)VMEM_REGION_NO_DUMP)
+/* Every attribute that a region can have, those that vmem_vmar_map() takes, and those that a fork does not
+ * pass on. */
+#define REGION_ATTRIBUTES                                                                                    \
+	((uint32_t)(VMEM_REGION_NO_FORK | VMEM_REGION_WIPE_ON_FORK | VMEM_REGION_NO_DUMP))
+#define MAP_ATTRIBUTES REGION_ATTRIBUTES
+#define REGION_NOT_INHERITED UINT32_C(0)
 
 static inline unsigned aspace_rank(const struct vmem_aspace *aspace)
 {
@@ -130,6 +133,8 @@ static inline void region_changed(struct region *region)
 struct region *vmem_region_find(struct vmem_aspace *aspace, vmem_vaddr_t va);
 /* The same without the lock, inside a section: a guess (span.h). */
 struct region *vmem_region_find_shared(const struct vmem_aspace *aspace, vmem_vaddr_t va);
+/* The first region that ends after va, in whatever VMAR; NULL. */
+struct region *vmem_region_find_from(struct vmem_aspace *aspace, vmem_vaddr_t va);
 /* The region whose private keys contain key; NULL. */
 struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key);
 
@@ -137,6 +142,10 @@ struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key);
  * (region_changed()); NULL: no memory. Frees one. */
 struct region *vmem_region_alloc(struct vmem_aspace *aspace);
 void vmem_region_free(struct region *region);
+/* Makes `to` say what `from` says, but for where it is held: trees and lists. */
+void vmem_region_copy(struct region *to, const struct region *from);
+/* Puts a region on the list of its object's store, behind another of that store, whose lock it takes. */
+void vmem_region_list_behind(struct region *region, struct region *other);
 /* Puts a region on / takes it off the list of its object's store, whose lock it takes. */
 void vmem_region_list(struct region *region);
 void vmem_region_unlist(struct region *region);
@@ -181,6 +190,9 @@ enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t 
  * the private store's lock. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length);
 
+/* vmem_aspace_create(), of a space whose private store will be a snapshot of the parent's (NULL: no). */
+vmem_status_t vmem_aspace_create_below(
+    const struct vmem_aspace_config *config, const struct vmem_aspace *parent, struct vmem_aspace **out);
 struct vmem_aspace *vmem_aspace_first(void);
 void vmem_aspaces_init(void);
 void vmem_aspace_add(struct vmem_aspace *aspace);

@@ -101,9 +101,9 @@ static vmem_status_t create_anonymous(struct store **out, struct lineage *parent
 	return VMEM_OK;
 }
 
-vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner)
+vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner, const struct store *elder)
 {
-	return create_anonymous(out, NULL, owner);
+	return create_anonymous(out, elder ? elder->lineage : NULL, owner);
 }
 
 /* True if a live store gives a frame of [start, start + pages) another attribute. */

@@ -98,8 +98,9 @@ static inline bool store_is_busy(const struct store *store, uint64_t key)
 void vmem_store_set_busy(struct store *store, uint64_t first, uint64_t last);
 void vmem_store_clear_busy(struct store *store);
 
-/* Creation and the two counts take what locks they need. Errors: NO_MEMORY. */
-vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner);
+/* Creation and the two counts take what locks they need. elder, if not NULL, is the store whose snapshot the
+ * new one will be. Errors: NO_MEMORY. */
+vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner, const struct store *elder);
 /* Fixed frames: CONTIGUOUS owns them, PHYSICAL does not. Errors: NO_MEMORY, CONFLICT (another one gives them
  * another attribute), UNSUPPORTED (vmem_direct_map_set). */
 vmem_status_t vmem_store_create_fixed(

@@ -75,6 +75,9 @@ static vmem_status_t check_map(const struct vmem_vmar *vmar, const struct vmem_m
 static vmem_status_t check_object(const struct vmem_map *map)
 {
 	bool shared = map->flags & VMEM_MAP_SHARED;
+	if (map->object && map->attributes & VMEM_REGION_WIPE_ON_FORK) {
+		return VMEM_ERR_INVALID;
+	}
 	if (map->flags & VMEM_MAP_GUARD) {
 		return map->object || shared || map->permission || map->maximum ? VMEM_ERR_INVALID : VMEM_OK;
 	}

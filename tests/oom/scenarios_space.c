@@ -54,6 +54,23 @@ static enum answer create(struct sweep *s)
 	return answer(vmem_aspace_create(&config, &s->space[1]));
 }
 
+/* All that a fork copies: regions with and without objects, a child VMAR, pages. */
+static void forked(struct sweep *s)
+{
+	child_vmar(s);
+	shared_pair(s, 20);
+	map_at(s->space[0], 100, 20, RW, s->object[0], VMEM_MAP_SHARED);
+	map_at(s->space[0], 200, 20, RW, s->object[0], 0);
+	map_at(s->space[0], 300, 20, RW, NULL, 0);
+	touch(s->space[0], 203, 4);
+	touch(s->space[0], 300, 10);
+}
+
+static enum answer fork_space(struct sweep *s)
+{
+	return answer(vmem_aspace_fork(s->space[0], &s->space[1]));
+}
+
 static enum answer map(struct sweep *s, const struct vmem_map *map)
 {
 	return answer(vmem_vmar_map(root_of(s), map, &s->value));
@@ -309,6 +326,7 @@ static enum answer wx_mprotect(struct sweep *s)
 }
 
 const struct scenario scenarios_space[] = {
+    {"vmem_aspace_fork", "regions, objects, a VMAR and pages", forked, fork_space, .effect = EFFECT_NONE},
     {"vmem_aspace_create", "a second space", one_region, create, .effect = EFFECT_NONE},
     {"vmem_aspace_destroy", "with private and shared memory", shared_region, destroy_space,
 	.effect = EFFECT_NEVER},

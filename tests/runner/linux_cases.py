@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 
+import conform_part
 import cpio
 import machine
 import run as examples_run
@@ -165,6 +166,7 @@ def cases(isa, modes, cpus):
             table["%s, Linux %s" % (label, name)] = lambda b, c=known[name], o=options: _run(b, c, o)
     for name in THREADS:
         table["4 CPUs, Linux " + name] = lambda b, n=name: threads(n)(b.smp())
+    table.update(conform_part.boot_cases())
     table["4 CPUs, 6 processes"] = lambda b: beside(b.smp(), 4, 2)
     for cpu in cpus:
         table["cpu %s, vectors interleaved" % cpu] = lambda b, c=cpu: _interleaved(b, c)

@@ -149,6 +149,8 @@ static void translation(void **state)
 	(void)get(as, 0, va + PAGE);
 	protect(as, va + PAGES(2), 1, RX);
 	fetch(as, 0, va + PAGES(2));
+	protect(as, va + PAGES(3), 1, VMEM_WRITE);
+	put(as, 0, va + PAGES(3), 1);
 	put(as, 0, large + PAGES(9), 1);
 	put(as, 0, d, 1);
 	for (unsigned i = 0; i < 8; i++) {
@@ -164,6 +166,8 @@ static void translation(void **state)
 	assert_true(vmem_aspace_translate(as, va + PAGE, &t));
 	assert_int_equal(t.permission & VMEM_WRITE, 0); /* the zero page */
 	assert_false(t.dirty);
+	assert_true(vmem_aspace_translate(as, va + PAGES(3), &t));
+	assert_int_equal(t.permission, RW); /* reading comes with writing */
 	assert_true(vmem_aspace_translate(as, large + LARGE - 1, &t));
 	assert_int_equal(t.level, 1);
 	assert_true(vmem_aspace_translate(as, d + 3, &t));

@@ -19,7 +19,7 @@ enum { FILE_FD = 3, ODD_FD, DEVICE_FD, EMPTY_FD };
 #define FILE_PAGES 4u
 #define FILE_BYTES (3 * PAGE + 100) /* what the file says that it holds; its object holds more */
 
-static struct vmem_aspace *as;
+static struct vmem_aspace *as, *relative;
 static struct vmem_wc wc;
 static struct vmem_object *file, *framebuffer, *combined;
 static unsigned finds;
@@ -62,7 +62,7 @@ static unsigned asked[4];
 static bool allows(void *context, const struct vmem_access_request *request)
 {
 	(void)context;
-	assert_ptr_equal(request->aspace, as);
+	assert_true(request->aspace == as || request->aspace == relative);
 	asked[request->operation]++;
 	return !(refused >> request->operation & 1) || sealed_page - request->start >= request->length;
 }
@@ -489,6 +489,9 @@ static void access_control(void **state)
 	FAILS(VMEM_EACCES, MMAP(HINT + PAGES(4), PAGE, R, ANON | FIXED, -1, 0));
 	refused = ~0u;
 	expect(as, HINT, 8, 7);
+	OK(vmem_aspace_fork(as, &relative)); /* is under the same control */
+	REFUSED(VMEM_ERR_DENIED, vmem_vmar_unmap(vmem_aspace_root(relative), HINT, PAGES(8)));
+	vmem_aspace_destroy(relative);
 	assert_int_equal(MUNMAP(HINT, PAGES(4)), 0); /* beside it all is as ever */
 	sealed_page = HINT + PAGES(12);
 	FAILS(VMEM_EACCES, MMAP(HINT + PAGES(12), PAGE, R, ANON, -1, 0)); /* the place is free */
