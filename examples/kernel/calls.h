@@ -10,7 +10,7 @@
 #include "kernel.h"
 
 /* calls_memory.c */
-kernel_call_t call_brk, call_mmap, call_munmap, call_mprotect, call_madvise;
+kernel_call_t call_brk, call_mmap, call_munmap, call_mprotect, call_mremap, call_madvise;
 
 /* calls_file.c */
 kernel_call_t call_read, call_pread64, call_readv, call_write, call_writev, call_close, call_lseek;

@@ -62,6 +62,18 @@ int64_t call_mprotect(const uint64_t *argument)
 	return result;
 }
 
+int64_t call_mremap(const uint64_t *argument)
+{
+	vmem_vaddr_t address = 0;
+	int result;
+
+	lock_take(&process_current()->memory);
+	result = vmem_posix_mremap(&process_current()->posix, argument[0], argument[1], argument[2],
+	    (int)argument[3], argument[4], &address);
+	lock_drop(&process_current()->memory);
+	return result < 0 ? result : (int64_t)address;
+}
+
 /* Only the advice that changes what memory holds has to be followed. Memory that a program frees may be
  * forgotten at any time: here at once. */
 int64_t call_madvise(const uint64_t *argument)

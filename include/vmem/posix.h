@@ -35,6 +35,10 @@ enum {
 	VMEM_MMAP_STACK = 0x20000,
 	VMEM_MMAP_FIXED_NOREPLACE = 0x100000,
 
+	VMEM_MREMAP_MAYMOVE = 1,
+	VMEM_MREMAP_FIXED = 2,
+	VMEM_MREMAP_DONTUNMAP = 4,
+
 	VMEM_EPERM = 1,
 	VMEM_EAGAIN = 11,
 	VMEM_ENOMEM = 12,
@@ -80,6 +84,13 @@ int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 /** mprotect(2), with Linux's partial effect: regions before the one that fails are changed. EINVAL, ENOMEM,
  * EACCES. */
 int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot);
+/**
+ * mremap(2) in all its forms. @p new_address counts with FIXED and DONTUNMAP only. Errors as Linux, and in
+ * its order: EINVAL, ENOMEM (too many regions), EFAULT (not one mapping; but what is moved to a fixed place
+ * with its size kept may be many, and what comes before one that fails is moved), EPERM, ENOMEM.
+ */
+int vmem_posix_mremap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t old_length,
+    uint64_t new_length, int flags, vmem_vaddr_t new_address, vmem_vaddr_t *out_address);
 /** brk(2) as the system call: answers the new break, or the old one on failure. */
 vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address);
 

@@ -102,6 +102,12 @@ struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 	return at;
 }
 
+struct pmap_entry vmem_pmap_lookup_table(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level)
+{
+	struct walk w = walk_down(pmap, va, level);
+	return entry_of(pmap, &w);
+}
+
 /* Takes a cleared table page; its place in the tree is set by hook_tables(). */
 static struct vmem_page *table_alloc(void)
 {

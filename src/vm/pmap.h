@@ -197,6 +197,26 @@ void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, 
  * removed. */
 void vmem_pmap_restrict(
     struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch);
+/* The entry of `level` that leads to va, or the first above it that leads no further. */
+struct pmap_entry vmem_pmap_lookup_table(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level);
+
+/* Translations on their way to other addresses (pmap_move.c). Zeroed first. */
+#define PMAP_MOVED_ENTRIES 32u
+struct pmap_moved {
+	struct vmem_page *tables; /* chained */
+	unsigned count;
+	struct {
+		vmem_vaddr_t va;
+		vmem_paddr_t pa;
+		uint32_t leaf;
+	} entry[PMAP_MOVED_ENTRIES];
+};
+/* As vmem_pmap_remove(); what is worth it is kept for a place `distance` bytes above (modulo 2^64). */
+void vmem_pmap_lift(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint64_t distance,
+    struct pmap_moved *moved, struct vmem_batch *batch);
+/* Puts it there, once the batch has ended. Never fails: what finds no place is forgotten. */
+void vmem_pmap_lay(struct vmem_pmap *pmap, struct pmap_moved *moved, uint64_t distance);
+
 /* A number of tables, chained through their pmap field: all or none are taken. */
 bool vmem_tables_take(struct vmem_page **chain, uint64_t count);
 void vmem_tables_give(struct vmem_page **chain, uint64_t count);

@@ -5,10 +5,7 @@
  *
  * Locks: each call takes the space's for all it looks at and does, struct vmem_posix included.
  */
-#include <vmem/posix.h>
-
-#include "region.h"
-#include "slab.h"
+#include "posix_i.h"
 
 #define PROT_SEM 0x8
 #define PROT_GROWSDOWN 0x01000000
@@ -48,8 +45,7 @@ int vmem_posix_errno(vmem_status_t status)
 	return (unsigned)status < VMEM_STATUS_COUNT ? table[status] : VMEM_EINVAL;
 }
 
-/* The checks of Linux's get_unmapped_area(): what address a mapping may have. 0 or -errno. */
-static int check_fixed(const struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)
+int vmem_posix_check_fixed(const struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)
 {
 	const struct vmem_vmar *root = &posix->aspace->root;
 	vmem_vaddr_t end = root->tree.base + root->tree.length;
@@ -62,7 +58,8 @@ static int check_fixed(const struct vmem_posix *posix, vmem_vaddr_t address, uin
 	return address < posix->policy.mmap_min || address < root->tree.base ? -VMEM_EPERM : 0;
 }
 
-static void place(const struct vmem_posix *posix, vmem_vaddr_t address, int flags, struct vmem_map *map)
+void vmem_posix_place(
+    const struct vmem_posix *posix, vmem_vaddr_t address, int flags, struct vmem_map *map)
 {
 	map->address = address;
 	if (flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE)) {
@@ -123,11 +120,11 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 	if (map.length == 0 || map.length > posix->aspace->root.tree.length) {
 		return -VMEM_ENOMEM;
 	}
-	int error = fixed ? check_fixed(posix, address, map.length) : 0;
+	int error = fixed ? vmem_posix_check_fixed(posix, address, map.length) : 0;
 	if (error) {
 		return error;
 	}
-	place(posix, address, flags, &map);
+	vmem_posix_place(posix, address, flags, &map);
 	aspace_lock(posix->aspace);
 	error = map_anonymous(posix, &map, flags, out_address);
 	aspace_unlock(posix->aspace);
@@ -149,7 +146,7 @@ static bool clip(const struct vmem_posix *posix, vmem_vaddr_t *address, uint64_t
 	return low < high;
 }
 
-int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)
+int vmem_posix_munmap_locked(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)
 {
 	uint64_t size = vmem_aspace_user_size();
 	if (!vmem_page_aligned(address) || address > size || length > size - address || length == 0) {
@@ -159,7 +156,16 @@ int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 	if (!clip(posix, &address, &length)) {
 		return 0;
 	}
-	return -vmem_posix_errno(vmem_vmar_unmap(&posix->aspace->root, address, length));
+	return -vmem_posix_errno(vmem_vmar_unmap_locked(&posix->aspace->root, address, length));
+}
+
+int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)
+{
+	aspace_lock(posix->aspace);
+	int error = vmem_posix_munmap_locked(posix, address, length);
+	aspace_unlock(posix->aspace);
+	vmem_slab_settle();
+	return error;
 }
 
 /* Region by region, under the lock: what comes before the one that fails stays changed. */

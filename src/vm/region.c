@@ -277,15 +277,20 @@ void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr
 	region->aspace->regions++;
 }
 
-bool vmem_region_can_join(const struct region *lower, const struct region *upper)
+bool vmem_region_agrees(const struct region *lower, const struct region *upper)
 {
 	uint64_t pages = lower->span.length >> VMEM_PAGE_SHIFT;
 	return lower->span.start + lower->span.length == upper->span.start &&
 	       lower->permission == upper->permission && lower->maximum == upper->maximum &&
 	       lower->flags == upper->flags && !(lower->flags & VMEM_MAP_NO_MERGE) &&
 	       lower->object == upper->object && (!lower->object || lower->offset + pages == upper->offset) &&
-	       lower->private_key + pages == upper->private_key && lower->cookie == upper->cookie &&
-	       lower->attributes == upper->attributes;
+	       lower->cookie == upper->cookie && lower->attributes == upper->attributes;
+}
+
+bool vmem_region_can_join(const struct region *lower, const struct region *upper)
+{
+	return lower->private_key + (lower->span.length >> VMEM_PAGE_SHIFT) == upper->private_key &&
+	       vmem_region_agrees(lower, upper);
 }
 
 /* The lower of two regions that agree takes over the upper one's range; the upper record goes. */

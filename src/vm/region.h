@@ -54,6 +54,7 @@ struct vmem_aspace {
 	uint64_t mapped; /* bytes */
 	struct vmem_mutex lock;
 	struct region *moved; /* regions with private keys that do not follow from their addresses */
+	uint64_t fresh_key;   /* where keys that no address has are looked for next (keys.c) */
 	struct vmem_pmap pmap;
 	struct vmem_vmar root;
 	struct store *private_store;
@@ -87,6 +88,12 @@ static inline void aspace_lock(struct vmem_aspace *aspace)
 static inline void aspace_unlock(struct vmem_aspace *aspace)
 {
 	mutex_give(&aspace->lock, aspace_rank(aspace));
+}
+
+/* One more than the highest page number of a user address: the first key that no address has. */
+static inline uint64_t vmem_page_number_limit(void)
+{
+	return vmem_aspace_user_size() >> VMEM_PAGE_SHIFT;
 }
 
 static inline struct region *region_of(struct span *span)
@@ -151,13 +158,19 @@ void vmem_region_list(struct region *region);
 void vmem_region_unlist(struct region *region);
 /* Gives the region the private keys from key on, and keeps the list of moved regions. */
 void vmem_region_set_key(struct region *region, uint64_t key);
+/* Keys for so many pages at start: those of the address if nobody has them, else others (keys.c). Cannot
+ * fail. */
+uint64_t vmem_keys_find(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t pages);
+/* Whether a region may grow upwards by so many pages as far as keys go. */
+bool vmem_keys_free_behind(const struct region *region, uint64_t pages);
 /* Cuts region at `at` (inside it): fresh becomes the upper part, linked and listed. Cannot fail. */
 void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr_t at, struct region *fresh);
 /* Merges region with the neighbours that agree with it; answers the region that then holds its range. */
 struct region *vmem_region_merge(struct vmem_vmar *vmar, struct region *region);
-/* What both ends of [start, start + length) must look like for a new region to be merged into instead of
- * made; NULL: none. */
+/* Whether two adjacent regions could be one: all that they say agrees. */
 bool vmem_region_can_join(const struct region *lower, const struct region *upper);
+/* The same but for private keys: to a program the two are one mapping. */
+bool vmem_region_agrees(const struct region *lower, const struct region *upper);
 
 /* OK if [start, start + length) is a range of pages inside the VMAR; INVALID, RANGE. */
 vmem_status_t vmem_vmar_check_range(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
@@ -166,6 +179,23 @@ vmem_status_t vmem_vmar_check_range(const struct vmem_vmar *vmar, vmem_vaddr_t s
 vmem_status_t vmem_vmar_check_covered(const struct span *first, vmem_vaddr_t start, vmem_vaddr_t end);
 /* Takes up to two records, or none. */
 bool vmem_region_take(struct vmem_aspace *aspace, unsigned count, struct region *record[2]);
+
+/* What a removal of [start, start + length) meets: whether it touches a child VMAR, splits one region, and
+ * how much it frees. */
+struct cut {
+	bool child;
+	bool splits;
+	uint64_t regions; /* that go as a whole */
+	uint64_t bytes;
+};
+struct cut vmem_vmar_survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+/* Quotas after `fresh` regions and `bytes` more, when `cut` goes first. */
+bool vmem_vmar_within_limits(
+    const struct vmem_aspace *aspace, uint64_t bytes, uint64_t fresh, const struct cut *cut);
+/* What all calls that place something ask of the placement fields; then a place for ANY and HINT. Errors:
+ * INVALID, RANGE; NO_SPACE. */
+vmem_status_t vmem_vmar_check_map(const struct vmem_vmar *vmar, const struct vmem_map *map);
+vmem_status_t vmem_vmar_find_place(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out);
 
 /* Removes all regions of [start, length) of the VMAR: the one step that unmap, replace and destroy share. No
  * child VMAR is touched by the range. `spare` is used where a region is split, and set to NULL then. */
@@ -178,6 +208,9 @@ vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 vmem_status_t vmem_vmar_protect_locked(
     struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission);
 void vmem_vmar_destroy_locked(struct vmem_vmar *vmar);
+vmem_status_t vmem_vmar_move_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length,
+    const struct vmem_map *to, unsigned flags, vmem_vaddr_t *out_start);
+vmem_status_t vmem_vmar_extend_locked(struct vmem_vmar *vmar, vmem_vaddr_t end, uint64_t length);
 /* Faults pages in, best effort, with no lock held. */
 void vmem_vmar_populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t length, unsigned permission);
 /* vmem_fault() that says so when another CPU was in the way: VMEM_FAULT_RESULT_COUNT. */

@@ -47,8 +47,7 @@ vmem_status_t vmem_vmar_check_range(const struct vmem_vmar *vmar, vmem_vaddr_t s
 	return VMEM_OK;
 }
 
-/* What map and allocate ask in common. */
-static vmem_status_t check_map(const struct vmem_vmar *vmar, const struct vmem_map *map)
+vmem_status_t vmem_vmar_check_map(const struct vmem_vmar *vmar, const struct vmem_map *map)
 {
 	bool fixed = map->place == VMEM_PLACE_FIXED || map->place == VMEM_PLACE_REPLACE;
 	if (map->flags & ~(unsigned)KNOWN_FLAGS || (unsigned)map->place > VMEM_PLACE_REPLACE ||
@@ -103,7 +102,7 @@ static uint64_t wanted_align(const struct vmem_map *map)
 	return align;
 }
 
-static vmem_status_t find_place(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out)
+vmem_status_t vmem_vmar_find_place(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out)
 {
 	uint64_t low = vmar->tree.base, high = vmar->tree.base + vmar->tree.length;
 	struct place_request request = {
@@ -129,16 +128,7 @@ static vmem_status_t find_place(struct vmem_vmar *vmar, const struct vmem_map *m
 	return vmem_span_place(&vmar->tree, &request, out) ? VMEM_OK : VMEM_ERR_NO_SPACE;
 }
 
-/* What a removal of [start, start + length) meets: whether it touches a child VMAR, splits one region, and
- * how much it frees. */
-struct cut {
-	bool child;
-	bool splits;
-	uint64_t regions; /* that go as a whole */
-	uint64_t bytes;
-};
-
-static struct cut survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+struct cut vmem_vmar_survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
 	struct cut cut = {0};
 	vmem_vaddr_t end = start + length;
@@ -154,8 +144,7 @@ static struct cut survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint6
 	return cut;
 }
 
-/* Quotas after `fresh` regions and `bytes` more, when `cut` goes first. */
-static bool within_limits(
+bool vmem_vmar_within_limits(
     const struct vmem_aspace *aspace, uint64_t bytes, uint64_t fresh, const struct cut *cut)
 {
 	uint64_t mapped = aspace->mapped - cut->bytes;
@@ -218,10 +207,13 @@ static bool join_neighbour(struct vmem_vmar *vmar, const struct region *wanted)
 	return true;
 }
 
-static void insert_region(
-    struct vmem_vmar *vmar, struct region *region, const struct vmem_map *map, vmem_vaddr_t start)
+static void insert_region(struct vmem_vmar *vmar, struct region *region, const struct vmem_map *map,
+    vmem_vaddr_t start, uint64_t key)
 {
 	fill_region(region, map, start);
+	if (__builtin_expect(key != start >> VMEM_PAGE_SHIFT, 0)) {
+		vmem_region_set_key(region, key);
+	}
 	if (map->object) {
 		vmem_object_hold(map->object);
 	}
@@ -244,7 +236,7 @@ static vmem_status_t map_checked(
 	struct cut cut = {0};
 	struct region *spare = NULL, *region, wanted = {.aspace = aspace};
 	if (map->place == VMEM_PLACE_REPLACE) {
-		cut = survey(vmar, start, map->length);
+		cut = vmem_vmar_survey(vmar, start, map->length);
 	}
 	if (cut.child) {
 		return VMEM_ERR_EXISTS;
@@ -254,7 +246,10 @@ static vmem_status_t map_checked(
 	    (cut.bytes > 0 && !policy_allows(aspace, VMEM_OPERATION_UNMAP, start, map->length, 0))) {
 		return VMEM_ERR_DENIED;
 	}
-	if (!within_limits(aspace, map->length, 0, &cut)) {
+	if (__builtin_expect(aspace->moved != NULL, 0) && !(map->flags & VMEM_MAP_SHARED)) {
+		wanted.private_key = vmem_keys_find(aspace, start, map->length >> VMEM_PAGE_SHIFT);
+	}
+	if (!vmem_vmar_within_limits(aspace, map->length, 0, &cut)) {
 		return VMEM_ERR_LIMIT;
 	}
 	if (cut.bytes == 0 && may_join(map) && join_neighbour(vmar, &wanted)) {
@@ -262,7 +257,7 @@ static vmem_status_t map_checked(
 		*out = start;
 		return VMEM_OK;
 	}
-	if (!within_limits(aspace, map->length, 1, &cut)) {
+	if (!vmem_vmar_within_limits(aspace, map->length, 1, &cut)) {
 		return VMEM_ERR_LIMIT;
 	}
 	region = vmem_region_alloc(aspace);
@@ -276,7 +271,7 @@ static vmem_status_t map_checked(
 	if (cut.bytes > 0) {
 		vmem_vmar_remove(vmar, start, map->length, &spare);
 	}
-	insert_region(vmar, region, map, start);
+	insert_region(vmar, region, map, start, wanted.private_key);
 	aspace->mapped += map->length;
 	if (may_join(map)) {
 		(void)vmem_region_merge(vmar, region);
@@ -309,14 +304,14 @@ vmem_status_t vmem_vmar_map_locked(
     struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
 {
 	vmem_vaddr_t start = map->address;
-	vmem_status_t status = check_map(vmar, map);
+	vmem_status_t status = vmem_vmar_check_map(vmar, map);
 	status = status == VMEM_OK ? check_object(map) : status;
 	status = status == VMEM_OK ? policy_grants(vmar, map->permission, map->maximum) : status;
 	if (status != VMEM_OK) {
 		return status;
 	}
 	if (map->place == VMEM_PLACE_ANY || map->place == VMEM_PLACE_HINT) {
-		status = find_place(vmar, map, &start);
+		status = vmem_vmar_find_place(vmar, map, &start);
 	} else if (map->place == VMEM_PLACE_FIXED &&
 		   !vmem_span_range_free(&vmar->tree, start, map->length, 0, 0)) {
 		status = VMEM_ERR_EXISTS;
@@ -353,7 +348,7 @@ vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 	if (status != VMEM_OK) {
 		return status;
 	}
-	struct cut cut = survey(vmar, start, length);
+	struct cut cut = vmem_vmar_survey(vmar, start, length);
 	if (cut.child) {
 		return VMEM_ERR_INVALID;
 	}
@@ -465,7 +460,7 @@ vmem_status_t vmem_vmar_allocate(
     struct vmem_vmar *parent, const struct vmem_map *map, struct vmem_vmar **out_child)
 {
 	vmem_vaddr_t start = map->address;
-	vmem_status_t status = check_map(parent, map);
+	vmem_status_t status = vmem_vmar_check_map(parent, map);
 	if (status == VMEM_OK &&
 	    (map->object || map->flags & ~(unsigned)(VMEM_MAP_FROM_TOP | VMEM_MAP_RANDOM | VMEM_MAP_LARGE) ||
 		map->place == VMEM_PLACE_REPLACE || map->permission & ~(unsigned)VMEM_RWX)) {
@@ -479,7 +474,7 @@ vmem_status_t vmem_vmar_allocate(
 	}
 	aspace_lock(parent->aspace);
 	if (map->place != VMEM_PLACE_FIXED) {
-		status = find_place(parent, map, &start);
+		status = vmem_vmar_find_place(parent, map, &start);
 	} else if (!vmem_span_range_free(&parent->tree, start, map->length, 0, 0)) {
 		status = VMEM_ERR_EXISTS;
 	}

@@ -253,6 +253,47 @@ static enum answer posix_mmap_fixed(struct sweep *s)
 	return answer_errno(vmem_posix_mmap(&s->posix, AT + 2 * PAGE, 2 * PAGE, 1, flags, &s->value));
 }
 
+static enum answer move_away(struct sweep *s)
+{
+	struct vmem_map to = {.length = 6 * PAGE, .place = VMEM_PLACE_FIXED, .address = AT + 64 * PAGE};
+	return answer(vmem_vmar_move(
+	    root_of(s), AT + 2 * PAGE, 4 * PAGE, &to, 0, &s->value));
+}
+
+static enum answer move_keeping(struct sweep *s)
+{
+	struct vmem_map to = {.length = 2 * PAGE, .place = VMEM_PLACE_REPLACE, .address = AT + 5 * PAGE};
+	return answer(vmem_vmar_move(root_of(s), AT + PAGE, 2 * PAGE, &to,
+	    VMEM_MOVE_KEEP_SOURCE, &s->value));
+}
+
+static enum answer extend(struct sweep *s)
+{
+	struct vmem_region_info info;
+	assert_true(vmem_region_next(s->space[0], AT, &info));
+	return answer(
+	    vmem_vmar_extend(root_of(s), info.start + info.length, 4 * PAGE));
+}
+
+/* The keys behind it are another's, so that it grows by a region more. */
+static void moved_region(struct sweep *s)
+{
+	one_region(s);
+	struct vmem_map to = {.length = 4 * PAGE, .place = VMEM_PLACE_FIXED, .address = AT + 64 * PAGE};
+	OK(vmem_vmar_move(root_of(s), AT + 2 * PAGE, 4 * PAGE, &to, 0, &s->value));
+}
+
+static enum answer extend_moved(struct sweep *s)
+{
+	return answer(vmem_vmar_extend(root_of(s), AT + 68 * PAGE, 4 * PAGE));
+}
+
+static enum answer posix_mremap(struct sweep *s)
+{
+	return answer_errno(vmem_posix_mremap(
+	    &s->posix, AT + 2 * PAGE, 2 * PAGE, 4 * PAGE, VMEM_MREMAP_MAYMOVE, 0, &s->value));
+}
+
 static enum answer posix_munmap(struct sweep *s)
 {
 	return answer_errno(vmem_posix_munmap(&s->posix, AT + 2 * PAGE, 2 * PAGE));
@@ -359,6 +400,11 @@ const struct scenario scenarios_space[] = {
     {"vmem_vmar_decommit", "private memory", one_region, decommit, .effect = EFFECT_NEVER},
     {"vmem_vmar_decommit", "shared memory", shared_region, decommit, .effect = EFFECT_NEVER},
     {"vmem_vmar_decommit", "across a hole", with_hole, decommit_hole, .effect = EFFECT_NEVER},
+    {"vmem_vmar_move", "a part of a region, which grows", one_region, move_away, .effect = EFFECT_NONE},
+    {"vmem_vmar_move", "a part of a shared region", shared_region, move_away, .effect = EFFECT_NONE},
+    {"vmem_vmar_move", "into its own region, kept mapped", one_region, move_keeping, .effect = EFFECT_NONE},
+    {"vmem_vmar_extend", "in place", one_region, extend, .effect = EFFECT_NEVER},
+    {"vmem_vmar_extend", "a region that has moved", moved_region, extend_moved, .effect = EFFECT_NONE},
     {"vmem_vmar_allocate", "a child", one_region, allocate, .effect = EFFECT_NONE},
     {"vmem_vmar_allocate", "a child of a child", child_vmar, allocate_in_child, .effect = EFFECT_NONE},
     {"vmem_vmar_destroy", "a child with memory", child_vmar, destroy_child, .effect = EFFECT_NEVER},
@@ -366,6 +412,7 @@ const struct scenario scenarios_space[] = {
     {"vmem_posix_mmap", "shared", posix, posix_mmap_shared, .effect = EFFECT_NONE},
     {"vmem_posix_mmap", "shared and fixed, in the heap", posix, posix_mmap_fixed, .effect = EFFECT_NONE},
     {"vmem_posix_munmap", "in the heap", posix, posix_munmap, .effect = EFFECT_NONE},
+    {"vmem_posix_mremap", "in the heap", posix, posix_mremap, .effect = EFFECT_NONE},
     {"vmem_posix_mprotect", "three regions", posix_regions, posix_mprotect, .effect = EFFECT_PARTIAL,
 	.after = posix_mprotect_after},
     {"vmem_posix_brk", "the first", posix_no_heap, posix_brk_first, .effect = EFFECT_NONE},
