@@ -38,8 +38,8 @@ struct port_cpu *kernel_cpu_port(unsigned number);
  *	struct port_cpu		what the port's assembly needs to know of its CPU
  *	port_cpu()		the running CPU's, from a register: a static inline function. A thread may run
  *				on another CPU after port_thread_switch(): nothing is remembered across that
- *	port_relax()		a static inline function: what the CPU wants to be told in a loop that waits for
- *				another one; it returns at once
+ *	port_relax()		a static inline function: what the CPU wants to be told in a loop that waits
+ *				for another one; it returns at once
  *	struct port_stat	Linux's struct stat of the ISA, with its names: st_dev, st_ino, ...
  *	PORT_MACHINE		uname's machine and AT_PLATFORM, a string
  *	PORT_ELF_MACHINE	e_machine

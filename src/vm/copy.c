@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * copy.c - user memory from the kernel, through page tables and the direct map. The idea is in
- * include/vmem/copy.h.
+ * include/vmem/copy.h. And what becomes of a fault that meets what another CPU is changing.
  *
  * C1 Only a leaf that user mode itself could use for the access is followed, and only to RAM that the
  * library keeps records of. C2 A kernel write leaves the entry as a store by the program would: accessed
@@ -15,6 +15,18 @@
 
 #include "panic.h"
 #include "region.h"
+
+/* The program tries again, the kernel waits. */
+enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
+{
+	enum vmem_fault_result result = vmem_fault_try(aspace, address, access);
+#if VMEM_SMP
+	if (result == VMEM_FAULT_RESULT_COUNT) { /* the next try may come too early as well */
+		vmem_host_relax();
+	}
+#endif
+	return result == VMEM_FAULT_RESULT_COUNT ? VMEM_FAULT_RESOLVED : result;
+}
 
 enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
 {

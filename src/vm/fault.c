@@ -590,14 +590,3 @@ enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t a
 	}
 	return result;
 }
-
-enum vmem_fault_result vmem_fault(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
-{
-	enum vmem_fault_result result = vmem_fault_try(aspace, address, access);
-#if VMEM_SMP
-	if (result == FAULT_AGAIN) { /* another CPU is at it: the next try may come too early as well */
-		vmem_host_relax();
-	}
-#endif
-	return result == FAULT_AGAIN ? VMEM_FAULT_RESOLVED : result;
-}

@@ -12,7 +12,8 @@ import report
 WHAT = "many boots, the model, several CPUs and random system calls at length, the mutants, and the matrix"
 NORMAL = False
 SEEDS, OPERATIONS = 8, 10000000
-SMP_BOOTS = {4: 20, 8: 5}
+SMP_BOOTS = {4: 20, 8: 5}  # of each program
+SMP_PROGRAMS = ("threads", "heap", "race")
 CALL_SEEDS, CALLS = 8, 400000
 STRESS_SEED, STRESS_SECONDS = 2, 200  # of each program
 
@@ -37,21 +38,22 @@ def run_random_calls(rep, options):
         boot_part.run_cases(rep, prefix, bench, table, options.jobs)
 
 
-def smp_boot(smp, number):
-    """One of many boots: by turns a program with threads alone, and the race among other processes."""
-    turn = number % 4
-    if turn == 3:
-        return lambda b: linux_cases.beside(b.smp(), smp, 4)
-    case = linux_cases.threads(("threads", "heap", "race")[turn])
-    return lambda b: case(b.smp(), ["--smp", str(smp)])
+def smp_boots():
+    """Name -> case of each of the many boots: a program with threads alone, and the race among other processes."""
+    table = {}
+    for smp, count in SMP_BOOTS.items():
+        for number in range(1, count + 1):
+            for name in SMP_PROGRAMS:
+                table["%d CPUs, %s, boot %d" % (smp, name, number)] = lambda b, c=linux_cases.threads(name), s=smp: c(b.smp(), ["--smp", str(s)])
+            table["%d CPUs, %d processes, boot %d" % (smp, smp + 2, number)] = lambda b, s=smp: linux_cases.beside(b.smp(), s, 4)
+    return table
 
 
 def run_smp(rep, options):
     """Many boots with 4 and with 8 CPUs."""
     for isa in build.ISAS:
         prefix = "long/" + isa
-        table = {"%d CPUs, boot %d" % (smp, number): smp_boot(smp, number) for smp, count in SMP_BOOTS.items() for number in range(1, count + 1)}
-        table = {name: case for name, case in table.items() if rep.wanted("%s: %s" % (prefix, name))}
+        table = {name: case for name, case in smp_boots().items() if rep.wanted("%s: %s" % (prefix, name))}
         if table:
             try:
                 boot_part.run_cases(rep, prefix, boot_part.make_bench(isa), table, 1)
