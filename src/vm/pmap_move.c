@@ -40,6 +40,7 @@ static bool lift_table(
 			if (this_vmem_cpu()->hot.page == table) {
 				this_vmem_cpu()->hot.base = 1;
 			}
+			pmap_open(pmap, batch);
 			pmap_drop(pmap, batch);
 			table_push(&moved->tables, table); /* of no pmap: whoever still finds it sees it */
 			pte_store(above.slot, 0);
