@@ -111,6 +111,13 @@ enum {
 	VMEM_REGION_NO_FORK = 1u << 0,	    /**< not in a child that vmem_aspace_fork() makes */
 	VMEM_REGION_WIPE_ON_FORK = 1u << 1, /**< there, but empty; private memory without an object only */
 	VMEM_REGION_NO_DUMP = 1u << 2, /**< left out of core dumps: for the host to heed */
+	VMEM_REGION_LOCKED = 1u << 3,	    /**< its pages stay in memory; its bytes are counted */
+	VMEM_REGION_LOCK_ON_FAULT = 1u << 4, /**< with LOCKED: for who locks it not to fault it in at once */
+	VMEM_REGION_SEALED = 1u << 5, /**< for good: not unmapped, replaced or protected (SEALED) before its
+					 space, or its VMAR, is destroyed */
+	VMEM_REGION_RANDOM = 1u << 6,	  /**< read without order: a fault enters one page only */
+	VMEM_REGION_SEQUENTIAL = 1u << 7, /**< read in order: a fault enters the pages that follow */
+	VMEM_REGION_GUARDS = 1u << 11,	  /**< may have guarded pages; set by vmem_vmar_guard() alone */
 };
 
 /** What to map and where. Zero what does not apply. */
@@ -134,25 +141,28 @@ struct vmem_map {
 /**
  * Maps. Adjacent regions that agree in everything merge. Errors: INVALID (alignment, zero length, unknown
  * bits, shared without object, private physical or contiguous object, permission beyond maximum), RANGE, WX,
- * DENIED (VMAR's rights), EXISTS (FIXED), NO_SPACE, LIMIT, NO_MEMORY.
+ * DENIED (VMAR's rights), EXISTS (FIXED), NO_SPACE, SEALED
+ * (REPLACE), LIMIT, NO_MEMORY.
  */
 vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start);
 
 /**
  * Unmaps whatever is mapped in the range; holes are allowed. When it returns no CPU can reach what was there.
- * Errors: INVALID, RANGE, NO_MEMORY or LIMIT (only when it splits a region: it then needs one record).
+ * Errors: INVALID, RANGE, SEALED, NO_MEMORY or LIMIT (only when it splits a region: it then needs one
+ * record).
  */
 vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
 
 /**
  * Sets the permission of a range that is mapped without holes. Errors: INVALID, RANGE, NOT_FOUND (a hole),
- * DENIED (beyond a region's maximum), WX, LIMIT, NO_MEMORY (at most two records).
+ * DENIED (beyond a region's maximum), SEALED, WX, LIMIT, NO_MEMORY (at most two records).
  */
 vmem_status_t vmem_vmar_protect(
     struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission);
 
 /** Forgets private content of a range (reads zero, or the object's content, afterwards) or shared content's
- * translations. Holes: NOT_FOUND. */
+ * translations. Guards stay. Errors: INVALID, RANGE, NOT_FOUND (a hole), SEALED (private memory that its
+ * program may not write). */
 vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
 
 enum {
@@ -174,6 +184,29 @@ vmem_status_t vmem_vmar_move(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_
  * room), LIMIT, DENIED, NO_MEMORY, UNSUPPORTED (the kernel's space).
  */
 vmem_status_t vmem_vmar_extend(struct vmem_vmar *vmar, vmem_vaddr_t end, uint64_t length);
+
+/**
+ * Sets and clears VMEM_REGION_* of a range that is mapped without holes; neighbours that then agree merge.
+ * Errors: INVALID (unknown bits, or set and cleared; GUARDS; SEALED is not cleared), RANGE, NOT_FOUND (a
+ * hole), UNSUPPORTED (WIPE_ON_FORK of an object's mapping), LIMIT, NO_MEMORY (at most two records).
+ */
+vmem_status_t vmem_vmar_set_attributes(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, uint32_t set, uint32_t clear);
+
+/**
+ * Guards the pages of a range that is mapped without holes: what was private there is dropped, and every
+ * access is refused (VMEM_FAULT_GUARD) until vmem_vmar_unguard() or the end of the mapping; decommit and
+ * protect leave the guards alone. It belongs to this mapping, not to the object, and takes no region.
+ * Errors: INVALID, RANGE, NOT_FOUND (a hole), UNSUPPORTED (fixed frames), NO_MEMORY.
+ */
+vmem_status_t vmem_vmar_guard(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+/** Takes guards away: the pages read as zeroes, or as the object. Errors: as above but NO_MEMORY. */
+vmem_status_t vmem_vmar_unguard(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+
+/** Whether the pages of a range have a frame now: out[i] is 1 for one that has, its object's included where
+ * it is shown, else 0. Errors: INVALID, RANGE, NOT_FOUND (a hole). */
+vmem_status_t vmem_vmar_resident(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, uint8_t *out);
 
 /** A child VMAR: a range of its own, with rights that bound every mapping in it. Placement fields of @p map
  * count, and permission as rights. */
@@ -222,6 +255,7 @@ bool vmem_aspace_translate(struct vmem_aspace *aspace, vmem_vaddr_t address, str
 struct vmem_aspace_stats {
 	uint64_t regions;
 	uint64_t mapped;      /**< bytes in regions */
+	uint64_t locked;      /**< of them, in regions with VMEM_REGION_LOCKED */
 	uint64_t resident;    /**< leaves in the page tables, in pages; zero page and physical included */
 	uint64_t committed;   /**< private pages with a frame */
 	uint64_t tables;      /**< page-table pages, the root and a kept empty chain included */
@@ -229,6 +263,7 @@ struct vmem_aspace_stats {
 	uint64_t faults;      /**< calls of vmem_fault() */
 	uint64_t faults_zero_page, faults_zeroed, faults_copied, faults_reused, faults_object, faults_large,
 	    faults_spurious, faults_refused;
+	uint64_t around; /**< entries that faults on objects made beside their own */
 	uint64_t flushes;	 /**< batches that had something to flush */
 	uint64_t flushes_remote; /**< of them, ones that called other CPUs */
 	uint64_t activations, rollovers;

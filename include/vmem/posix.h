@@ -29,6 +29,7 @@ enum {
 	VMEM_MMAP_GROWSDOWN = 0x100,
 	VMEM_MMAP_DENYWRITE = 0x800,
 	VMEM_MMAP_EXECUTABLE = 0x1000,
+	VMEM_MMAP_LOCKED = 0x2000,
 	VMEM_MMAP_NORESERVE = 0x4000,
 	VMEM_MMAP_POPULATE = 0x8000,
 	VMEM_MMAP_NONBLOCK = 0x10000,
@@ -38,6 +39,36 @@ enum {
 	VMEM_MREMAP_MAYMOVE = 1,
 	VMEM_MREMAP_FIXED = 2,
 	VMEM_MREMAP_DONTUNMAP = 4,
+
+	VMEM_MADV_NORMAL = 0,
+	VMEM_MADV_RANDOM = 1,
+	VMEM_MADV_SEQUENTIAL = 2,
+	VMEM_MADV_WILLNEED = 3,
+	VMEM_MADV_DONTNEED = 4,
+	VMEM_MADV_FREE = 8,
+	VMEM_MADV_REMOVE = 9,
+	VMEM_MADV_DONTFORK = 10,
+	VMEM_MADV_DOFORK = 11,
+	VMEM_MADV_DONTDUMP = 16,
+	VMEM_MADV_DODUMP = 17,
+	VMEM_MADV_WIPEONFORK = 18,
+	VMEM_MADV_KEEPONFORK = 19,
+	VMEM_MADV_COLD = 20,
+	VMEM_MADV_PAGEOUT = 21,
+	VMEM_MADV_POPULATE_READ = 22,
+	VMEM_MADV_POPULATE_WRITE = 23,
+	VMEM_MADV_DONTNEED_LOCKED = 24,
+	VMEM_MADV_GUARD_INSTALL = 102,
+	VMEM_MADV_GUARD_REMOVE = 103,
+
+	VMEM_MS_ASYNC = 1,
+	VMEM_MS_INVALIDATE = 2,
+	VMEM_MS_SYNC = 4,
+
+	VMEM_MLOCK_ONFAULT = 1,
+	VMEM_MCL_CURRENT = 1,
+	VMEM_MCL_FUTURE = 2,
+	VMEM_MCL_ONFAULT = 4,
 
 	VMEM_EPERM = 1,
 	VMEM_EAGAIN = 11,
@@ -57,6 +88,7 @@ struct vmem_posix_policy {
 	uint64_t max_regions; /**< Linux: 65530 */
 	vmem_vaddr_t
 	    mmap_min; /**< lowest address for placement and for MAP_FIXED without privilege (Linux: 65536) */
+	uint64_t lock_limit; /**< bytes that a process may lock at first (Linux: 8 MiB) */
 };
 /** Linux's defaults. */
 extern const struct vmem_posix_policy vmem_posix_linux;
@@ -67,6 +99,9 @@ struct vmem_posix {
 	struct vmem_aspace *aspace;
 	struct vmem_posix_policy policy;
 	vmem_vaddr_t brk_start, brk_end; /**< brk_end is byte-granular */
+	uint64_t lock_limit;		 /**< RLIMIT_MEMLOCK, in bytes: the host may change it */
+	bool lock_unlimited;		 /**< CAP_IPC_LOCK: the host's, false at first */
+	uint32_t future;		 /**< the library's: VMEM_REGION_* of new mappings, from mlockall */
 };
 /** @p brk_start: where the heap begins (end of the program's data; 0: no brk). */
 void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
@@ -76,7 +111,8 @@ void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
 int vmem_posix_errno(vmem_status_t status);
 
 /** mmap(2) of anonymous memory. Errors as Linux: EINVAL, ENOMEM, EEXIST, EACCES (W^X), EPERM (below
- * mmap_min), EOPNOTSUPP, ENODEV (not anonymous). */
+ * mmap_min; MAP_LOCKED and nothing may be locked), EAGAIN (beyond what may be locked), EOPNOTSUPP, ENODEV
+ * (not anonymous). */
 int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
     vmem_vaddr_t *out_address);
 /** munmap(2). EINVAL, ENOMEM (too many regions, no record). */
@@ -93,6 +129,29 @@ int vmem_posix_mremap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t o
     uint64_t new_length, int flags, vmem_vaddr_t new_address, vmem_vaddr_t *out_address);
 /** brk(2) as the system call: answers the new break, or the old one on failure. */
 vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address);
+
+/** madvise(2), the advice of VMEM_MADV_*. COLD, PAGEOUT and WILLNEED have nothing to do; FREE gives back at
+ * once; RANDOM and SEQUENTIAL decide what a fault on an object enters beside its page. EINVAL (any other
+ * advice too), ENOMEM (a hole; the rest is done), EAGAIN, EACCES, EPERM (sealed), EFAULT, ENODEV. */
+int vmem_posix_madvise(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int advice);
+/** mincore(2); @p vector is a user address. EINVAL, ENOMEM, EFAULT. */
+int vmem_posix_mincore(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, vmem_vaddr_t vector);
+/** msync(2): objects are in memory, so this only checks. EINVAL, ENOMEM, EBUSY. */
+int vmem_posix_msync(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int flags);
+/** mseal(2). EINVAL, ENOMEM. Of sealed memory munmap, mprotect, mmap over it and, where it is private and not
+ * writable, advice that discards it are EPERM. */
+int vmem_posix_mseal(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, uint64_t flags);
+
+/** mlock(2), mlock2(2): EINVAL, EPERM (the limit is 0), ENOMEM (beyond the limit, a hole, or a page that
+ * cannot be faulted in), EAGAIN (no memory for one). */
+int vmem_posix_mlock(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length);
+int vmem_posix_mlock2(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int flags);
+/** munlock(2): EINVAL, ENOMEM. */
+int vmem_posix_munlock(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length);
+/** mlockall(2): EINVAL, EPERM, ENOMEM. */
+int vmem_posix_mlockall(struct vmem_posix *posix, int flags);
+/** munlockall(2). */
+int vmem_posix_munlockall(struct vmem_posix *posix);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

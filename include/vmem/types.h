@@ -48,6 +48,7 @@ typedef enum vmem_status {
 	VMEM_ERR_UNSUPPORTED, /**< never possible on this kind of object, or on this CPU */
 	VMEM_ERR_FAULT,	      /**< a user address could not be read or written */
 	VMEM_ERR_CONFLICT,    /**< a second cache attribute for a frame that is mapped with another */
+	VMEM_ERR_SEALED,      /**< the mapping was sealed */
 	VMEM_STATUS_COUNT
 } vmem_status_t;
 

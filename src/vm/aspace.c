@@ -334,6 +334,7 @@ void vmem_aspace_stats(struct vmem_aspace *aspace, struct vmem_aspace_stats *out
 	*out = (struct vmem_aspace_stats){
 	    .regions = aspace->regions,
 	    .mapped = aspace->mapped,
+	    .locked = aspace->locked,
 	    .resident = vmem_pmap_counted(pmap, COUNT_RESIDENT),
 	    .committed = committed,
 	    .tables = shared_load(&pmap->tables),
@@ -347,6 +348,7 @@ void vmem_aspace_stats(struct vmem_aspace *aspace, struct vmem_aspace_stats *out
 	    .faults_large = vmem_pmap_counted(pmap, COUNT_LARGE),
 	    .faults_spurious = vmem_pmap_counted(pmap, COUNT_SPURIOUS),
 	    .faults_refused = vmem_pmap_counted(pmap, COUNT_REFUSED),
+	    .around = vmem_pmap_counted(pmap, COUNT_AROUND),
 	    .flushes = shared_load(&pmap->flushes),
 	    .flushes_remote = shared_load(&pmap->flushes_remote),
 	    .activations = vmem_pmap_counted(pmap, COUNT_ACTIVATIONS),

@@ -7,7 +7,7 @@
 #include "region.h"
 
 struct totals {
-	uint64_t regions, mapped;
+	uint64_t regions, mapped, locked;
 };
 
 static bool grants(unsigned permission, unsigned access)
@@ -63,6 +63,10 @@ static void check_vmar(const struct vmem_vmar *root, struct totals *totals)
 		check_region(vmar, (const struct region *)(const void *)span);
 		totals->regions++;
 		totals->mapped += span->length;
+		totals->locked +=
+		    (((const struct region *)(const void *)span)->attributes & VMEM_REGION_LOCKED)
+			? span->length
+			: 0;
 		span = span->next;
 	}
 }
@@ -73,7 +77,7 @@ static bool expected_frame(struct region *region, vmem_vaddr_t va, vmem_paddr_t 
 	struct index_cursor cursor;
 	slot_t slot = SLOT_EMPTY;
 	*own = false;
-	if (!region_shared(region)) {
+	if (region_uses_keys(region)) {
 		slot = vmem_index_find(
 		    &region->aspace->private_store->index, region_private_key(region, va), &cursor);
 		if (slot_kind(slot) == SLOT_ZERO || (slot == SLOT_EMPTY && !region->object)) {
@@ -180,6 +184,7 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	    "internal: regions are miscounted");
 	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes,
 	    "internal: a quota is exceeded");
+	VMEM_CHECK(totals.locked == aspace->locked, "internal: A1, locked bytes are miscounted");
 	vmem_pmap_check(&aspace->pmap);
 	if (aspace->root.tree.length) {
 		struct entries entries = {.aspace = aspace};

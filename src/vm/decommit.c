@@ -37,26 +37,34 @@ static void decommit(struct vmem_aspace *aspace, struct span *first, vmem_vaddr_
 	for (struct span *s = first; s && s->start < end; s = s->next) {
 		vmem_vaddr_t low = s->start < start ? start : s->start;
 		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
-		vmem_region_forget_private(region_of(s), low, high - low);
+		vmem_region_discard_private(region_of(s), low, high - low);
 		region_changed(region_of(s));
 	}
 }
 
-vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+vmem_status_t vmem_vmar_decommit_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
+	vmem_vaddr_t end = start + length;
 	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
-	if (status != VMEM_OK) {
-		return status;
+	struct span *first = status == VMEM_OK ? vmem_span_find(&vmar->tree, start) : NULL;
+	status = status == VMEM_OK ? vmem_vmar_check_covered(first, start, end) : status;
+	for (struct span *s = first; status == VMEM_OK && s && s->start < end; s = s->next) {
+		status = region_discardable(region_of(s)) ? VMEM_OK : VMEM_ERR_SEALED;
 	}
-	aspace_lock(vmar->aspace);
-	struct span *first = vmem_span_find(&vmar->tree, start);
-	status = vmem_vmar_check_covered(first, start, start + length);
-	if (status == VMEM_OK && !policy_allows(vmar->aspace, VMEM_OPERATION_DECOMMIT, start, length, 0)) {
+	if (status == VMEM_OK &&
+	    !policy_allows(vmar->aspace, VMEM_OPERATION_DECOMMIT, start, length, 0)) {
 		status = VMEM_ERR_DENIED;
 	}
 	if (status == VMEM_OK) {
-		decommit(vmar->aspace, first, start, start + length);
+		decommit(vmar->aspace, first, start, end);
 	}
+	return status;
+}
+
+vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	aspace_lock(vmar->aspace);
+	vmem_status_t status = vmem_vmar_decommit_locked(vmar, start, length);
 	aspace_unlock(vmar->aspace);
 	vmem_slab_settle();
 	return status;

@@ -339,6 +339,7 @@ static __attribute__((noinline)) enum vmem_fault_result private_object(
 	}
 	if (result == VMEM_FAULT_RESOLVED) {
 		fault_count(f, COUNT_OBJECT);
+		vmem_fault_around(f, &theirs, mine);
 	}
 	return result;
 }
@@ -425,7 +426,13 @@ static __attribute__((noinline)) enum vmem_fault_result shared_fault(struct faul
 	struct store *store = shared_load(&f->object->store);
 	struct finding theirs;
 	bool fixed = shared_load(&store->kind) != STORE_ANONYMOUS;
-	enum vmem_fault_result result;
+	enum vmem_fault_result result = VMEM_FAULT_RESOLVED;
+	if (shared_load(&f->region->attributes) & VMEM_REGION_GUARDS) {
+		result = vmem_fault_look_guard(f);
+	}
+	if (result != VMEM_FAULT_RESOLVED) {
+		return result;
+	}
 	if (!fault_look(&theirs, store, object_key(f))) {
 		return FAULT_AGAIN;
 	}
@@ -444,6 +451,9 @@ static __attribute__((noinline)) enum vmem_fault_result shared_fault(struct faul
 		result = fill(f, &theirs, NULL, NULL, true);
 	} else if (slot_kind(theirs.slot) == SLOT_PAGE && (own || f->access != VMEM_WRITE)) {
 		result = enter(f, page_to_pa(slot_page(theirs.slot)), own, &theirs, NULL);
+		if (result == VMEM_FAULT_RESOLVED && f->access != VMEM_WRITE) {
+			vmem_fault_around(f, &theirs, NULL);
+		}
 	} else {
 		return copy_shared(f, store, theirs.key);
 	}
@@ -451,51 +461,6 @@ static __attribute__((noinline)) enum vmem_fault_result shared_fault(struct faul
 		fault_count(f, COUNT_OBJECT);
 	}
 	return result;
-}
-
-/* Drops what is there when it is a large leaf or a run that small ones may replace. */
-static void drop_large(struct fault *f)
-{
-	struct vmem_batch batch;
-	vmem_batch_begin(&batch, &f->aspace->pmap);
-	vmem_pmap_remove(&f->aspace->pmap, f->va, VMEM_PAGE_SIZE, &batch);
-	vmem_batch_end(&batch);
-	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
-}
-
-enum settled { SETTLED, UNSETTLED, SETTLE_AGAIN };
-
-/* A present entry: nothing is missing if it grants the access by now, or grants it once accessed and dirty
- * are noted. */
-static __attribute__((noinline)) enum settled settle_present(struct fault *f)
-{
-	struct vmem_pmap *pmap = &f->aspace->pmap;
-	enum settled settled = UNSETTLED;
-	if (!pmap_take(pmap, f->at, f->va)) {
-		return SETTLE_AGAIN;
-	}
-	arch_pte_t entry = pte_load(f->at.slot);
-	bool leafs = arch_pte_present(entry) && arch_pte_is_leaf(entry, f->at.level);
-	bool contig = leafs && f->at.level == 0 && arch_pte_contig(entry);
-	uint32_t leaf = leafs ? arch_pte_leaf(entry, f->at.level) : 0;
-	uint32_t noted = leaf | LEAF_ACCESSED | (f->access == VMEM_WRITE ? (uint32_t)LEAF_DIRTY : 0);
-	if (leafs && arch_leaf_grants(leaf, f->access)) {
-		settled = SETTLED;
-	} else if (leafs && arch_leaf_grants(noted, f->access) && !contig) {
-		(void)vmem_pmap_raise(pmap, f->at, arch_pte_pa(entry, f->at.level),
-		    noted & ~(uint32_t)(LEAF_USER | LEAF_GLOBAL));
-		settled = SETTLED;
-	}
-	pmap_give(f->at);
-	if (settled == SETTLED) {
-		fault_count(f, COUNT_SPURIOUS);
-		vmem_flush_granted(pmap, f->va, (vmem_mmu.features & MMU_CACHES_INVALID) != 0);
-	} else if (leafs && (f->at.level > 0 || contig)) {
-		drop_large(f);
-	} else if (!leafs && f->at.level > 0) {
-		settled = SETTLE_AGAIN;
-	}
-	return settled;
 }
 
 /* No region was met on the way. That is believed under the lock alone: the tree may have changed meanwhile.
@@ -559,7 +524,7 @@ static inline __attribute__((always_inline)) enum vmem_fault_result turn(
 	f->va = vmem_page_floor(address);
 	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
 	if (f->at.slot && arch_pte_present(pte_peek(f->at.slot))) {
-		enum settled settled = settle_present(f);
+		enum settled settled = vmem_fault_settle(f);
 		if (settled != UNSETTLED) {
 			return settled == SETTLED ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;
 		}

@@ -103,6 +103,16 @@ static inline enum vmem_fault_result fault_reserve_entry(struct fault *f)
 	return f->at.slot && f->at.level == 0 ? VMEM_FAULT_RESOLVED : fault_reserve(f, f->va, 0);
 }
 
+/* A present entry: nothing is missing if it grants the access by now, or grants it once accessed and dirty
+ * are noted; a large one that stands in the way is dropped. */
+enum settled { SETTLED, UNSETTLED, SETTLE_AGAIN };
+enum settled vmem_fault_settle(struct fault *f);
+/* Of a shared region that may have guards: GUARD if the page has one, RESOLVED if not. */
+enum vmem_fault_result vmem_fault_look_guard(struct fault *f);
+/* After a read of an object's page was resolved: enters those around it that have a frame. `theirs` is where
+ * the page was found, `mine` what the private store had at its key, NULL if the region is shared. */
+void vmem_fault_around(struct fault *f, const struct finding *theirs, const struct finding *mine);
+
 /* Anonymous memory by one large leaf, or one run. False: not to be had, try smaller. */
 bool vmem_fault_fill_large(struct fault *f, struct store *store, uint64_t key);
 bool vmem_fault_fill_contig(struct fault *f, struct store *store, uint64_t key);

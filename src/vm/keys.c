@@ -5,7 +5,7 @@
  * Keys follow from the address unless they cannot: a region that was moved keeps its keys, and what is
  * mapped where it was before needs others. Those are taken above all addresses.
  *
- * Y1 Two regions of a space that keep private pages never have a key in common. Y2 Keys that do not follow
+ * Y1 Two regions of a space that keep private pages, or have guards, never have a key in common. Y2 Keys that do not follow
  * from the address are congruent to it modulo the largest leaf, when they are given out: large leaves and
  * runs of frames need that. Y3 A space in which nothing has moved is asked one question: whether it has.
  *
@@ -60,7 +60,7 @@ bool vmem_keys_free_behind(const struct region *region, uint64_t pages)
 {
 	struct vmem_aspace *aspace = region->aspace;
 	uint64_t key = region->private_key + (region->span.length >> VMEM_PAGE_SHIFT);
-	if (region_shared(region)) {
+	if (!region_uses_keys(region)) {
 		return true;
 	}
 	if (aspace->moved && first_user(aspace, key, pages)) {

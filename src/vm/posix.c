@@ -11,16 +11,20 @@
 #define PROT_GROWSDOWN 0x01000000
 #define PROT_GROWSUP 0x02000000
 #define MMAP_TYPE 0x0f
-#define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x2000 /* LOCKED */ | 0x40000 /* HUGETLB */)
+#define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x40000 /* HUGETLB */)
 #define LOW_LIMIT ((UINT64_C(1) << 47) - VMEM_PAGE_SIZE) /* as x86-64; above only for those who name it */
 
-const struct vmem_posix_policy vmem_posix_linux = {.max_regions = 65530, .mmap_min = 65536};
+const struct vmem_posix_policy vmem_posix_linux = {
+    .max_regions = 65530, .mmap_min = 65536, .lock_limit = UINT64_C(8) << 20};
 
 void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
     const struct vmem_posix_policy *policy, vmem_vaddr_t brk_start)
 {
-	*posix = (struct vmem_posix){
-	    .aspace = aspace, .policy = *policy, .brk_start = brk_start, .brk_end = brk_start};
+	*posix = (struct vmem_posix){.aspace = aspace,
+	    .policy = *policy,
+	    .brk_start = brk_start,
+	    .brk_end = brk_start,
+	    .lock_limit = policy->lock_limit};
 	aspace->max_regions = policy->max_regions ? policy->max_regions : UINT64_MAX;
 }
 
@@ -41,6 +45,7 @@ int vmem_posix_errno(vmem_status_t status)
 	    [VMEM_ERR_UNSUPPORTED] = VMEM_EOPNOTSUPP,
 	    [VMEM_ERR_FAULT] = VMEM_EFAULT,
 	    [VMEM_ERR_CONFLICT] = VMEM_EBUSY,
+	    [VMEM_ERR_SEALED] = VMEM_EPERM,
 	};
 	return (unsigned)status < VMEM_STATUS_COUNT ? table[status] : VMEM_EINVAL;
 }
@@ -88,6 +93,10 @@ static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, int fla
 	    !vmem_span_range_free(&posix->aspace->root.tree, map->address, map->length, 0, 0)) {
 		return -VMEM_EEXIST;
 	}
+	int error = vmem_posix_lock_new(posix, flags & VMEM_MMAP_LOCKED, map->length, &map->attributes);
+	if (error) {
+		return error;
+	}
 	if (type != VMEM_MMAP_PRIVATE && (type != VMEM_MMAP_SHARED || flags & VMEM_MMAP_GROWSDOWN)) {
 		return -VMEM_EINVAL;
 	}
@@ -131,6 +140,8 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 	vmem_slab_settle();
 	if (error == 0 && flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK)) {
 		vmem_vmar_populate(posix->aspace, *out_address, map.length, map.permission);
+	} else if (error == 0 && map.attributes & VMEM_REGION_LOCKED) {
+		(void)vmem_posix_lock_populate(posix, *out_address, *out_address + map.length, true);
 	}
 	return error;
 }
@@ -212,33 +223,41 @@ int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t
 	}
 	aspace_lock(posix->aspace);
 	int error = protect_regions(posix, address, length, (unsigned)prot & VMEM_RWX, grows);
+	bool locked = posix->aspace->locked != 0;
 	aspace_unlock(posix->aspace);
+	if (locked && prot & VMEM_PROT_WRITE) { /* private pages that may be written now are copied at once */
+		(void)vmem_posix_lock_populate(posix, address, address + length, true);
+	}
 	return error;
+}
+
+/* Takes or gives back whole pages; false: it cannot be. */
+static bool move_break(struct vmem_posix *posix, vmem_vaddr_t old_end, vmem_vaddr_t new_end)
+{
+	struct vmem_vmar *root = &posix->aspace->root;
+	vmem_vaddr_t start;
+	if (new_end < old_end) {
+		return vmem_vmar_unmap_locked(root, new_end, old_end - new_end) == VMEM_OK;
+	}
+	struct vmem_map map = {
+	    .length = new_end - old_end,
+	    .permission = VMEM_READ | VMEM_WRITE,
+	    .maximum = VMEM_RWX,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = old_end,
+	};
+	/* Linux keeps a page between the heap and what is mapped above it. */
+	return map.length == 0 || (vmem_span_range_free(&root->tree, old_end, map.length, 0, 1) &&
+				      vmem_posix_lock_new(posix, false, map.length, &map.attributes) == 0 &&
+				      vmem_vmar_map_locked(root, &map, &start) == VMEM_OK);
 }
 
 static vmem_vaddr_t brk_locked(struct vmem_posix *posix, vmem_vaddr_t address)
 {
-	vmem_vaddr_t old_end = vmem_page_ceil(posix->brk_end), new_end = vmem_page_ceil(address), start;
-	if (posix->brk_start == 0 || address < posix->brk_start || new_end < address) {
+	vmem_vaddr_t old_end = vmem_page_ceil(posix->brk_end), new_end = vmem_page_ceil(address);
+	if (posix->brk_start == 0 || address < posix->brk_start || new_end < address ||
+	    !move_break(posix, old_end, new_end)) {
 		return posix->brk_end;
-	}
-	if (new_end < old_end) {
-		if (vmem_vmar_unmap_locked(&posix->aspace->root, new_end, old_end - new_end) != VMEM_OK) {
-			return posix->brk_end;
-		}
-	} else if (new_end > old_end) {
-		const struct vmem_map map = {
-		    .length = new_end - old_end,
-		    .permission = VMEM_READ | VMEM_WRITE,
-		    .maximum = VMEM_RWX,
-		    .place = VMEM_PLACE_FIXED,
-		    .address = old_end,
-		};
-		/* Linux keeps a page between the heap and what is mapped above it. */
-		if (!vmem_span_range_free(&posix->aspace->root.tree, old_end, map.length, 0, 1) ||
-		    vmem_vmar_map_locked(&posix->aspace->root, &map, &start) != VMEM_OK) {
-			return posix->brk_end;
-		}
 	}
 	posix->brk_end = address;
 	return address;
@@ -247,7 +266,11 @@ static vmem_vaddr_t brk_locked(struct vmem_posix *posix, vmem_vaddr_t address)
 vmem_vaddr_t vmem_posix_brk(struct vmem_posix *posix, vmem_vaddr_t address)
 {
 	aspace_lock(posix->aspace);
-	vmem_vaddr_t now = brk_locked(posix, address);
+	vmem_vaddr_t old = posix->brk_end, now = brk_locked(posix, address);
+	bool locked = posix->future != 0;
 	aspace_unlock(posix->aspace);
+	if (locked && now > old) {
+		(void)vmem_posix_lock_populate(posix, vmem_page_ceil(old), vmem_page_ceil(now), true);
+	}
 	return now;
 }

@@ -76,6 +76,9 @@ static int check_mapping(struct remap *r)
 	if (!find_mapping(r)) {
 		return -VMEM_EFAULT;
 	}
+	if (region_sealed(r->region)) {
+		return -VMEM_EPERM;
+	}
 	if (r->old_length >= r->new_length && !has_target(r)) {
 		return 0;
 	}
@@ -89,7 +92,11 @@ static int check_mapping(struct remap *r)
 		return 0;
 	}
 	uint64_t offset = r->region->offset + ((r->address - r->region->span.start) >> VMEM_PAGE_SHIFT);
-	return offset + (r->new_length >> VMEM_PAGE_SHIFT) < offset ? -VMEM_EINVAL : 0;
+	if (offset + (r->new_length >> VMEM_PAGE_SHIFT) < offset) {
+		return -VMEM_EINVAL;
+	}
+	uint32_t attributes = r->region->attributes;
+	return vmem_posix_lock_more(r->posix, r->new_length - r->old_length, attributes);
 }
 
 /* The same memory once more, which is shared: what a move of nothing is. */
@@ -232,5 +239,9 @@ int vmem_posix_mremap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t o
 	}
 	aspace_unlock(posix->aspace);
 	vmem_slab_settle();
+	if (error == 0 && new_length > old_length) { /* what is locked has its pages */
+		(void)vmem_posix_lock_populate(posix, *out_address + vmem_page_ceil(old_length),
+		    *out_address + vmem_page_ceil(new_length), true);
+	}
 	return error;
 }

@@ -284,13 +284,15 @@ bool vmem_region_agrees(const struct region *lower, const struct region *upper)
 	       lower->permission == upper->permission && lower->maximum == upper->maximum &&
 	       lower->flags == upper->flags && !(lower->flags & VMEM_MAP_NO_MERGE) &&
 	       lower->object == upper->object && (!lower->object || lower->offset + pages == upper->offset) &&
-	       lower->cookie == upper->cookie && lower->attributes == upper->attributes;
+	       lower->cookie == upper->cookie &&
+	       !((lower->attributes ^ upper->attributes) & ~(uint32_t)VMEM_REGION_GUARDS);
 }
 
 bool vmem_region_can_join(const struct region *lower, const struct region *upper)
 {
 	return lower->private_key + (lower->span.length >> VMEM_PAGE_SHIFT) == upper->private_key &&
-	       vmem_region_agrees(lower, upper);
+	       vmem_region_agrees(lower, upper) &&
+	       (region_uses_keys(lower) == region_uses_keys(upper) || !lower->aspace->moved); /* (Y1) */
 }
 
 /* The lower of two regions that agree takes over the upper one's range; the upper record goes. */
@@ -302,6 +304,7 @@ static void join(struct vmem_vmar *vmar, struct region *lower, struct region *up
 	region_lock_object(lower);
 	region_change(lower);
 	region_change(upper);
+	shared_store(&lower->attributes, lower->attributes | upper->attributes); /* GUARDS alone differs */
 	vmem_span_remove(&vmar->tree, &upper->span);
 	vmem_span_resize(&vmar->tree, &lower->span, lower->span.start, lower->span.length + length,
 	    lower->span.pad_before, pad_after);
@@ -342,7 +345,7 @@ static void detach(struct vmem_vmar *vmar, struct region *region)
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length)
 {
 	struct store *store = region->aspace->private_store;
-	if (!region_shared(region) && (VMEM_SMP || store->index.root)) {
+	if (region_uses_keys(region) && (VMEM_SMP || store->index.root)) {
 		uint64_t key = region_private_key(region, start);
 		store_lock(store); /* before the look: a fault may be adding the first page */
 		vmem_store_forget(store, key, key + (length >> VMEM_PAGE_SHIFT) - 1);
@@ -389,6 +392,7 @@ void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t lengt
 			     high = span_end > end ? end : span_end;
 		next = span->next;
 		aspace->mapped -= high - low;
+		aspace->locked -= region->attributes & VMEM_REGION_LOCKED ? high - low : 0;
 		vmem_region_forget_private(region, low, high - low);
 		if (low == span->start && high == span_end) {
 			detach(vmar, region);

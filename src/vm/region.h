@@ -52,6 +52,7 @@ struct vmem_vmar {
 
 struct vmem_aspace {
 	uint64_t mapped; /* bytes */
+	uint64_t locked; /* of them, in regions with LOCKED */
 	struct vmem_mutex lock;
 	struct region *moved; /* regions with private keys that do not follow from their addresses */
 	uint64_t fresh_key;   /* where keys that no address has are looked for next (keys.c) */
@@ -71,9 +72,11 @@ struct vmem_aspace {
 /* Every attribute that a region can have, those that vmem_vmar_map() takes, and those that a fork does not
  * pass on. */
 #define REGION_ATTRIBUTES                                                                                    \
-	((uint32_t)(VMEM_REGION_NO_FORK | VMEM_REGION_WIPE_ON_FORK | VMEM_REGION_NO_DUMP))
-#define MAP_ATTRIBUTES REGION_ATTRIBUTES
-#define REGION_NOT_INHERITED UINT32_C(0)
+	((uint32_t)(VMEM_REGION_NO_FORK | VMEM_REGION_WIPE_ON_FORK | VMEM_REGION_NO_DUMP |                   \
+		    VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT | VMEM_REGION_SEALED |                    \
+		    VMEM_REGION_RANDOM | VMEM_REGION_SEQUENTIAL | VMEM_REGION_GUARDS))
+#define MAP_ATTRIBUTES (REGION_ATTRIBUTES & ~(uint32_t)VMEM_REGION_GUARDS)
+#define REGION_NOT_INHERITED ((uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT))
 
 static inline unsigned aspace_rank(const struct vmem_aspace *aspace)
 {
@@ -109,6 +112,23 @@ static inline struct vmem_vmar *vmar_of(struct span *span)
 static inline bool region_shared(const struct region *region)
 {
 	return (region->flags & VMEM_MAP_SHARED) != 0;
+}
+
+/* Whether the region's keys mean something in the private store: pages of its own, or guards. */
+static inline bool region_uses_keys(const struct region *region)
+{
+	return !region_shared(region) || region->attributes & VMEM_REGION_GUARDS;
+}
+
+static inline bool region_sealed(const struct region *region)
+{
+	return (region->attributes & VMEM_REGION_SEALED) != 0;
+}
+
+/* Sealed private memory that its program may not write is not emptied in place of a write. */
+static inline bool region_discardable(const struct region *region)
+{
+	return !region_sealed(region) || region->object || region->permission & VMEM_WRITE;
 }
 
 /* The key of an address in the store that the object's pages come from. */
@@ -184,6 +204,7 @@ bool vmem_region_take(struct vmem_aspace *aspace, unsigned count, struct region 
  * how much it frees. */
 struct cut {
 	bool child;
+	bool sealed;
 	bool splits;
 	uint64_t regions; /* that go as a whole */
 	uint64_t bytes;
@@ -219,7 +240,19 @@ enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t a
  * held. */
 enum vmem_fault_result vmem_fault_wait(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access);
 
-/* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared. Takes
+vmem_status_t vmem_vmar_set_attributes_locked(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, uint32_t set, uint32_t clear);
+vmem_status_t vmem_vmar_decommit_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+vmem_status_t vmem_vmar_guard_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+vmem_status_t vmem_vmar_unguard_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
+
+vmem_status_t vmem_vmar_resident_locked(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, uint8_t *out);
+
+/* vmem_region_forget_private() of a region that stays: guards do, too (guard.c). */
+void vmem_region_discard_private(struct region *region, vmem_vaddr_t start, uint64_t length);
+/* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared,
+ * guards apart. Takes
  * the private store's lock. */
 void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint64_t length);
 

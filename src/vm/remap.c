@@ -75,7 +75,7 @@ static bool holds_pages(const struct region *region)
 {
 	struct store *store = region->aspace->private_store;
 	uint64_t last = region->private_key + (region->span.length >> VMEM_PAGE_SHIFT) - 1;
-	if (region_shared(region)) {
+	if (!region_uses_keys(region)) {
 		return false;
 	}
 	store_lock(store);
@@ -95,7 +95,8 @@ static void leave_copy(struct remap *m, struct region *region, vmem_vaddr_t old,
 	shared_store(&copy->span.start, old);
 	shared_store(&copy->span.length, region->span.length);
 	shared_store(&copy->private_key, old >> VMEM_PAGE_SHIFT);
-	if (!region_shared(region)) {
+	copy->attributes &= ~(uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT);
+	if (region_uses_keys(region)) {
 		vmem_region_set_key(
 		    copy, keeps_keys ? vmem_keys_find(aspace, old, pages) : old >> VMEM_PAGE_SHIFT);
 	}
@@ -123,7 +124,7 @@ static void relocate(struct remap *m, struct region *region)
 		vmem_region_set_key(region, region->private_key);
 	} else {
 		vmem_region_set_key(region, key); /* off the list, so as not to be in its own way */
-		if (!region_shared(region)) {
+		if (region_uses_keys(region)) {
 			vmem_region_set_key(region, vmem_keys_find(aspace, fresh, pages));
 		}
 	}
@@ -173,6 +174,7 @@ static void grow(struct remap *m, struct region *last)
 		append(m->vmar, last, m->growth, use_record(m));
 	}
 	m->vmar->aspace->mapped += m->growth;
+	m->vmar->aspace->locked += last->attributes & VMEM_REGION_LOCKED ? m->growth : 0;
 }
 
 static void merge_range(struct vmem_vmar *vmar, vmem_vaddr_t start, vmem_vaddr_t end)
@@ -270,7 +272,7 @@ static vmem_status_t check_target(struct remap *m, const struct vmem_map *to, st
 	}
 	if (to->place == VMEM_PLACE_REPLACE) {
 		*cut = vmem_vmar_survey(m->vmar, m->to, to->length);
-		status = cut->child ? VMEM_ERR_EXISTS : VMEM_OK;
+		status = cut->child ? VMEM_ERR_EXISTS : cut->sealed ? VMEM_ERR_SEALED : VMEM_OK;
 	} else if (!vmem_span_range_free(&m->vmar->tree, m->to, to->length, 0, 0)) {
 		status = VMEM_ERR_EXISTS;
 	}
@@ -294,7 +296,12 @@ static vmem_status_t check_source(
 	if (m->vmar->aspace->pmap.kernel) {
 		return VMEM_ERR_UNSUPPORTED;
 	}
-	return vmem_vmar_check_covered(vmem_span_find(&m->vmar->tree, m->start), m->start, m->end);
+	struct span *first = vmem_span_find(&m->vmar->tree, m->start);
+	status = vmem_vmar_check_covered(first, m->start, m->end);
+	for (struct span *s = first; status == VMEM_OK && s && s->start < m->end; s = s->next) {
+		status = region_sealed(region_of(s)) ? VMEM_ERR_SEALED : VMEM_OK;
+	}
+	return status;
 }
 
 /* A move maps at one place and unmaps at another, or at two. */
@@ -375,6 +382,9 @@ vmem_status_t vmem_vmar_extend_locked(struct vmem_vmar *vmar, vmem_vaddr_t end, 
 		return VMEM_ERR_NOT_FOUND;
 	}
 	struct region *region = region_of(span);
+	if (region_sealed(region)) {
+		return VMEM_ERR_SEALED;
+	}
 	if (span->next && span->next->start - end < length) {
 		return VMEM_ERR_EXISTS;
 	}

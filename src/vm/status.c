@@ -22,6 +22,7 @@ const char *vmem_status_name(vmem_status_t status)
 		[VMEM_ERR_UNSUPPORTED] = "UNSUPPORTED",
 		[VMEM_ERR_FAULT] = "FAULT",
 		[VMEM_ERR_CONFLICT] = "CONFLICT",
+		[VMEM_ERR_SEALED] = "SEALED",
 	};
 	return (unsigned)status < VMEM_STATUS_COUNT ? names[status] : "UNKNOWN";
 }

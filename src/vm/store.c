@@ -262,7 +262,7 @@ void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last
 	uint64_t length;
 	for (struct region *r = store->mappings; r; r = r->map_next) {
 		if (shown_part(r, first, last, &va, &length)) {
-			vmem_region_forget_private(r, va, length);
+			vmem_region_discard_private(r, va, length);
 		}
 	}
 }

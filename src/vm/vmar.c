@@ -118,7 +118,8 @@ vmem_status_t vmem_vmar_find_place(struct vmem_vmar *vmar, const struct vmem_map
 	    .entropy_bits = vmar->aspace->entropy_bits,
 	    .random_state = &vmar->aspace->random,
 	};
-	if (map->place == VMEM_PLACE_HINT && vmem_vmar_check_range(vmar, map->address, map->length) == VMEM_OK &&
+	if (map->place == VMEM_PLACE_HINT &&
+	    vmem_vmar_check_range(vmar, map->address, map->length) == VMEM_OK &&
 	    (map->address & (request.align - 1)) == 0 && map->address >= request.minimum &&
 	    map->length <= request.limit && map->address <= request.limit - map->length &&
 	    vmem_span_range_free(&vmar->tree, map->address, map->length, map->pad_before, map->pad_after)) {
@@ -137,6 +138,7 @@ struct cut vmem_vmar_survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, ui
 		vmem_vaddr_t low = s->start < start ? start : s->start;
 		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
 		cut.child |= s->kind == SPAN_VMAR;
+		cut.sealed |= s->kind == SPAN_REGION && region_sealed((const struct region *)(const void *)s);
 		cut.splits |= s->start < start && s->start + s->length > end;
 		cut.regions += s->start >= start && s->start + s->length <= end;
 		cut.bytes += high - low;
@@ -229,6 +231,12 @@ static bool may_join(const struct vmem_map *map)
 	return !(map->flags & VMEM_MAP_NO_MERGE) && !map->pad_before && !map->pad_after;
 }
 
+static void count_mapped(struct vmem_aspace *aspace, const struct vmem_map *map)
+{
+	aspace->mapped += map->length;
+	aspace->locked += map->attributes & VMEM_REGION_LOCKED ? map->length : 0;
+}
+
 static vmem_status_t map_checked(
     struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t start, vmem_vaddr_t *out)
 {
@@ -238,8 +246,8 @@ static vmem_status_t map_checked(
 	if (map->place == VMEM_PLACE_REPLACE) {
 		cut = vmem_vmar_survey(vmar, start, map->length);
 	}
-	if (cut.child) {
-		return VMEM_ERR_EXISTS;
+	if (cut.child || cut.sealed) {
+		return cut.child ? VMEM_ERR_EXISTS : VMEM_ERR_SEALED;
 	}
 	fill_region(&wanted, map, start);
 	if (!policy_allows(aspace, VMEM_OPERATION_MAP, start, map->length, map->permission) ||
@@ -253,7 +261,7 @@ static vmem_status_t map_checked(
 		return VMEM_ERR_LIMIT;
 	}
 	if (cut.bytes == 0 && may_join(map) && join_neighbour(vmar, &wanted)) {
-		aspace->mapped += map->length;
+		count_mapped(aspace, map);
 		*out = start;
 		return VMEM_OK;
 	}
@@ -272,7 +280,7 @@ static vmem_status_t map_checked(
 		vmem_vmar_remove(vmar, start, map->length, &spare);
 	}
 	insert_region(vmar, region, map, start, wanted.private_key);
-	aspace->mapped += map->length;
+	count_mapped(aspace, map);
 	if (may_join(map)) {
 		(void)vmem_region_merge(vmar, region);
 	}
@@ -349,8 +357,8 @@ vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 		return status;
 	}
 	struct cut cut = vmem_vmar_survey(vmar, start, length);
-	if (cut.child) {
-		return VMEM_ERR_INVALID;
+	if (cut.child || cut.sealed) {
+		return cut.child ? VMEM_ERR_INVALID : VMEM_ERR_SEALED;
 	}
 	if (cut.bytes > 0 && !policy_allows(vmar->aspace, VMEM_OPERATION_UNMAP, start, length, 0)) {
 		return VMEM_ERR_DENIED;
@@ -388,6 +396,9 @@ static vmem_status_t check_protect(
 		}
 		if (permission & ~(unsigned)region->maximum) {
 			return VMEM_ERR_DENIED;
+		}
+		if (region_sealed(region)) {
+			return VMEM_ERR_SEALED;
 		}
 		if (permission != region->permission) {
 			*splits += (s->start < start ? 1u : 0u) + (s->start + s->length > end ? 1u : 0u);

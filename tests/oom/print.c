@@ -54,7 +54,7 @@ static void add_space(struct print *p, struct vmem_aspace *space)
 		uint64_t resident, shared, *hash = &p->of[PRINT_REGIONS];
 		vmem_region_residence(space, &r, &resident, &shared);
 		const uint64_t fields[] = {r.start, r.length, r.permission, r.maximum, r.flags,
-		    (uintptr_t)r.object, r.offset, r.key, r.cache, r.cookie, resident, shared};
+		    r.attributes, (uintptr_t)r.object, r.offset, r.key, r.cache, r.cookie, resident, shared};
 		mix_bytes(hash, fields, sizeof(fields));
 		for (uint64_t done = 0; done < r.length; done += PAGE) {
 			add_entry(&p->of[PRINT_ENTRIES], space, r.start + done);

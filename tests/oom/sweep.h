@@ -69,8 +69,8 @@ struct scenario {
 	bool bare;    /* the library is not started: the scenario does it */
 };
 
-extern const struct scenario scenarios_space[], scenarios_fault[], scenarios_object[], scenarios_host[],
-    scenarios_plain[], scenarios_wc[];
+extern const struct scenario scenarios_advice[], scenarios_space[], scenarios_fault[], scenarios_object[],
+    scenarios_host[], scenarios_plain[], scenarios_wc[];
 extern const char *const public_functions[];
 
 static inline enum answer answer(vmem_status_t status)

@@ -286,7 +286,8 @@ static void sweep(void **state)
 }
 
 static const struct scenario *const tables[] = {
-    scenarios_space, scenarios_fault, scenarios_object, scenarios_host, scenarios_plain, scenarios_wc};
+    scenarios_space, scenarios_advice, scenarios_fault, scenarios_object, scenarios_host, scenarios_plain,
+    scenarios_wc};
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static bool has_scenario(const char *function)

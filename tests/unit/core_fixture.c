@@ -206,7 +206,7 @@ static void mix_space(struct vmem_aspace *aspace)
 	mix_layout(&aspace->root);
 	for (uint64_t at = 0; vmem_region_next(aspace, at, &info); at = info.start + info.length) {
 		const uint64_t words[] = {info.start, info.length, info.permission, info.maximum, info.flags,
-		    (uintptr_t)info.object, info.offset, info.key, info.cookie};
+		    info.attributes, (uintptr_t)info.object, info.offset, info.key, info.cookie};
 		for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 			mix(words[i]);
 		}

@@ -143,7 +143,6 @@ static const struct map_row map_rows[] = {
     {W - 8 * PAGE, 32 * PAGE, PROT_RW, PRIVATE | NOREPLACE, -VMEM_EEXIST},
     {W, PAGE, PROT_RW, PRIVATE | FIXED | NOREPLACE, -VMEM_EEXIST},
     {0, PAGE, PROT_RW, VMEM_MMAP_PRIVATE, -VMEM_ENODEV},    /* files come with a later interface */
-    {0, PAGE, PROT_RW, PRIVATE | 0x2000, -VMEM_EOPNOTSUPP}, /* LOCKED: the same */
     {W + 16 * PAGE, PAGE, PROT_RW, PRIVATE | NOREPLACE, AT},
     {W + 16 * PAGE, PAGE, PROT_RW, PRIVATE, AT},
     {W + 16 * PAGE + 123, PAGE, PROT_RW, PRIVATE, AT},
@@ -557,6 +556,7 @@ static void errno_table(void **state)
 	    [VMEM_ERR_UNSUPPORTED] = 95,
 	    [VMEM_ERR_FAULT] = 14,
 	    [VMEM_ERR_CONFLICT] = 16,
+	    [VMEM_ERR_SEALED] = 1,
 	};
 	for (unsigned i = 0; i < VMEM_STATUS_COUNT; i++) {
 		assert_int_equal(vmem_posix_errno((vmem_status_t)i), expected[i]);

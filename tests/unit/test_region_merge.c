@@ -179,9 +179,10 @@ static void merging(void **state)
 	static const struct difference joining[] = {
 	    {"nothing", nothing}, {"guards", both_guards}, {"one object", same_object}, {"shared", shared}};
 	static const struct difference parting[] = {{"permission", permission}, {"maximum", maximum},
-	    {"cookie", cookie}, {"attributes", attributes}, {"large", large}, {"apart", apart}, {"both apart", both_apart},
-	    {"guard", guard}, {"one shared", one_shared}, {"one with an object", one_object},
-	    {"other object", other_object}, {"offset", offset}, {"hole", hole}};
+	    {"cookie", cookie}, {"attributes", attributes}, {"large", large}, {"apart", apart},
+	    {"both apart", both_apart}, {"guard", guard}, {"one shared", one_shared},
+	    {"one with an object", one_object}, {"other object", other_object}, {"offset", offset},
+	    {"hole", hole}};
 	(void)state;
 	begin();
 	one = anonymous(16, 0);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault_around.c - a read of an object's page enters its neighbours too, if they are in memory.
+ *
+ * Sixteen pages around the fault, those from it on where the region says SEQUENTIAL, none but it where it
+ * says RANDOM; never past the region, the leaf table or the object's end. Nothing is brought in, copied or
+ * zeroed, no table is made, and an entry that is there stays: so it can fail at any page without harm.
+ * W1 Each entry is what a fault on that page would have made (F2), and is stored as F5 wants it: under the
+ * byte of the table, with generation and sequences unchanged since they were read before the first page was
+ * entered, the slots read and the key found not busy under it. The slot is read before busy, and busy before
+ * the sequence: a removal that is over by the second look has changed what the third finds.
+ */
+#include "fault_i.h"
+
+#define AROUND_PAGES UINT64_C(16)
+
+/* A store's slots in the order of keys: one look-up for each leaf of the index. */
+struct strip {
+	const struct finding *found; /* the page that the fault was for */
+	uint64_t block;		     /* key / INDEX_FANOUT of the cursor */
+	struct index_cursor cursor;
+};
+
+static inline void strip_begin(struct strip *strip, const struct finding *found)
+{
+	strip->found = found;
+	strip->block = found->key / INDEX_FANOUT;
+	strip->cursor = found->cursor;
+}
+
+static inline slot_t strip_slot(struct strip *strip, uint64_t key)
+{
+	const uint64_t n = key & (INDEX_FANOUT - 1);
+	if (key / INDEX_FANOUT != strip->block) {
+		(void)vmem_index_find(&strip->found->store->index, key, &strip->cursor);
+		strip->block = key / INDEX_FANOUT;
+	}
+	const struct index_node *leaf = strip->cursor.leaf;
+	if (!leaf || !(shared_load_acquire(&leaf->present) >> n & 1)) {
+		return SLOT_EMPTY;
+	}
+	return shared_load_acquire(&leaf->slot[n]);
+}
+
+/* Whether what a strip showed at key was content, and is (W1). */
+static inline bool strip_holds(const struct strip *strip, uint64_t key)
+{
+	if (!VMEM_SMP) {
+		return true;
+	}
+	order_reads();
+	return !store_is_busy(strip->found->store, key) && fault_same_shape(strip->found);
+}
+
+/* The pages to enter, [low, high). */
+static void window(const struct fault *f, uint32_t attributes, vmem_vaddr_t *low, vmem_vaddr_t *high)
+{
+	const struct region *region = f->region;
+	const vmem_vaddr_t start = shared_load(&region->span.start), table = pmap_window(f->va);
+	const uint64_t offset = shared_load(&region->offset), size = shared_load(&f->object->pages);
+	uint64_t pages = shared_load(&region->span.length) >> VMEM_PAGE_SHIFT;
+	pages = size - offset < pages ? size - offset : pages; /* the fault's page lies before the end */
+	*low = f->va;
+	if (!(attributes & VMEM_REGION_SEQUENTIAL)) {
+		*low &= ~(AROUND_PAGES * VMEM_PAGE_SIZE - 1);
+		*low = *low < start ? start : *low;
+	}
+	*high = *low + AROUND_PAGES * VMEM_PAGE_SIZE;
+	if (!(attributes & VMEM_REGION_SEQUENTIAL)) {
+		*high = (f->va & ~(AROUND_PAGES * VMEM_PAGE_SIZE - 1)) + AROUND_PAGES * VMEM_PAGE_SIZE;
+	}
+	const vmem_vaddr_t end = start + (pages << VMEM_PAGE_SHIFT), last = table + arch_level_size(1);
+	*high = *high < end ? *high : end;
+	*high = *high < last ? *high : last;
+}
+
+/* The leaf for a page; 0 if a fault of its own has to see to it. */
+static uint32_t leaf_around(const struct vmem_page *page, uint32_t permission, bool own)
+{
+	const bool synced = shared_load(&page->flags) & PAGE_F_EXEC_SYNCED;
+	uint32_t leaf = permission;
+	if (!own && leaf & LEAF_WRITE) {
+		leaf = (leaf & ~(uint32_t)LEAF_WRITE) | LEAF_READ;
+	}
+	/* Instruction fetch is brought in step, or the note of it dropped, with no lock held. */
+	return (leaf & LEAF_EXEC && !synced) || (leaf & LEAF_WRITE && synced) ? 0 : leaf;
+}
+
+/* With the table's byte held. Answers how many were entered. */
+static unsigned enter_window(
+    struct fault *f, struct strip *theirs, struct strip *mine, vmem_vaddr_t low, vmem_vaddr_t high)
+{
+	const uint32_t permission = shared_load(&f->region->permission);
+	uint64_t key = theirs->found->key - ((f->va - low) >> VMEM_PAGE_SHIFT);
+	uint64_t own_key = mine ? mine->found->key - ((f->va - low) >> VMEM_PAGE_SHIFT) : 0;
+	struct pmap_entry at = f->at;
+	unsigned entered = 0;
+	at.slot -= (f->va - low) >> VMEM_PAGE_SHIFT;
+	for (vmem_vaddr_t va = low; va < high; va += VMEM_PAGE_SIZE, at.slot++, key++, own_key++) {
+		if (pte_load(at.slot) != 0 || pmap_is_busy(at, va)) {
+			continue;
+		}
+		slot_t slot = strip_slot(theirs, key);
+		if (slot_kind(slot) != SLOT_PAGE || (mine && strip_slot(mine, own_key) != SLOT_EMPTY)) {
+			continue;
+		}
+		bool own = !mine && index_exclusive(&theirs->cursor, slot);
+		uint32_t leaf = leaf_around(slot_page(slot), permission, own);
+		if (leaf == 0 || !strip_holds(theirs, key) || (mine && !strip_holds(mine, own_key)) ||
+		    !fault_same_region(f)) {
+			continue;
+		}
+		pmap_put(&f->aspace->pmap, &at, f->cpu, va, page_to_pa(slot_page(slot)), leaf);
+		entered++;
+	}
+	return entered;
+}
+
+void vmem_fault_around(struct fault *f, const struct finding *theirs, const struct finding *mine)
+{
+	struct vmem_pmap *pmap = &f->aspace->pmap;
+	const uint32_t attributes = shared_load(&f->region->attributes);
+	struct strip shown, hidden;
+	vmem_vaddr_t low, high;
+	if (attributes & (VMEM_REGION_RANDOM | (mine ? 0u : (uint32_t)VMEM_REGION_GUARDS))) {
+		return;
+	}
+	window(f, attributes, &low, &high);
+	strip_begin(&shown, theirs);
+	if (mine) {
+		strip_begin(&hidden, mine);
+	}
+	if (!fault_same_region(f) || !pmap_take(pmap, f->at, f->va)) {
+		return;
+	}
+	if (!pmap_is_dropping(pmap)) {
+		unsigned entered = enter_window(f, &shown, mine ? &hidden : NULL, low, high);
+		pmap_count(pmap, f->cpu, COUNT_AROUND, entered);
+	}
+	pmap_give(f->at);
+}
