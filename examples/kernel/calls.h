@@ -22,7 +22,10 @@ kernel_call_t call_fstat, call_stat, call_lstat, call_newfstatat, call_readlink,
     call_faccessat;
 kernel_call_t call_getdents64, call_getcwd, call_chdir;
 
-/* calls_process.c */
+/* exec.c */
+kernel_call_t call_execve;
+
+/* calls_process.c; getppid and wait4: family.c */
 kernel_call_t call_exit_group, call_getpid, call_getppid, call_kill, call_tkill, call_tgkill,
     call_rt_sigaction, call_wait4;
 kernel_call_t call_prctl;
@@ -30,6 +33,7 @@ kernel_call_t call_prctl;
 /* calls_thread.c; clone and clone3 through an entry of the port's (port_thread_fork()) */
 kernel_call_t call_clone, call_clone3, call_exit, call_gettid, call_set_tid_address, call_set_robust_list,
     call_sched_yield;
+kernel_call_t call_fork, call_vfork, port_call_fork, port_call_vfork; /* family.c */
 kernel_call_t call_sched_getaffinity, call_getcpu, call_rt_sigprocmask;
 kernel_call_t port_call_clone, port_call_clone3;
 

@@ -65,6 +65,7 @@ kernel_call_t *const port_calls[] = {
 	[215] = call_munmap,
 	[216] = call_mremap,
 	[220] = port_call_clone,
+	[221] = call_execve,
 	[222] = call_mmap,
 	[223] = call_zero, /* fadvise64 */
 	[226] = call_mprotect,

@@ -43,12 +43,6 @@ int64_t call_getpid(const uint64_t *argument)
 	return process_current()->pid;
 }
 
-int64_t call_getppid(const uint64_t *argument)
-{
-	(void)argument;
-	return 1;
-}
-
 /* Signals whose default is to do nothing: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. */
 static bool is_harmless(uint64_t signal)
 {
@@ -128,13 +122,6 @@ int64_t call_rt_sigaction(const uint64_t *argument)
 	}
 	kernel_unlock();
 	return 0;
-}
-
-/* No program has children. */
-int64_t call_wait4(const uint64_t *argument)
-{
-	(void)argument;
-	return -ECHILD;
 }
 
 int64_t call_prctl(const uint64_t *argument)

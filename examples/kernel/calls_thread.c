@@ -1,34 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_thread.c - system calls on threads. clone() makes threads of the same process only, with the flags
- * that POSIX threads use: what they say is shared is all there is to share.
+ * calls_thread.c - system calls on threads. clone() makes threads of the same process with the flags
+ * that POSIX threads use: what they say is shared is all there is to share. Without them it makes a process
+ * (family.c).
  *
  * There are no restartable sequences: rseq() is absent, and the C library then asks getcpu().
  */
 #include "calls.h"
-#include "thread.h"
+#include "family.h"
 
-enum {
-	CLONE_VM = 0x100,
-	CLONE_FS = 0x200,
-	CLONE_FILES = 0x400,
-	CLONE_SIGHAND = 0x800,
-	CLONE_THREAD = 0x10000,
-	CLONE_SYSVSEM = 0x40000,
-	CLONE_SETTLS = 0x80000,
-	CLONE_PARENT_SETTID = 0x100000,
-	CLONE_CHILD_CLEARTID = 0x200000,
-	CLONE_DETACHED = 0x400000,
-	CLONE_CHILD_SETTID = 0x1000000
-};
 #define CLONE_NEEDED (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 #define CLONE_KNOWN                                                                                          \
 	(CLONE_NEEDED | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |          \
 	    CLONE_DETACHED | CLONE_CHILD_SETTID)
-
-struct clone {
-	uint64_t flags, stack, parent_tid, child_tid, tls;
-};
 
 /* The number is where it has to be before either of the two goes on. */
 static int64_t start(struct thread *thread, const struct clone *clone)
@@ -58,8 +42,11 @@ static int64_t clone_thread(const uint64_t *argument, const struct clone *clone)
 {
 	struct thread *parent = thread_current(), *thread;
 
+	if ((clone->flags & CLONE_THREAD) == 0) {
+		return family_fork(argument, clone);
+	}
 	if ((clone->flags & CLONE_NEEDED) != CLONE_NEEDED || (clone->flags & ~(uint64_t)CLONE_KNOWN) != 0) {
-		return (clone->flags & CLONE_THREAD) == 0 ? -ENOSYS : -EINVAL;
+		return -EINVAL;
 	}
 	thread = thread_create(parent->process);
 	if (thread == NULL) {
@@ -78,7 +65,7 @@ static int64_t clone_thread(const uint64_t *argument, const struct clone *clone)
 int64_t call_clone(const uint64_t *argument)
 {
 	const struct clone clone = {
-	    .flags = argument[0] & ~UINT64_C(0xff), /* a signal for the parent: there is none */
+	    .flags = argument[0] & ~UINT64_C(0xff), /* a signal for the parent, by default SIGCHLD */
 	    .stack = argument[1],
 	    .parent_tid = argument[2],
 	    .tls = argument[PORT_CLONE_TLS],
@@ -102,7 +89,7 @@ int64_t call_clone3(const uint64_t *argument)
 	if (kernel_copy_in(words, argument[0], argument[1]) != 0) {
 		return -EFAULT;
 	}
-	if (words[4] != 0 || words[8] != 0 || words[9] != 0 || words[10] != 0) {
+	if (words[4] > 64 || words[8] != 0 || words[9] != 0 || words[10] != 0) {
 		return -EINVAL;
 	}
 	clone = (struct clone){

@@ -24,6 +24,15 @@ void files_init(struct process *process)
 	kernel_unlock();
 }
 
+void files_inherit(struct process *process)
+{
+	for (unsigned i = 0; i < FILES_MAX; i++) {
+		if (process->files[i] != NULL) {
+			process->files[i]->references++;
+		}
+	}
+}
+
 void files_close_all(struct process *process)
 {
 	for (unsigned i = 0; i < FILES_MAX; i++) {

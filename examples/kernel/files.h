@@ -20,7 +20,8 @@ struct open_file {
 
 /* Gives a new process descriptors 0, 1 and 2. */
 void files_init(struct process *process);
-/* With the kernel's lock. */
+/* With the kernel's lock: the process's files are a copy of another's; and has them no more. */
+void files_inherit(struct process *process);
 void files_close_all(struct process *process);
 /* The running process's file, or NULL; it stays until it is released, whoever closes the descriptor. */
 struct open_file *files_hold(uint64_t descriptor);

@@ -127,6 +127,10 @@ struct process {
 	struct thread *waiters; /* [k] in the order in which they came (futex.c) */
 	unsigned live;		/* [k] threads that have not ended */
 	bool ending;		/* [k] all threads are to end */
+	struct thread *survivor; /* [k] but this one, which goes on in another program (exec.c) */
+	struct process *parent; /* [k] who may wait for it, or NULL */
+	struct process *lender; /* [k] whose space it is in (vfork), or NULL */
+	bool forked;
 	unsigned signal;	/* [k] what it died of; 0: exited */
 	unsigned status;	/* [k] */
 };
@@ -144,8 +148,22 @@ extern unsigned process_live; /* [k] processes that run */
 struct process *process_create(struct archive_entry *file, struct strings argv, struct strings env);
 /* Lets the ready processes run until all have ended. Boot context only. */
 void process_run_all(void);
-/* Frees an ended process. Boot context only. */
+/* Frees an ended process that nobody else looks for any more. */
 void process_free(struct process *process);
+/* A free process record, taken; NULL: there is none. */
+struct process *process_take(void);
+/* The next process after this one (NULL: the first) that runs or has ended; NULL: there is none. With the
+ * kernel's lock. */
+struct process *process_next(const struct process *process);
+/* Makes a space in which the record's file is ready to run. False: it cannot be, which has been said. */
+bool process_make_image(struct process *process, struct strings argv, struct strings env);
+/* The first function of a thread that runs the process's program from its beginning. */
+void process_begin(void *process);
+/* Destroys a space that no thread is in any more (NULL: none), once no CPU has it live. */
+void process_destroy_space(struct vmem_aspace *aspace);
+/* The last thread of a forked process gives up its space. With the kernel's lock, which it gives up
+ * meanwhile. */
+void process_leave_space(struct process *process);
 /* Ends the running one with all its threads. */
 _Noreturn void process_exit(unsigned status);
 _Noreturn void process_kill(unsigned signal);

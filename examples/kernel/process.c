@@ -8,15 +8,16 @@
 #include <vmem/frame.h>
 #include <vmem/kernel.h>
 
+#include "family.h"
 #include "files.h"
 
-#define PROCESS_MAX 16u
+#define PROCESS_MAX 64u
 
 static struct process processes[PROCESS_MAX];
 
 unsigned process_live;
 
-static void process_begin(void *argument)
+void process_begin(void *argument)
 {
 	const struct process *process = argument;
 
@@ -69,6 +70,24 @@ static bool make_space(struct process *process, struct strings argv, struct stri
 	return true;
 }
 
+/* One at a time: the words of a stack are gathered in one place. */
+static struct lock image_lock;
+
+bool process_make_image(struct process *process, struct strings argv, struct strings env)
+{
+	bool made;
+
+	set_name(process, argv);
+	lock_take(&image_lock);
+	made = make_space(process, argv, env);
+	lock_drop(&image_lock);
+	if (!made && process->aspace != NULL) {
+		vmem_aspace_destroy(process->aspace);
+		process->aspace = NULL;
+	}
+	return made;
+}
+
 static struct thread *make_thread(struct process *process)
 {
 	struct thread *thread = thread_create(process);
@@ -85,20 +104,18 @@ static struct thread *make_thread(struct process *process)
 
 struct process *process_create(struct archive_entry *file, struct strings argv, struct strings env)
 {
-	struct process *process = NULL;
+	struct process *process;
 	struct thread *thread = NULL;
 	bool made;
 
-	for (unsigned i = 0; i < PROCESS_MAX && process == NULL; i++) {
-		process = processes[i].state == PROCESS_FREE ? &processes[i] : NULL;
-	}
+	family_free_orphans();
+	process = process_take();
 	if (process == NULL) {
 		kernel_say("%s: not run: too many processes", file->name);
 		return NULL;
 	}
-	*process = (struct process){.state = PROCESS_MADE, .file = file};
-	set_name(process, argv);
-	made = make_space(process, argv, env);
+	process->file = file;
+	made = process_make_image(process, argv, env);
 	if (made) {
 		thread = make_thread(process);
 	}
@@ -117,18 +134,67 @@ struct process *process_create(struct archive_entry *file, struct strings argv, 
 	return process;
 }
 
-void process_free(struct process *process)
+struct process *process_take(void)
 {
-	for (unsigned i = 0; i < kernel_cpu_count && process->aspace != NULL; i++) {
-		while (__atomic_load_n(&kernel_cpus[i].active, __ATOMIC_ACQUIRE) == process->aspace) {
+	struct process *process = NULL;
+
+	kernel_lock();
+	for (unsigned i = 0; i < PROCESS_MAX && process == NULL; i++) {
+		process = processes[i].state == PROCESS_FREE ? &processes[i] : NULL;
+	}
+	if (process != NULL) {
+		*process = (struct process){.state = PROCESS_MADE};
+	}
+	kernel_unlock();
+	return process;
+}
+
+struct process *process_next(const struct process *process)
+{
+	for (size_t i = process == NULL ? 0 : (size_t)(process - processes) + 1; i < PROCESS_MAX; i++) {
+		if (processes[i].state == PROCESS_READY || processes[i].state == PROCESS_ENDED) {
+			return &processes[i];
+		}
+	}
+	return NULL;
+}
+
+void process_destroy_space(struct vmem_aspace *aspace)
+{
+	struct kernel_cpu *self = cpu_this();
+
+	if (aspace == NULL) {
+		return;
+	}
+	if (self->active == aspace) {
+		vmem_aspace_activate(NULL);
+		__atomic_store_n(&self->active, NULL, __ATOMIC_RELEASE);
+	}
+	for (unsigned i = 0; i < kernel_cpu_count; i++) {
+		while (__atomic_load_n(&kernel_cpus[i].active, __ATOMIC_ACQUIRE) == aspace) {
 			cpus_relax();
 		}
 	}
+	vmem_aspace_destroy(aspace);
+}
+
+void process_leave_space(struct process *process)
+{
+	struct vmem_aspace *own = family_leave_space(process);
+
+	thread_current()->aspace = NULL;
+	kernel_unlock();
+	process_destroy_space(own);
+	kernel_lock();
+}
+
+void process_free(struct process *process)
+{
 	thread_free_all(process);
-	if (process->aspace != NULL) {
-		vmem_aspace_destroy(process->aspace);
-	}
+	process_destroy_space(process->aspace);
+	kernel_lock();
 	process->state = PROCESS_FREE;
+	kernel_unlock();
 }
 
 void process_run_all(void)
@@ -140,6 +206,7 @@ void process_ended(struct process *process)
 {
 	process->state = PROCESS_ENDED;
 	files_close_all(process);
+	family_ended(process);
 	if (--process_live == 0) {
 		sched_wake_boot();
 	}

@@ -145,7 +145,9 @@ void kernel_thread_begin(void)
 /* A thread whose process ends does not go on. */
 static void check_end(void)
 {
-	if (process_current()->ending) {
+	const struct process *process = process_current();
+
+	if (process->ending && process->survivor != thread_current()) {
 		thread_end();
 	}
 }

@@ -108,6 +108,9 @@ void thread_end(void)
 	struct thread *thread = thread_current();
 	struct process *process = thread->process;
 
+	if (process->forked && process->live == 1 && process->aspace != NULL) {
+		process_leave_space(process);
+	}
 	thread->state = THREAD_ENDED;
 	if (--process->live == 0) {
 		process_ended(process);

@@ -32,6 +32,10 @@ struct thread {
 	uint64_t futex_address; /* [k] 0: it is none */
 	uint32_t futex_set;	/* [k] */
 
+	/* Waiting for a child (family.c). */
+	struct process *lends; /* [k] the one that runs in its space, until that is over */
+	bool waits_child;      /* [k] for one to end */
+
 	uint64_t clear_tid, robust_list; /* user addresses, for its end */
 	uint64_t signal_mask;
 };

@@ -5,8 +5,9 @@
  * The library's copies are of bytes, in no order that a program may count on. So the word is made accessible
  * as the program's own access would make it, translated, and exchanged through the direct map.
  *
- * U1. Nothing takes the page away in between: the process's lock of its memory is held, as by every call that
- *     unmaps or replaces; there is no fork, and a page that a program may write is replaced by no fault.
+ * U1. Nothing takes the page away in between: the process's lock of its memory is held, as by every call
+ *     that unmaps or replaces, and by fork; and a page that a program may write is replaced by no fault.
+ *     One that it may only read is: so it is looked up again after it was read.
  * U2. All memory of programs is RAM in the direct map, and nothing here asks whether a page is dirty.
  */
 #include <vmem/aspace.h>
@@ -53,8 +54,10 @@ bool user_word_read(struct process *process, uint64_t address, uint32_t *out)
 
 	lock_take(&process->memory);
 	word = find_word(process->aspace, address, VMEM_READ);
-	if (word != NULL) {
+	for (const uint32_t *before = NULL; word != NULL && word != before;) {
+		before = word;
 		*out = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+		word = find_word(process->aspace, address, VMEM_READ);
 	}
 	lock_drop(&process->memory);
 	return word != NULL;

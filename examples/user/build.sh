@@ -62,7 +62,7 @@ compile() {
 for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit randcalls; do
 	compile $name -static "$here/$name.c"
 done
-for name in threads heap race; do
+for name in threads heap race forks; do
 	compile $name "-static -pthread" "$here/$name.c"
 done
 if [ $isa != riscv ]; then

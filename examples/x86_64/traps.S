@@ -282,6 +282,8 @@ switch_fork:
 
 	CALL_WITH_ALL port_call_clone, call_clone
 	CALL_WITH_ALL port_call_clone3, call_clone3
+	CALL_WITH_ALL port_call_fork, call_fork
+	CALL_WITH_ALL port_call_vfork, call_vfork
 
 	.section .rodata
 	.balign 8

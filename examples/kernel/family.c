@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * family.c - processes that come from processes: fork, vfork, who waits for whom.
+ *
+ * F1. A process that has ended stays until its parent has asked how. Without a parent it is freed when the
+ *     next process is made, or by the boot context.
+ * F2. What a forked process has mapped goes with its last thread; the rest with the process (P1 in
+ * process.c). F3. A child of vfork() runs in its lender's space, and the thread that made it waits, until
+ *     the child ends or runs another program. A lender that ends meanwhile leaves the space to the child.
+ *
+ * Lock: the kernel's, for all of it.
+ */
+#include <vmem/copy.h>
+
+#include "calls.h"
+#include "family.h"
+#include "files.h"
+
+/* The thread that lent its process's space to this one goes on. */
+static void wake_lender(const struct process *process)
+{
+	for (struct thread *t = process->lender->threads; t != NULL; t = t->sibling) {
+		if (t->lends == process) {
+			t->lends = NULL;
+			sched_wake(t);
+		}
+	}
+}
+
+struct vmem_aspace *family_leave_space(struct process *process)
+{
+	struct process *heir = process->lender;
+	struct vmem_aspace *own = heir == NULL ? process->aspace : NULL;
+
+	if (process->lender != NULL) {
+		wake_lender(process);
+		process->lender = NULL;
+	}
+	for (struct process *p = process_next(NULL); p != NULL; p = process_next(p)) {
+		if (p->lender == process) {
+			p->lender = heir;
+			heir = heir != NULL ? heir : p;
+			own = NULL;
+		}
+	}
+	process->aspace = NULL;
+	return own;
+}
+
+void family_ended(struct process *process)
+{
+	for (struct process *p = process_next(NULL); p != NULL; p = process_next(p)) {
+		if (p->parent == process) {
+			p->parent = NULL;
+		}
+	}
+	if (process->parent == NULL) {
+		return;
+	}
+	for (struct thread *t = process->parent->threads; t != NULL; t = t->sibling) {
+		if (t->waits_child) {
+			t->waits_child = false;
+			sched_wake(t);
+		}
+	}
+}
+
+void family_free_orphans(void)
+{
+	for (;;) {
+		struct process *orphan;
+
+		kernel_lock();
+		for (orphan = process_next(NULL); orphan != NULL; orphan = process_next(orphan)) {
+			if (orphan->state == PROCESS_ENDED && orphan->forked && orphan->parent == NULL) {
+				orphan->state = PROCESS_MADE;
+				break;
+			}
+		}
+		kernel_unlock();
+		if (orphan == NULL) {
+			return;
+		}
+		process_free(orphan);
+	}
+}
+
+/* Memory and files of a new process; it has no thread yet. */
+static int64_t inherit(struct process *child, struct process *parent, bool lends)
+{
+	vmem_status_t status = VMEM_OK;
+
+	kernel_lock();
+	*child = *parent;
+	child->state = PROCESS_MADE;
+	child->memory = (struct lock){0};
+	child->threads = child->waiters = NULL;
+	child->live = 0;
+	child->parent = NULL;
+	child->lender = lends ? parent : NULL;
+	child->forked = true;
+	files_inherit(child);
+	kernel_unlock();
+	if (!lends) {
+		lock_take(&parent->memory); /* user_word.c */
+		status = vmem_aspace_fork(parent->aspace, &child->aspace);
+		lock_drop(&parent->memory);
+		child->aspace = status == VMEM_OK ? child->aspace : NULL;
+		child->posix.aspace = child->aspace;
+	}
+	return status == VMEM_OK ? 0 : -ENOMEM;
+}
+
+static void discard(struct process *child)
+{
+	kernel_lock();
+	files_close_all(child);
+	if (child->lender != NULL) {
+		child->aspace = NULL;
+	}
+	kernel_unlock();
+	process_free(child);
+}
+
+/* The number is where it has to be before either of the two goes on. */
+static bool tell(const struct clone *clone, struct process *child, uint32_t tid)
+{
+	return ((clone->flags & CLONE_PARENT_SETTID) == 0 ||
+		   kernel_copy_out(clone->parent_tid, &tid, sizeof(tid)) == 0) &&
+	       ((clone->flags & CLONE_CHILD_SETTID) == 0 ||
+		   vmem_copy_to_user(child->aspace, clone->child_tid, &tid, sizeof(tid)) == sizeof(tid));
+}
+
+/* Lets the child run; the thread of a vfork() waits for it. */
+static int64_t begin(struct process *child, struct thread *thread, bool waits)
+{
+	struct thread *self = thread_current();
+	const uint32_t pid = child->pid;
+
+	kernel_lock();
+	child->parent = self->process;
+	child->state = PROCESS_READY;
+	process_live++;
+	sched_ready(thread);
+	if (!waits) {
+		kernel_unlock();
+		return pid;
+	}
+	self->lends = child;
+	while (self->lends != NULL) {
+		(void)sched_wait(0);
+	}
+	sched_leave();
+	return pid;
+}
+
+int64_t family_fork(const uint64_t *argument, const struct clone *clone)
+{
+	const uint64_t known = CLONE_VM | CLONE_VFORK | CLONE_SETTLS | CLONE_PARENT_SETTID |
+			       CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+	const bool lends = (clone->flags & CLONE_VM) != 0;
+	struct process *child;
+	struct thread *thread;
+
+	/* Two processes in one space at the same time are not to be had. */
+	if ((clone->flags & ~known) != 0 || (lends && (clone->flags & CLONE_VFORK) == 0)) {
+		return -EINVAL;
+	}
+	family_free_orphans();
+	child = process_take();
+	if (child == NULL) {
+		return -EAGAIN;
+	}
+	if (inherit(child, process_current(), lends) != 0) {
+		discard(child);
+		return -ENOMEM;
+	}
+	thread = thread_create(child);
+	if (thread == NULL) {
+		discard(child);
+		return -EAGAIN;
+	}
+	child->pid = thread->tid;
+	thread->signal_mask = thread_current()->signal_mask;
+	thread->clear_tid = (clone->flags & CLONE_CHILD_CLEARTID) != 0 ? clone->child_tid : 0;
+	port_thread_fork(&thread->port, (char *)thread->stack + KERNEL_STACK_SIZE,
+	    (void *)(uintptr_t)(kernel_direct_map + thread->fp_frame), argument, clone->stack,
+	    (clone->flags & CLONE_SETTLS) != 0 ? &clone->tls : NULL);
+	if (!tell(clone, child, thread->tid)) {
+		thread_discard(thread);
+		discard(child);
+		return -EFAULT;
+	}
+	return begin(child, thread, (clone->flags & CLONE_VFORK) != 0);
+}
+
+int64_t call_fork(const uint64_t *argument)
+{
+	return family_fork(argument, &(struct clone){.flags = 0});
+}
+
+int64_t call_vfork(const uint64_t *argument)
+{
+	return family_fork(argument, &(struct clone){.flags = CLONE_VM | CLONE_VFORK});
+}
+
+int64_t call_getppid(const uint64_t *argument)
+{
+	int64_t pid;
+
+	(void)argument;
+	kernel_lock();
+	pid = process_current()->parent != NULL ? (int64_t)process_current()->parent->pid : 1;
+	kernel_unlock();
+	return pid;
+}
+
+/* ---- wait4() ---- */
+
+enum {
+	WNOHANG = 1,
+	WUNTRACED = 2,
+	WCONTINUED = 8,
+	WAIT_OPTIONS = 0x60000000 | WNOHANG | WUNTRACED | WCONTINUED
+};
+
+/* A child that the call is for: one that has ended, if there is one. */
+static struct process *find_child(int32_t pid)
+{
+	struct process *found = NULL;
+
+	for (struct process *p = process_next(NULL); p != NULL; p = process_next(p)) {
+		if (p->parent == process_current() && (pid <= 0 || p->pid == (uint32_t)pid) &&
+		    (found == NULL || p->state == PROCESS_ENDED)) {
+			found = p;
+		}
+	}
+	return found;
+}
+
+/* As Linux puts it into a status. */
+static uint32_t wait_status(const struct process *process)
+{
+	return process->signal != 0 ? process->signal : process->status << 8;
+}
+
+/* A child that has ended is the caller's. */
+static int64_t wait_for(int32_t pid, uint64_t options, struct process **out)
+{
+	struct process *child;
+
+	while ((child = find_child(pid)) != NULL && child->state != PROCESS_ENDED) {
+		if ((options & WNOHANG) != 0) {
+			return 0;
+		}
+		thread_current()->waits_child = true;
+		(void)sched_wait(0);
+		thread_current()->waits_child = false;
+	}
+	if (child == NULL) {
+		return -ECHILD;
+	}
+	child->parent = NULL;
+	child->state = PROCESS_MADE;
+	*out = child;
+	return child->pid;
+}
+
+int64_t call_wait4(const uint64_t *argument)
+{
+	static const uint64_t usage[18]; /* struct rusage: nothing is counted */
+	struct process *child = NULL;
+	uint32_t status;
+	int64_t result;
+
+	if ((argument[2] & ~(uint64_t)WAIT_OPTIONS) != 0) {
+		return -EINVAL;
+	}
+	kernel_lock();
+	result = wait_for((int32_t)argument[0], argument[2], &child);
+	sched_leave();
+	if (child == NULL) {
+		return result;
+	}
+	status = wait_status(child);
+	process_free(child);
+	if ((argument[1] != 0 && kernel_copy_out(argument[1], &status, sizeof(status)) != 0) ||
+	    (argument[3] != 0 && kernel_copy_out(argument[3], usage, sizeof(usage)) != 0)) {
+		return -EFAULT;
+	}
+	return result;
+}
