@@ -5,6 +5,10 @@
  * Supervisor mode, paging off, a0 the hart, a1 the device tree's physical address (Linux,
  * Documentation/riscv/boot.rst). Any hart may be the one that boots; no other runs before it is started.
  *
+ * A hart that is started comes to boot_entry as well, and only the first to come boots; the others go by their
+ * names. Firmware (OpenSBI 1.1) marks a hart as started before it stores where it shall go and with what: one
+ * that is still on its way to where it waits then goes where the first one went, with that one's argument.
+ *
  * boot_table is an Sv39 root of 512 leaves of 1 GiB: physical addresses at themselves and at DIRECT_MAP, and
  * the image. It lives until start.c has found the largest paging mode and made the real tables, and serves
  * once more when another hart starts.
@@ -22,6 +26,12 @@
 boot_entry:
 	csrw	sie, zero
 	csrw	sscratch, zero
+#if VMEM_MAX_CPUS > 1
+	lla	t0, boot_taken
+	li	t1, 1
+	amoswap.w t1, t1, (t0)
+	bnez	t1, boot_secondary
+#endif
 	mv	s1, a1
 	mv	s2, a0
 	lla	t0, boot_bss
@@ -52,13 +62,15 @@ boot_paging:
 	jr	a1
 
 #if VMEM_MAX_CPUS > 1
-/* Where firmware starts another hart: a0 is its name, a1 its struct port_cpu's physical address. */
-	.globl boot_secondary
+/* Another hart: a0 is its name, of which boot_harts knows the struct port_cpu. */
 boot_secondary:
-	csrw	sie, zero
-	csrw	sscratch, zero
-	li	t0, IMAGE_BASE - 0x80000000
-	add	tp, a1, t0
+	fence	rw, rw
+	lla	t0, boot_harts
+1:	ld	t1, 0(t0)
+	ld	tp, 8(t0)
+	addi	t0, t0, 16
+	beqz	tp, 4f
+	bne	t1, a0, 1b
 	ld	a1, boot_secondary_high
 	j	boot_paging
 3:	ld	t0, CPU_SATP(tp)
@@ -69,6 +81,8 @@ boot_secondary:
 	mv	ra, zero
 	call	start_secondary
 	ebreak
+4:	wfi				/* nobody has started it */
+	j	4b
 #endif
 	.balign 8
 boot_high:
@@ -96,6 +110,16 @@ boot_table:
 	.fill	126, 8, 0
 	.quad	2 << 28 | LEAF		/* 510: the image */
 	.quad	0
+
+#if VMEM_MAX_CPUS > 1
+	/* Not among what the first hart clears: pairs of a hart's name and its record's address, 0 behind them. */
+	.globl boot_harts
+boot_harts:
+	.fill	2 * VMEM_MAX_CPUS, 8, 0
+boot_taken:
+	.word	0
+	.balign	8
+#endif
 
 	.section .bss.boot, "aw", @nobits
 	.balign 4096

@@ -48,7 +48,11 @@ static inline int64_t sbi_call(uint64_t extension, uint64_t function, uint64_t a
 
 /* boot.S and trap.S */
 extern uint64_t boot_table[512];
-extern char trap_entry[], boot_secondary[];
+extern char trap_entry[], boot_entry[];
+extern struct boot_hart {
+	uint64_t name;
+	struct port_cpu *cpu;
+} boot_harts[VMEM_MAX_CPUS]; /* the last stays empty */
 void thread_begin(void);
 void fork_begin(void);
 _Noreturn void user_enter(uint64_t pc, uint64_t sp, uint64_t stack_top);

@@ -50,8 +50,10 @@ void port_cpus_start(unsigned wanted)
 		cpu->trap_stack = (uintptr_t)(trap_stacks + n + 1);
 		cpu->stack = (uintptr_t)kernel_cpu_stack(n);
 		start_prepare(cpu);
-		int64_t status =
-		    sbi_call(SBI_HSM, 0, names[n], image_physical(boot_secondary), image_physical(cpu));
+		boot_harts[n - 1].name = names[n];
+		boot_harts[n - 1].cpu = cpu;
+		__asm__ volatile("fence rw, rw" : : : "memory");
+		int64_t status = sbi_call(SBI_HSM, 0, names[n], image_physical(boot_entry), 0);
 		if (status != 0) {
 			kernel_panic(
 			    "firmware does not start hart %lu: %ld", (unsigned long)names[n], (long)status);
