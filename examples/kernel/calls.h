@@ -14,6 +14,7 @@ kernel_call_t call_brk, call_mmap, call_munmap, call_mprotect, call_mremap, call
 
 /* calls_file.c */
 kernel_call_t call_read, call_pread64, call_readv, call_write, call_writev, call_close, call_lseek;
+kernel_call_t call_pwrite64, call_ftruncate, call_memfd_create;
 kernel_call_t call_dup, call_dup2, call_dup3, call_fcntl, call_ioctl;
 
 /* calls_path.c */

@@ -7,6 +7,7 @@
 
 #include "calls.h"
 #include "files.h"
+#include "memfile.h"
 
 #define VECTOR_MAX 1024u
 
@@ -54,6 +55,11 @@ static int64_t read_in(const struct open_file *file, uint64_t to, uint64_t lengt
 	if (file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS) {
 		return -EBADF;
 	}
+	if (file->kind == FILE_MEMORY) {
+		return (file->access & VMEM_READ) != 0
+			   ? memory_file_read(file->memory, to, length, position)
+			   : -EBADF;
+	}
 	if (entry == NULL || position >= entry->size) {
 		return 0;
 	}
@@ -92,7 +98,41 @@ int64_t call_pread64(const uint64_t *argument)
 	if (file == NULL) {
 		return -EBADF;
 	}
-	done = file->kind == FILE_ARCHIVE ? read_in(file, argument[1], argument[2], argument[3]) : -ESPIPE;
+	if (file->kind != FILE_ARCHIVE && file->kind != FILE_MEMORY) {
+		done = -ESPIPE;
+	} else if ((int64_t)argument[3] < 0) {
+		done = -EINVAL;
+	} else {
+		done = read_in(file, argument[1], argument[2], argument[3]);
+	}
+	files_release(file);
+	return done;
+}
+
+static int64_t write_memory(struct open_file *file, uint64_t from, uint64_t length, uint64_t position)
+{
+	if ((file->access & VMEM_WRITE) == 0) {
+		return -EBADF;
+	}
+	if ((int64_t)position < 0 || length > (uint64_t)INT64_MAX - position) {
+		return -EINVAL;
+	}
+	return memory_file_write(file->memory, from, length, position);
+}
+
+int64_t call_pwrite64(const uint64_t *argument)
+{
+	struct open_file *file = files_hold(argument[0]);
+	int64_t done = -EBADF;
+
+	if (file == NULL) {
+		return -EBADF;
+	}
+	if (file->kind == FILE_MEMORY) {
+		done = write_memory(file, argument[1], argument[2], argument[3]);
+	} else if (file->kind != FILE_ARCHIVE) {
+		done = -ESPIPE;
+	}
 	files_release(file);
 	return done;
 }
@@ -107,6 +147,9 @@ int64_t call_write(const uint64_t *argument)
 	}
 	if (file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS) {
 		done = write_out(file, argument[1], argument[2]);
+	} else if (file->kind == FILE_MEMORY) {
+		done = write_memory(file, argument[1], argument[2], file->position);
+		file->position += done > 0 ? (uint64_t)done : 0;
 	}
 	files_release(file);
 	return done;
@@ -158,7 +201,7 @@ static int64_t seek(struct open_file *file, int64_t position, uint64_t from)
 {
 	enum { SEEK_FROM_START, SEEK_FROM_HERE, SEEK_FROM_END };
 
-	if (file->kind != FILE_ARCHIVE) {
+	if (file->kind != FILE_ARCHIVE && file->kind != FILE_MEMORY) {
 		return -ESPIPE;
 	}
 	switch (from) {
@@ -168,7 +211,7 @@ static int64_t seek(struct open_file *file, int64_t position, uint64_t from)
 		position += (int64_t)file->position;
 		break;
 	case SEEK_FROM_END:
-		position += (int64_t)file->entry->size;
+		position += (int64_t)(file->kind == FILE_MEMORY ? file->memory->size : file->entry->size);
 		break;
 	default:
 		return -EINVAL;
@@ -228,12 +271,23 @@ int64_t call_dup3(const uint64_t *argument)
 static int64_t control(struct open_file *file, const uint64_t *argument)
 {
 	enum { F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030 };
+	enum { F_ADD_SEALS = 1033, F_GET_SEALS = 1034 };
 
 	switch (argument[1]) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
 		return files_duplicate(file, argument[2]);
+	case F_ADD_SEALS:
+		if (file->kind != FILE_MEMORY) {
+			return -EINVAL;
+		}
+		return (file->access & VMEM_WRITE) != 0 ? memory_file_seal(file->memory, argument[2]) : -EPERM;
+	case F_GET_SEALS:
+		return file->kind == FILE_MEMORY ? (int64_t)file->memory->seals : -EINVAL;
 	case F_GETFL:
+		if (file->kind == FILE_MEMORY) {
+			return file->access == VMEM_READ ? 0 : file->access == VMEM_WRITE ? 1 : 2;
+		}
 		return file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS ? 1 : 0;
 	case F_GETFD:
 	case F_SETFD:
@@ -267,4 +321,45 @@ int64_t call_ioctl(const uint64_t *argument)
 	}
 	files_release(file);
 	return -ENOTTY;
+}
+
+int64_t call_ftruncate(const uint64_t *argument)
+{
+	struct open_file *file;
+	int64_t result = -EINVAL;
+
+	if ((int64_t)argument[1] < 0) {
+		return -EINVAL;
+	}
+	file = files_hold(argument[0]);
+	if (file == NULL) {
+		return -EBADF;
+	}
+	if (file->kind == FILE_MEMORY && (file->access & VMEM_WRITE) != 0) {
+		result = memory_file_resize(file->memory, argument[1]);
+	}
+	files_release(file);
+	return result;
+}
+
+/* The name is for /proc alone; it is looked at for its length. */
+int64_t call_memfd_create(const uint64_t *argument)
+{
+	enum { MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 16, NAME_MOST = 249 };
+	char name[KERNEL_PATH_MAX];
+	struct memory_file *file;
+	int64_t result;
+
+	if ((argument[1] & ~(uint64_t)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)) != 0) {
+		return -EINVAL;
+	}
+	result = kernel_copy_path(name, argument[0]);
+	if (result == -ENAMETOOLONG || (result == 0 && string_length(name) > NAME_MOST)) {
+		return -EINVAL;
+	}
+	if (result != 0) {
+		return result;
+	}
+	file = memory_file_create((argument[1] & MFD_ALLOW_SEALING) != 0 ? 0 : SEAL_SEAL);
+	return file != NULL ? files_open_memory(file, VMEM_READ | VMEM_WRITE) : -ENOMEM;
 }

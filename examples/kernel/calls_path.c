@@ -5,6 +5,7 @@
  */
 #include "calls.h"
 #include "files.h"
+#include "memfile.h"
 
 #define AT_FDCWD (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100u
@@ -30,6 +31,11 @@ static int64_t stat_file(const struct open_file *file, uint64_t to)
 
 	/* Standard input and output are pipes for all that a program can tell. */
 	fill_stat(&stat, file->kind == FILE_ARCHIVE ? file->entry : NULL, 0010600);
+	if (file->kind == FILE_MEMORY) {
+		stat.st_mode = 0100777;
+		stat.st_size = (int64_t)file->memory->size;
+		stat.st_blocks = (int64_t)((file->memory->size + 511) / 512);
+	}
 	return kernel_copy_out(to, &stat, sizeof(stat));
 }
 
@@ -78,13 +84,39 @@ static int64_t stat_path(uint64_t directory, uint64_t path_at, uint64_t to, bool
 	return kernel_copy_out(to, &stat, sizeof(stat));
 }
 
+/* The descriptor that a path of /proc/self/fd names; FILES_MAX: none. */
+static uint64_t named_descriptor(uint64_t path_at)
+{
+	static const char prefix[] = "/proc/self/fd/";
+	char path[KERNEL_PATH_MAX];
+	uint64_t number = 0;
+
+	if (kernel_copy_path(path, path_at) != 0 || memcmp(path, prefix, sizeof(prefix) - 1) != 0 ||
+	    path[sizeof(prefix) - 1] == '\0') {
+		return FILES_MAX;
+	}
+	for (const char *c = path + sizeof(prefix) - 1; *c != '\0'; c++) {
+		if (*c < '0' || *c > '9' || number >= FILES_MAX) {
+			return FILES_MAX;
+		}
+		number = 10 * number + (uint64_t)(*c - '0');
+	}
+	return number;
+}
+
 /* Any way of writing is refused as on a read-only file system. */
 static int64_t open_path(uint64_t directory, uint64_t path_at, uint64_t flags)
 {
 	enum { O_ACCESS = 3, O_CREAT = 0100 };
+	static const unsigned access[4] = {VMEM_READ, VMEM_WRITE, VMEM_READ | VMEM_WRITE, 0};
 	struct archive_entry *entry;
-	const int64_t result = find_at(directory, path_at, false, &entry);
+	const uint64_t descriptor = named_descriptor(path_at);
+	int64_t result;
 
+	if (descriptor < FILES_MAX) {
+		return files_reopen(descriptor, access[flags & O_ACCESS]);
+	}
+	result = find_at(directory, path_at, false, &entry);
 	if (result != 0) {
 		return (flags & O_CREAT) != 0 && result == -ENOENT ? -EROFS : result;
 	}

@@ -5,6 +5,8 @@
  */
 #include "files.h"
 
+#include "memfile.h"
+
 #define OPEN_MAX 128u
 
 static struct open_file open_files[OPEN_MAX] = {
@@ -33,11 +35,19 @@ void files_inherit(struct process *process)
 	}
 }
 
+/* With the kernel's lock. */
+static void drop(struct open_file *file)
+{
+	if (--file->references == 0 && file->memory != NULL) {
+		file->memory->references--;
+	}
+}
+
 void files_close_all(struct process *process)
 {
 	for (unsigned i = 0; i < FILES_MAX; i++) {
 		if (process->files[i] != NULL) {
-			process->files[i]->references--;
+			drop(process->files[i]);
 			process->files[i] = NULL;
 		}
 	}
@@ -64,8 +74,9 @@ struct open_file *files_hold(uint64_t descriptor)
 void files_release(struct open_file *file)
 {
 	kernel_lock();
-	file->references--;
+	drop(file);
 	kernel_unlock();
+	memory_files_reap();
 }
 
 static int64_t duplicate(struct open_file *file, uint64_t lowest)
@@ -90,19 +101,52 @@ int64_t files_duplicate(struct open_file *file, uint64_t lowest)
 	return result;
 }
 
-int64_t files_open(struct archive_entry *entry)
+static int64_t open_as(const struct open_file *file)
 {
 	int64_t result = -EMFILE;
 
 	kernel_lock();
 	for (unsigned i = 0; i < OPEN_MAX; i++) {
 		if (open_files[i].references == 0) {
-			open_files[i] = (struct open_file){.kind = FILE_ARCHIVE, .entry = entry};
+			open_files[i] = *file;
 			result = duplicate(&open_files[i], 0);
 			break;
 		}
 	}
+	if (result < 0 && file->memory != NULL) {
+		file->memory->references--;
+	}
 	kernel_unlock();
+	return result;
+}
+
+int64_t files_open(struct archive_entry *entry)
+{
+	return open_as(&(struct open_file){.kind = FILE_ARCHIVE, .entry = entry});
+}
+
+int64_t files_open_memory(struct memory_file *memory, unsigned access)
+{
+	return open_as(&(struct open_file){.kind = FILE_MEMORY, .memory = memory, .access = access});
+}
+
+int64_t files_reopen(uint64_t descriptor, unsigned access)
+{
+	struct open_file *file = files_hold(descriptor);
+	int64_t result;
+
+	if (file == NULL) {
+		return -ENOENT;
+	}
+	if (file->kind == FILE_MEMORY) {
+		kernel_lock();
+		file->memory->references++;
+		kernel_unlock();
+		result = files_open_memory(file->memory, access);
+	} else {
+		result = files_duplicate(file, 0);
+	}
+	files_release(file);
 	return result;
 }
 
@@ -113,10 +157,11 @@ int64_t files_close(uint64_t descriptor)
 	kernel_lock();
 	file = get(descriptor);
 	if (file != NULL) {
-		file->references--;
+		drop(file);
 		process_current()->files[descriptor] = NULL;
 	}
 	kernel_unlock();
+	memory_files_reap();
 	return file != NULL ? 0 : -EBADF;
 }
 
@@ -128,7 +173,7 @@ int64_t files_replace(struct open_file *file, uint64_t descriptor)
 	kernel_lock();
 	file->references++;
 	if (process_current()->files[descriptor] != NULL) {
-		process_current()->files[descriptor]->references--;
+		drop(process_current()->files[descriptor]);
 	}
 	process_current()->files[descriptor] = file;
 	kernel_unlock();

@@ -7,7 +7,9 @@
 
 #include "thread.h"
 
-enum file_kind { FILE_ARCHIVE, FILE_INPUT, FILE_OUTPUT, FILE_ERRORS };
+struct memory_file;
+
+enum file_kind { FILE_ARCHIVE, FILE_INPUT, FILE_OUTPUT, FILE_ERRORS, FILE_MEMORY };
 
 /* What several descriptors, by dup, can share: [k] with the kernel's lock. Two threads that read one file at
  * the same time may get the same bytes. */
@@ -15,6 +17,8 @@ struct open_file {
 	unsigned references; /* 0: a free slot */
 	enum file_kind kind;
 	struct archive_entry *entry; /* ARCHIVE; INPUT: the archive's etc/stdin, or NULL */
+	struct memory_file *memory;  /* MEMORY */
+	unsigned access;	     /* MEMORY: VMEM_READ, VMEM_WRITE */
 	uint64_t position;
 };
 
@@ -28,6 +32,10 @@ struct open_file *files_hold(uint64_t descriptor);
 void files_release(struct open_file *file);
 /* A new open file at the lowest free descriptor: that, -EMFILE. */
 int64_t files_open(struct archive_entry *entry);
+/* The same for a file in memory, whose reference becomes the open file's, or is given back. */
+int64_t files_open_memory(struct memory_file *memory, unsigned access);
+/* The file of a descriptor opened once more; for others than files in memory another descriptor. */
+int64_t files_reopen(uint64_t descriptor, unsigned access);
 /* Another descriptor, at least `lowest`, for the same file. */
 int64_t files_duplicate(struct open_file *file, uint64_t lowest);
 /* The same at this very descriptor; what it was is closed. */

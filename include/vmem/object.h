@@ -58,7 +58,7 @@ uint64_t vmem_object_size(const struct vmem_object *object);
 
 /**
  * Grows or shrinks. Pages past the new end are unmapped everywhere and freed when the call returns; growing
- * again reads zeroes. Shrinking cannot fail. Errors: UNSUPPORTED (not resizable), RANGE, INVALID (0).
+ * again reads zeroes. Shrinking, to nothing too, cannot fail. Errors: UNSUPPORTED (not resizable), RANGE.
  */
 vmem_status_t vmem_object_resize(struct vmem_object *object, uint64_t size);
 
@@ -106,6 +106,7 @@ struct vmem_object_info {
 	uint64_t resident;   /**< pages that have a frame */
 	uint64_t shared;     /**< of them, pages that another object can reach too */
 	uint64_t mappings;   /**< regions that map its store */
+	uint64_t writable;   /**< of them, shared ones that may write, or may come to */
 	uint64_t references; /**< holders of this view */
 	unsigned flags;
 	vmem_cache_t cache;

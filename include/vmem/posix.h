@@ -79,6 +79,7 @@ enum {
 	VMEM_EEXIST = 17,
 	VMEM_ENODEV = 19,
 	VMEM_EINVAL = 22,
+	VMEM_EOVERFLOW = 75,
 	VMEM_EOPNOTSUPP = 95,
 };
 
@@ -115,6 +116,19 @@ int vmem_posix_errno(vmem_status_t status);
  * (not anonymous). */
 int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
     vmem_vaddr_t *out_address);
+/** What a descriptor stands for. */
+struct vmem_posix_file {
+	struct vmem_object *object; /**< its content; NULL: it cannot be mapped (a pipe) */
+	uint64_t offset;	    /**< bytes */
+	unsigned maximum; /**< VMEM_READ, VMEM_WRITE: how it was opened; VMEM_EXEC: unless that is forbidden */
+};
+/**
+ * mmap(2) of a file: shared, or private. Pages past the object's end are VMEM_FAULT_BEYOND_END (SIGBUS).
+ * Errors as Linux: EINVAL, ENOMEM, EEXIST, EPERM, EOVERFLOW, EOPNOTSUPP (MAP_SHARED_VALIDATE with a flag that
+ * is not known), EACCES, ENODEV.
+ */
+int vmem_posix_mmap_object(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot,
+    int flags, const struct vmem_posix_file *file, vmem_vaddr_t *out_address);
 /** munmap(2). EINVAL, ENOMEM (too many regions, no record). */
 int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length);
 /** mprotect(2), with Linux's partial effect: regions before the one that fails are changed. EINVAL, ENOMEM,

@@ -180,8 +180,8 @@ uint64_t vmem_object_size(const struct vmem_object *object)
 vmem_status_t vmem_object_resize(struct vmem_object *object, uint64_t size)
 {
 	struct store *store = object->store;
-	uint64_t pages;
-	vmem_status_t status = size_to_pages(size, &pages);
+	uint64_t pages = 0;
+	vmem_status_t status = size > 0 ? size_to_pages(size, &pages) : VMEM_OK;
 	if (status != VMEM_OK) {
 		return status;
 	}
@@ -492,10 +492,13 @@ void vmem_object_info(const struct vmem_object *object, struct vmem_object_info 
 	if (store->kind != STORE_ANONYMOUS) {
 		out->resident = object->pages;
 	}
+	for (const struct region *r = store->mappings; r; r = r->map_next) {
+		out->writable += region_shared(r) && (r->maximum & VMEM_WRITE);
+	}
 	slot_t slot;
 	bool exclusive;
 	uint64_t last = object->key + object->pages - 1;
-	for (uint64_t key = object->key; store->kind == STORE_ANONYMOUS && key <= last &&
+	for (uint64_t key = object->key; store->kind == STORE_ANONYMOUS && object->pages > 0 && key <= last &&
 					 vmem_index_next(&store->index, &key, last, &slot, &exclusive);
 	     key++) {
 		if (slot_kind(slot) == SLOT_PAGE) {

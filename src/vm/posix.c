@@ -12,6 +12,13 @@
 #define PROT_GROWSUP 0x02000000
 #define MMAP_TYPE 0x0f
 #define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x40000 /* HUGETLB */)
+/* What mmap knew before MAP_SHARED_VALIDATE came, and so lets pass there: all but SYNC, FIXED_NOREPLACE and
+ * what nobody knows. */
+#define LEGACY_FLAGS                                                                                         \
+	(MMAP_TYPE | VMEM_MMAP_FIXED | VMEM_MMAP_ANONYMOUS | 0x40 | 0x80 | VMEM_MMAP_GROWSDOWN |             \
+	    VMEM_MMAP_DENYWRITE | VMEM_MMAP_EXECUTABLE | VMEM_MMAP_LOCKED | VMEM_MMAP_NORESERVE |            \
+	    VMEM_MMAP_POPULATE | VMEM_MMAP_NONBLOCK | VMEM_MMAP_STACK | 0x40000 | 0x4000000 | 21 << 26 |     \
+	    30 << 26)
 #define LOW_LIMIT ((UINT64_C(1) << 47) - VMEM_PAGE_SIZE) /* as x86-64; above only for those who name it */
 
 const struct vmem_posix_policy vmem_posix_linux = {
@@ -63,8 +70,7 @@ int vmem_posix_check_fixed(const struct vmem_posix *posix, vmem_vaddr_t address,
 	return address < posix->policy.mmap_min || address < root->tree.base ? -VMEM_EPERM : 0;
 }
 
-void vmem_posix_place(
-    const struct vmem_posix *posix, vmem_vaddr_t address, int flags, struct vmem_map *map)
+void vmem_posix_place(const struct vmem_posix *posix, vmem_vaddr_t address, int flags, struct vmem_map *map)
 {
 	map->address = address;
 	if (flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE)) {
@@ -84,13 +90,67 @@ void vmem_posix_place(
 	}
 }
 
+/* How much of a file a descriptor lets be mapped, and how. */
+static int check_file(const struct vmem_posix_file *file, int flags, struct vmem_map *map)
+{
+	int type = flags & MMAP_TYPE;
+	if (map->length > INT64_MAX ||
+	    file->offset >> VMEM_PAGE_SHIFT > ((uint64_t)INT64_MAX - map->length) >> VMEM_PAGE_SHIFT) {
+		return -VMEM_EOVERFLOW;
+	}
+	if (type == VMEM_MMAP_SHARED_VALIDATE && flags & ~LEGACY_FLAGS) {
+		return -VMEM_EOPNOTSUPP;
+	}
+	if (type == VMEM_MMAP_SHARED || type == VMEM_MMAP_SHARED_VALIDATE) {
+		if (map->permission & ~file->maximum & VMEM_WRITE) {
+			return -VMEM_EACCES;
+		}
+		map->flags |= VMEM_MAP_SHARED;
+		map->maximum &= file->maximum | VMEM_READ | VMEM_EXEC;
+	} else if (type != VMEM_MMAP_PRIVATE) {
+		return -VMEM_EINVAL;
+	}
+	if (!(file->maximum & VMEM_READ)) {
+		return -VMEM_EACCES;
+	}
+	if (map->permission & ~file->maximum & VMEM_EXEC) {
+		return -VMEM_EPERM;
+	}
+	map->maximum &= file->maximum | VMEM_READ | VMEM_WRITE;
+	if (!file->object) {
+		return -VMEM_ENODEV;
+	}
+	map->object = file->object;
+	map->offset = file->offset;
+	return flags & VMEM_MMAP_GROWSDOWN ? -VMEM_EINVAL : 0;
+}
+
+static bool is_taken(const struct vmem_posix *posix, const struct vmem_map *map, int flags)
+{
+	return (flags & VMEM_MMAP_FIXED_NOREPLACE) &&
+	       !vmem_span_range_free(&posix->aspace->root.tree, map->address, map->length, 0, 0);
+}
+
 /* The last part of mmap, under the lock. */
+static int map_file(struct vmem_posix *posix, struct vmem_map *map, int flags,
+    const struct vmem_posix_file *file, vmem_vaddr_t *out)
+{
+	int error = is_taken(posix, map, flags) ? -VMEM_EEXIST : 0;
+	if (error == 0) {
+		error = vmem_posix_lock_new(posix, flags & VMEM_MMAP_LOCKED, map->length, &map->attributes);
+	}
+	error = error ? error : check_file(file, flags, map);
+	if (error == 0 && flags & LATER_FLAGS) {
+		error = -VMEM_EOPNOTSUPP;
+	}
+	return error ? error : -vmem_posix_errno(vmem_vmar_map_locked(&posix->aspace->root, map, out));
+}
+
 static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, int flags, vmem_vaddr_t *out)
 {
 	vmem_status_t status = VMEM_OK;
 	int type = flags & MMAP_TYPE;
-	if ((flags & VMEM_MMAP_FIXED_NOREPLACE) &&
-	    !vmem_span_range_free(&posix->aspace->root.tree, map->address, map->length, 0, 0)) {
+	if (is_taken(posix, map, flags)) {
 		return -VMEM_EEXIST;
 	}
 	int error = vmem_posix_lock_new(posix, flags & VMEM_MMAP_LOCKED, map->length, &map->attributes);
@@ -114,14 +174,12 @@ static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, int fla
 	return -vmem_posix_errno(status);
 }
 
-int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
-    vmem_vaddr_t *out_address)
+/* mmap of a file, or (file NULL) of memory. */
+static int map_any(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
+    const struct vmem_posix_file *file, vmem_vaddr_t *out_address)
 {
 	bool fixed = flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE);
 	struct vmem_map map = {.permission = (unsigned)prot & VMEM_RWX, .maximum = VMEM_RWX};
-	if (!(flags & VMEM_MMAP_ANONYMOUS)) {
-		return -VMEM_ENODEV;
-	}
 	if (length == 0) {
 		return -VMEM_EINVAL;
 	}
@@ -135,7 +193,8 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 	}
 	vmem_posix_place(posix, address, flags, &map);
 	aspace_lock(posix->aspace);
-	error = map_anonymous(posix, &map, flags, out_address);
+	error = file ? map_file(posix, &map, flags, file, out_address)
+		     : map_anonymous(posix, &map, flags, out_address);
 	aspace_unlock(posix->aspace);
 	vmem_slab_settle();
 	if (error == 0 && flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK)) {
@@ -144,6 +203,24 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 		(void)vmem_posix_lock_populate(posix, *out_address, *out_address + map.length, true);
 	}
 	return error;
+}
+
+int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
+    vmem_vaddr_t *out_address)
+{
+	if (!(flags & VMEM_MMAP_ANONYMOUS)) {
+		return -VMEM_ENODEV;
+	}
+	return map_any(posix, address, length, prot, flags, NULL, out_address);
+}
+
+int vmem_posix_mmap_object(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot,
+    int flags, const struct vmem_posix_file *file, vmem_vaddr_t *out_address)
+{
+	if (!vmem_page_aligned(file->offset) || flags & VMEM_MMAP_ANONYMOUS) {
+		return -VMEM_EINVAL;
+	}
+	return map_any(posix, address, length, prot, flags, file, out_address);
 }
 
 /* The part of [address, address + length) that lies in the root VMAR; false if none. */

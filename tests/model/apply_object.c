@@ -135,8 +135,8 @@ static bool resize(const struct op *op, struct object *o)
 {
 	unsigned pages = 1 + op->r[1] % OBJECT_PAGES;
 	bool wrong = (op->r[3] & 31) == 0;
-	vmem_status_t status = vmem_object_resize(o->real, wrong ? 0 : pages * PAGE);
-	answered(op, status, wrong ? VMEM_ERR_INVALID : !o->resizable ? VMEM_ERR_UNSUPPORTED : VMEM_OK);
+	vmem_status_t status = vmem_object_resize(o->real, wrong ? UINT64_MAX : pages * PAGE);
+	answered(op, status, wrong ? VMEM_ERR_RANGE : !o->resizable ? VMEM_ERR_UNSUPPORTED : VMEM_OK);
 	if (status != VMEM_OK) {
 		return false;
 	}

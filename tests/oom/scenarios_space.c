@@ -288,6 +288,19 @@ static enum answer extend_moved(struct sweep *s)
 	return answer(vmem_vmar_extend(root_of(s), AT + 68 * PAGE, 4 * PAGE));
 }
 
+static void posix_file(struct sweep *s)
+{
+	posix(s);
+	OK(vmem_object_create_anonymous(8 * PAGE, 0, &s->object[0]));
+}
+
+static enum answer posix_mmap_object(struct sweep *s)
+{
+	const struct vmem_posix_file file = {.object = s->object[0], .offset = PAGE, .maximum = RW};
+	return answer_errno(vmem_posix_mmap_object(&s->posix, AT + 2 * PAGE, 2 * PAGE, 3,
+	    VMEM_MMAP_SHARED | VMEM_MMAP_FIXED, &file, &s->value));
+}
+
 static enum answer posix_mremap(struct sweep *s)
 {
 	return answer_errno(vmem_posix_mremap(
@@ -411,6 +424,7 @@ const struct scenario scenarios_space[] = {
     {"vmem_posix_mmap", "private", posix, posix_mmap_private, .effect = EFFECT_NONE},
     {"vmem_posix_mmap", "shared", posix, posix_mmap_shared, .effect = EFFECT_NONE},
     {"vmem_posix_mmap", "shared and fixed, in the heap", posix, posix_mmap_fixed, .effect = EFFECT_NONE},
+    {"vmem_posix_mmap_object", "in the heap", posix_file, posix_mmap_object, .effect = EFFECT_NONE},
     {"vmem_posix_munmap", "in the heap", posix, posix_munmap, .effect = EFFECT_NONE},
     {"vmem_posix_mremap", "in the heap", posix, posix_mremap, .effect = EFFECT_NONE},
     {"vmem_posix_mprotect", "three regions", posix_regions, posix_mprotect, .effect = EFFECT_PARTIAL,

@@ -256,7 +256,6 @@ static void resize(void **state)
 	run(2, as);
 	machine_cpu_set(0);
 	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_object_resize(fixed, PAGE));
-	REFUSED(VMEM_ERR_INVALID, vmem_object_resize(o, 0));
 	REFUSED(VMEM_ERR_RANGE, vmem_object_resize(o, UINT64_MAX));
 	uint64_t a = map_object(as, o, 0, 20, RW, VMEM_MAP_SHARED),
 		 b = map_object(bs, o, 5, 15, VMEM_READ, VMEM_MAP_SHARED);
@@ -280,6 +279,15 @@ static void resize(void **state)
 	assert_int_equal(get(as, 2, a + PAGES(10)), 0);
 	assert_int_equal(get(as, 2, private + PAGES(10)), 0);
 	assert_int_equal(get(bs, 1, b + PAGES(9)), 0);
+	assert_int_equal(peek(child, 14), 15);
+	assert_int_equal(info_of(o).writable, 2);
+	OK(vmem_object_resize(o, 0));
+	assert_int_equal(info_of(o).resident, 0);
+	DENIED(VMEM_FAULT_BEYOND_END, as, 2, a, MACHINE_READ);
+	DENIED(VMEM_FAULT_BEYOND_END, as, 2, private + PAGES(2), MACHINE_READ);
+	OK(vmem_object_resize(o, 0));
+	OK(vmem_object_resize(o, PAGES(3)));
+	assert_int_equal(get(as, 2, a + PAGES(2)), 0);
 	assert_int_equal(peek(child, 14), 15);
 	step();
 	release(child);
