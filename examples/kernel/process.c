@@ -10,6 +10,7 @@
 
 #include "family.h"
 #include "files.h"
+#include "memfile.h"
 
 #define PROCESS_MAX 64u
 
@@ -192,6 +193,7 @@ void process_free(struct process *process)
 {
 	thread_free_all(process);
 	process_destroy_space(process->aspace);
+	memory_files_reap();
 	kernel_lock();
 	process->state = PROCESS_FREE;
 	kernel_unlock();
