@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * calls_memory.c - system calls on memory: what this kernel is the example for. Linux's semantics are the
- * library's (posix.h); here are only the order of the arguments and what of a file can be mapped. Each takes the process's lock of its memory, for user_word.c's sake alone.
+ * library's (posix.h); here are only the order of the arguments and what of a file can be mapped. Each
+ * takes the process's lock of its memory, for user_word.c's sake alone.
  */
 #include <vmem/copy.h>
 

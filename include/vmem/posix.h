@@ -94,8 +94,8 @@ struct vmem_posix_policy {
 /** Linux's defaults. */
 extern const struct vmem_posix_policy vmem_posix_linux;
 
-/** A process's view; embed one per address space. The host initialises it and owns it; the break's fields are
- * the library's. */
+/** A process's view; embed one per address space. The host initialises it and owns it; the break's fields
+ * are the library's. */
 struct vmem_posix {
 	struct vmem_aspace *aspace;
 	struct vmem_posix_policy policy;
@@ -124,8 +124,8 @@ struct vmem_posix_file {
 };
 /**
  * mmap(2) of a file: shared, or private. Pages past the object's end are VMEM_FAULT_BEYOND_END (SIGBUS).
- * Errors as Linux: EINVAL, ENOMEM, EEXIST, EPERM, EOVERFLOW, EOPNOTSUPP (MAP_SHARED_VALIDATE with a flag that
- * is not known), EACCES, ENODEV.
+ * Errors as Linux: EINVAL, ENOMEM, EEXIST, EPERM, EOVERFLOW, EOPNOTSUPP (MAP_SHARED_VALIDATE with a flag
+ * that is not known), EACCES, ENODEV.
  */
 int vmem_posix_mmap_object(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot,
     int flags, const struct vmem_posix_file *file, vmem_vaddr_t *out_address);
@@ -152,8 +152,8 @@ int vmem_posix_madvise(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t 
 int vmem_posix_mincore(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, vmem_vaddr_t vector);
 /** msync(2): objects are in memory, so this only checks. EINVAL, ENOMEM, EBUSY. */
 int vmem_posix_msync(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int flags);
-/** mseal(2). EINVAL, ENOMEM. Of sealed memory munmap, mprotect, mmap over it and, where it is private and not
- * writable, advice that discards it are EPERM. */
+/** mseal(2). EINVAL, ENOMEM. Of sealed memory munmap, mprotect, mmap over it and, where it is private and
+ * not writable, advice that discards it are EPERM. */
 int vmem_posix_mseal(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, uint64_t flags);
 
 /** mlock(2), mlock2(2): EINVAL, EPERM (the limit is 0), ENOMEM (beyond the limit, a hole, or a page that

@@ -5,9 +5,10 @@
  * Keys follow from the address unless they cannot: a region that was moved keeps its keys, and what is
  * mapped where it was before needs others. Those are taken above all addresses.
  *
- * Y1 Two regions of a space that keep private pages, or have guards, never have a key in common. Y2 Keys that do not follow
- * from the address are congruent to it modulo the largest leaf, when they are given out: large leaves and
- * runs of frames need that. Y3 A space in which nothing has moved is asked one question: whether it has.
+ * Y1 Two regions of a space that keep private pages, or have guards, never have a key in common. Y2 Keys
+ * that do not follow from the address are congruent to it modulo the largest leaf, when they are given out:
+ * large leaves and runs of frames need that. Y3 A space in which nothing has moved is asked one question:
+ * whether it has.
  *
  * Locks: the space's.
  */
