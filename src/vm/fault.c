@@ -15,7 +15,8 @@
  * F1 What a fault stores in an index keeps the content as it was (contract 1.3).
  * F2 A writable entry is made only for a page that is the store's own, and for no other.
  * F3 All that can fail (tables, then nodes and frame) is had before an entry or an index changes.
- * F4 A fault that is refused leaves no trace but a counter.
+ * F4 A fault that is refused leaves no trace but a counter. It is not for want of memory that lies with
+ *    small objects.
  * F5 A fault waits for nobody but for the CPUs that it makes forget an entry it replaces. It looks at
  *    region, store, index and tables without a lock, and stores what it has concluded only where a lock
  *    shows it to be still true: a page in a slot under the byte of the index's leaf (or the store's lock,
@@ -28,6 +29,7 @@
 #include "frame.h"
 #include "panic.h"
 #include "slab.h"
+#include "trace.h"
 
 /* A fault that is looked at for this often in vain is left to the program's next try. */
 #define FAULT_TURNS 3u
@@ -536,6 +538,16 @@ static inline __attribute__((always_inline)) enum vmem_fault_result turn(
 	return result;
 }
 
+/* Memory may lie where a fault does not look: on lists of other CPUs, in empty frames of small objects. */
+static __attribute__((noinline)) enum vmem_fault_result scrape(struct fault *f, struct vmem_cpu *cpu)
+{
+	unreserve_entry(f);
+	section_leave(cpu);
+	bool found = !VMEM_FAILED_ALLOCATION() && vmem_slab_trim();
+	section_enter(cpu);
+	return found ? FAULT_AGAIN : VMEM_FAULT_NO_MEMORY;
+}
+
 enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
 {
 	struct fault f = {.aspace = aspace, .access = access, .cpu = cpu_number()};
@@ -545,12 +557,17 @@ enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t a
 	section_enter(cpu);
 	for (unsigned turns = 0; result == FAULT_AGAIN && turns < FAULT_TURNS; turns++) {
 		result = turn(&f, cpu, address);
+		if (__builtin_expect(result == VMEM_FAULT_RESOLVED, 1)) {
+			section_leave(cpu);
+			return result;
+		}
+		if (result == VMEM_FAULT_NO_MEMORY && turns + 1 < FAULT_TURNS) {
+			result = scrape(&f, cpu);
+		}
 	}
-	if (result != VMEM_FAULT_RESOLVED) {
-		unreserve_entry(&f);
-	}
+	unreserve_entry(&f);
 	section_leave(cpu);
-	if (result != VMEM_FAULT_RESOLVED && result != FAULT_AGAIN) {
+	if (result != FAULT_AGAIN) {
 		fault_count(&f, COUNT_REFUSED);
 	}
 	return result;

@@ -34,8 +34,9 @@
 #include "panic.h"
 #include "trace.h"
 
-#define CACHE_FRAMES 32u
-#define CACHE_BATCH 16u
+#define CACHE_FRAMES 96u
+#define CACHE_BATCH 48u /* so that less than one fault in 32 fills a cache, tables and all */
+#define PLENTY 1024u	/* frames */
 #define DRAINS_MAX 4u
 #define POISON UINT64_C(0xdeadf4a3edeadf4a)
 
@@ -50,7 +51,7 @@ struct frame_cpu {
 	uint64_t taken[PAGE_KINDS]; /* frames, by kind */
 	uint64_t given[PAGE_KINDS];
 	uint64_t taken_in_blocks, given_in_blocks; /* of those, beyond one per call */
-} __attribute__((aligned(512)));		   /* lines of its own, and found by a shift */
+} __attribute__((aligned(1024)));		   /* lines of its own, and found by a shift */
 
 static struct frame_cpu cpus[VMEM_MAX_CPUS];
 
@@ -317,6 +318,18 @@ struct vmem_page *vmem_frame_take(enum page_kind kind)
 	}
 	return cache_pop(cpu, kind);
 }
+
+#if VMEM_SMP
+struct vmem_page *vmem_frame_take_early(enum page_kind kind)
+{
+	struct frame_cpu *cpu = this_cpu();
+	if (shared_load(&vmem_source.free) <= shared_load(&vmem_source.reserved) + PLENTY) {
+		return NULL;
+	}
+	spin_take(&cpu->lock, LOCK_CACHE);
+	return cpu->count != 0 ? cache_pop(cpu, kind) : take_slow(cpu, kind);
+}
+#endif
 
 void vmem_frame_give(struct vmem_page *page)
 {

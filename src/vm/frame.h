@@ -17,6 +17,8 @@ vmem_status_t vmem_frames_init(const struct vmem_ram *ranges, unsigned count);
 /* One frame of a kind; refs is 1 for DATA and 0 else; flags are 0; content as it comes. NULL: none left,
  * promised ones apart. The hot path. */
 struct vmem_page *vmem_frame_take(enum page_kind kind);
+/* As vmem_frame_take(), for what is not needed yet: also NULL where memory is not plenty. */
+struct vmem_page *vmem_frame_take_early(enum page_kind kind);
 /* 2^order frames of a kind, aligned to their size, below limit (bytes, exclusive; 0: none): the record
  * of the first; each record is set up as by vmem_frame_take(). */
 struct vmem_page *vmem_frame_take_block(enum page_kind kind, unsigned order, vmem_paddr_t limit);

@@ -21,11 +21,11 @@ uint64_t vmem_library_seed;
 
 const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
     [SLAB_REGION] = {sizeof(struct region), LINE},
-    [SLAB_VMAR] = {sizeof(struct vmem_vmar), 16},
+    [SLAB_VMAR] = {sizeof(struct vmem_vmar), LINE},
     [SLAB_INDEX_NODE] = {sizeof(struct index_node), LINE},
     [SLAB_STORE] = {sizeof(struct store), LINE},
-    [SLAB_OBJECT] = {sizeof(struct vmem_object), 16},
-    [SLAB_LINEAGE] = {sizeof(struct lineage), 16},
+    [SLAB_OBJECT] = {sizeof(struct vmem_object), LINE},
+    [SLAB_LINEAGE] = {sizeof(struct lineage), LINE},
     [SLAB_ASPACE] = {sizeof(struct vmem_aspace), LINE},
 };
 

@@ -40,6 +40,7 @@ enum lock_rank {
 	LOCK_TABLE = LOCK_TABLE_TOP + 4,
 	LOCK_IDS,  /* address-space ids */
 	LOCK_LIST, /* lists of all spaces and of all stores */
+	LOCK_SLAB_LIST, /* a CPU's small objects of a type */
 	LOCK_SLAB,
 	LOCK_CACHE,  /* a CPU's frames */
 	LOCK_SOURCE, /* where frames come from */

@@ -64,20 +64,22 @@ struct pmap_counts {
 
 struct vmem_pmap {
 	struct pmap_counts counts[COUNT_STRIPES];
-	arch_pte_t *root; /* through the direct map */
+	/* What faults read, in a line of its own. */
+	arch_pte_t *root __attribute__((aligned(64))); /* through the direct map */
 	vmem_paddr_t root_pa;
-	uint32_t dropping;	/* (P10) */
-	struct vmem_page *kept;	   /* the one empty leaf table left in place (P3), or NULL */
-	uint64_t cpus;		   /* CPUs that may hold translations (T4) */
-	uint64_t stale;		   /* of them, ones that forget all of the id before they run it again */
-	uint64_t asid;		   /* generation << 16 | id; 0: none yet */
+	uint64_t cpus;	   /* CPUs that may hold translations (T4) */
+	uint64_t stale;	   /* of them, ones that forget all of the id before they run it again */
+	uint64_t asid;	   /* generation << 16 | id; 0: none yet */
+	uint32_t dropping; /* (P10) */
+	bool kernel;	   /* the kernel's own half */
+	bool wx;
+	/* What removals write. The one empty leaf table left in place (P3), or NULL: */
+	struct vmem_page *kept __attribute__((aligned(64)));
 	uint64_t tables;	   /* table pages with a record, root included */
 	struct vmem_page *deposit; /* of the kernel's: tables for splits to come (pmap_split.c) */
 	uint64_t deposited;	   /* how many */
 	uint64_t flushes, flushes_remote;
 	uint32_t open; /* batches (T7) */
-	bool kernel; /* the kernel's own half */
-	bool wx;
 };
 
 static inline void pmap_count(struct vmem_pmap *pmap, unsigned cpu, enum pmap_counter which, uint64_t by)

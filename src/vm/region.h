@@ -51,22 +51,24 @@ struct vmem_vmar {
 };
 
 struct vmem_aspace {
+	/* What changes of the layout write. */
 	uint64_t mapped; /* bytes */
 	uint64_t locked; /* of them, in regions with LOCKED */
 	struct vmem_mutex lock;
 	struct region *moved; /* regions with private keys that do not follow from their addresses */
 	uint64_t fresh_key;   /* where keys that no address has are looked for next (keys.c) */
-	struct vmem_pmap pmap;
+	uint64_t regions;     /* in all VMARs */
+	uint64_t random;
+	struct vmem_aspace *all_next, **all_pprev;
 	struct vmem_vmar root;
-	struct store *private_store;
-	uint64_t regions;   /* in all VMARs */
+	/* What faults read, in lines of its own. */
+	struct store *private_store __attribute__((aligned(64)));
 	uint64_t max_bytes; /* UINT64_MAX: no limit */
 	uint64_t max_regions;
-	uint64_t random;
 	unsigned entropy_bits;
 	bool wx, large;
 	const struct vmem_access_control *access; /* NULL: none */
-	struct vmem_aspace *all_next, **all_pprev;
+	struct vmem_pmap pmap;
 };
 
 /* Every attribute that a region can have, those that vmem_vmar_map() takes, and those that a fork does not

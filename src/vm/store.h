@@ -51,18 +51,20 @@ struct store {
 	    mapping_count; /* first, where a free record has its link: nobody reads it without the lock */
 	struct vmem_index index;
 	uint64_t busy_first, busy_count; /* keys (L7) */
-	struct vmem_mutex lock;
-	struct lineage *lineage;   /* ANONYMOUS */
+	struct lineage *lineage;	 /* ANONYMOUS */
+	uint8_t kind;
+	uint8_t cache;
+	bool odd_cache; /* its frames left the direct map's write-back attribute */
+	/* So far what faults read, in one line: the lock is in the next one. */
 	struct vmem_aspace *owner; /* of a private store; else NULL */
+	struct vmem_mutex lock;
 	struct region *mappings;   /* (L3) */
 	uint64_t references;	   /* views, and the owner */
 	vmem_paddr_t physical;	   /* CONTIGUOUS, PHYSICAL: of key 0 */
 	uint64_t pages;		   /* CONTIGUOUS, PHYSICAL: how many */
 	struct store *all_next, **all_pprev;
-	uint8_t kind;
-	uint8_t cache;
-	bool odd_cache; /* its frames left the direct map's write-back attribute */
 };
+_Static_assert(offsetof(struct store, owner) == 64, "what faults read is one line");
 
 static inline unsigned store_rank(const struct store *store)
 {

@@ -48,6 +48,11 @@ static bool is_record(uintptr_t address)
 	return address - (uintptr_t)r->pages < r->count * sizeof(struct vmem_page);
 }
 
+/* Of the heads of the two records in a line, and of a node's at the start of a line, the bytes: references,
+ * and the lock and flags that are in one word with them. */
+#define HEADS UINT64_C(0x000000ff000000ff)
+#define HEAD UINT64_C(0xff)
+
 /* A line has two records; the ones that are written, or else touched, by both. */
 static const char *record_name(uintptr_t line, uint64_t bytes)
 {
@@ -55,7 +60,10 @@ static const char *record_name(uintptr_t line, uint64_t bytes)
 	const struct vmem_page *pages = (const void *)line;
 	bool low = (uint32_t)bytes != 0, high = bytes >> 32 != 0;
 	const char *first = kinds[pages[0].kind], *second = kinds[pages[1].kind];
-	if (low && high && strcmp(first, second) != 0) {
+	if ((bytes & ~HEADS) == 0 && (!low || pages[0].kind == PAGE_DATA) &&
+	    (!high || pages[1].kind == PAGE_DATA)) {
+		(void)snprintf(text, sizeof(text), "references of a page");
+	} else if (low && high && strcmp(first, second) != 0) {
 		(void)snprintf(text, sizeof(text), "records of %s and %s", first, second);
 	} else {
 		(void)snprintf(text, sizeof(text), "record of %s", low ? first : second);
@@ -85,7 +93,7 @@ static const char *variable(uintptr_t line)
 	static char text[128];
 	uintptr_t slab = line - (uintptr_t)vmem_slab_types;
 	if (slab < sizeof(vmem_slab_types)) {
-		(void)snprintf(text, sizeof(text), "free %ss", slabs[slab / sizeof(vmem_slab_types[0])]);
+		(void)snprintf(text, sizeof(text), "all %ss", slabs[slab / sizeof(vmem_slab_types[0])]);
 		return text;
 	}
 	for (uintptr_t at = line; at < line + 64;
@@ -117,7 +125,11 @@ static const char *name_of(const struct record_line *a, const struct record_line
 		return record_name(a->line, bytes);
 	}
 	if (page->kind == PAGE_SLAB) {
-		return slabs[page->u.slab.type - vmem_slab_types];
+		const struct slab_type *type = page->u.slab.type;
+		uint64_t at = (a->line & VMEM_PAGE_MASK) % type->size;
+		bool head = type == &vmem_slab_types[SLAB_INDEX_NODE] &&
+			    at == offsetof(struct index_node, head) && (bytes & ~HEAD) == 0;
+		return head ? "references of an index node" : slabs[type - vmem_slab_types];
 	}
 	return page->kind == PAGE_TABLE ? "entries of a table" : kinds[page->kind];
 }
@@ -129,13 +141,20 @@ const char *names_of(const struct record_line *a, const struct record_line *b)
 	return keep(text);
 }
 
-bool names_refilled(const struct record *record)
+unsigned names_refilled(const struct record *record)
 {
+	unsigned refilled = 0;
 	for (unsigned i = 0; i < record->count; i++) {
-		uintptr_t source = record->lines[i].line - ((uintptr_t)&vmem_source & ~(uintptr_t)63);
-		if (record->lines[i].written && source < sizeof(vmem_source)) {
-			return true;
+		uintptr_t line = record->lines[i].line;
+		if (!record->lines[i].written) {
+			continue;
+		}
+		if (line - ((uintptr_t)&vmem_source & ~(uintptr_t)63) < sizeof(vmem_source)) {
+			refilled |= NAMES_FRAMES;
+		}
+		if (line - (uintptr_t)vmem_slab_types < sizeof(vmem_slab_types)) {
+			refilled |= NAMES_OBJECTS;
 		}
 	}
-	return false;
+	return refilled;
 }

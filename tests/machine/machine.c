@@ -370,6 +370,11 @@ bool machine_fail_allocation(void)
 	return __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED) == failing;
 }
 
+bool machine_failed_allocation(void)
+{
+	return failing != 0 && __atomic_load_n(&asked, __ATOMIC_RELAXED) == failing;
+}
+
 uint64_t machine_allocations(void)
 {
 	return asked;

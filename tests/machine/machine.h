@@ -189,6 +189,8 @@ void machine_frame_freed(uint64_t pa, unsigned order);
  */
 void machine_fail_at(uint64_t n);
 bool machine_fail_allocation(void);
+/* Whether the last answer was yes. */
+bool machine_failed_allocation(void);
 uint64_t machine_allocations(void); /* how many were asked for */
 /* [pa, pa + len) must never be reachable from user mode. */
 void machine_kernel_only(uint64_t pa, uint64_t len);

@@ -38,7 +38,7 @@ static void hoard_records(void)
 	for (unsigned id = 0; id < SLAB_COUNT; id++) {
 		const struct slab_type *type = &vmem_slab_types[id];
 		uint64_t kept = type->promised > type->covered ? type->promised - type->covered : 0;
-		while (type->free > kept) {
+		while (type->free > kept || vmem_slab_cpus[0].of[id].count != 0) {
 			assert_true(hoarded < HOARD);
 			hoard[hoarded].type = (enum slab_id)id;
 			hoard[hoarded++].record = vmem_slab_alloc((enum slab_id)id);

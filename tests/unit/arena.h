@@ -117,6 +117,12 @@ bool machine_fail_allocation(void)
 	return arena_asked++ == arena_fail_at;
 }
 
+bool machine_failed_allocation(void);
+bool machine_failed_allocation(void)
+{
+	return arena_fail_at >= 0 && arena_asked == arena_fail_at + 1;
+}
+
 static void arena_mark(uint64_t pa, unsigned order, unsigned char from, unsigned char to)
 {
 	uint64_t first = (pa - ARENA_PA) >> VMEM_PAGE_SHIFT;

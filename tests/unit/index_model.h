@@ -174,7 +174,7 @@ static void check_counts(void)
 	vmem_frame_stats(&stats);
 	assert_int_equal(stats.data, pages_found);
 	assert_int_equal(vmem_slab_in_use(SLAB_INDEX_NODE), nodes_found);
-	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].promised, promise_owed);
+	assert_int_equal(vmem_slab_promised(SLAB_INDEX_NODE), promise_owed);
 	vmem_slab_check();
 	vmem_frame_check();
 }

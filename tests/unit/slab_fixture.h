@@ -5,7 +5,7 @@
 
 #include "arena.h"
 
-#include "slab.h"
+#include "slab_i.h"
 
 const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
 	[SLAB_REGION] = {200, 8},
@@ -30,6 +30,19 @@ static inline void start(uint64_t frames)
 {
 	arena_start(frames);
 	vmem_slabs_init();
+}
+
+/* What is on the lists of the CPUs goes back to the frames. */
+static inline void drain(enum slab_id id)
+{
+	(void)vmem_slab_drain(&vmem_slab_types[id], true);
+}
+
+/* An object goes back to its frame. */
+static inline void give(enum slab_id id, void *object)
+{
+	vmem_slab_free(id, object);
+	drain(id);
 }
 
 /* So many objects can be claimed now. */

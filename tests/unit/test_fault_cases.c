@@ -21,7 +21,8 @@ static void begin(void)
 	machine_cpu_set(0);
 }
 
-static uint64_t map_flags(uint64_t address, uint64_t pages, unsigned permission, unsigned flags)
+static uint64_t map_flags_in(
+    struct vmem_aspace *aspace, uint64_t address, uint64_t pages, unsigned permission, unsigned flags)
 {
 	const struct vmem_map what = {.length = PAGES(pages),
 	    .permission = permission,
@@ -30,8 +31,13 @@ static uint64_t map_flags(uint64_t address, uint64_t pages, unsigned permission,
 	    .place = VMEM_PLACE_FIXED,
 	    .address = address};
 	vmem_vaddr_t start;
-	OK(vmem_vmar_map(vmem_aspace_root(as), &what, &start));
+	OK(vmem_vmar_map(vmem_aspace_root(aspace), &what, &start));
 	return start;
+}
+
+static uint64_t map_flags(uint64_t address, uint64_t pages, unsigned permission, unsigned flags)
+{
+	return map_flags_in(as, address, pages, permission, flags);
 }
 
 static void set_slot(struct store *store, uint64_t key, slot_t slot)
@@ -273,6 +279,45 @@ static void refused_without_trace(void **state)
 	end(as);
 }
 
+/* All memory is in use but what another CPU has of small objects that it freed: the fault finds it. */
+static void memory_of_another_cpu(void **state)
+{
+	static struct vmem_page *taken[65536];
+	uint64_t many = 0, at[60];
+	(void)state;
+	begin();
+	uint64_t va = map_at(as, BASE, 8, RW);
+	put(as, 0, va, 1);
+	machine_cpu_set(1);
+	struct vmem_aspace *other = space();
+	for (unsigned i = 0; i < 60; i++) {
+		at[i] = map_flags_in(other, BASE + PAGES(2 * i), 1, RW, 0);
+	}
+	for (unsigned i = 0; i < 60; i++) {
+		OK(vmem_vmar_unmap(vmem_aspace_root(other), at[i], PAGE));
+	}
+	assert_true(vmem_slab_cpus[1].of[SLAB_REGION].count >= 40);
+	machine_cpu_set(0);
+	while ((taken[many] = vmem_frame_take(PAGE_USED)) != NULL) {
+		assert_true(++many < sizeof(taken) / sizeof(taken[0]));
+	}
+	const uint64_t refused = stats_of(as).faults_refused;
+	assert_int_equal(vmem_fault(as, va + PAGE, VMEM_WRITE), VMEM_FAULT_RESOLVED);
+	assert_int_equal(vmem_slab_cpus[1].of[SLAB_REGION].count, 0);
+	assert_int_equal(get(as, 0, va + PAGE), 0);
+	while ((taken[many] = vmem_frame_take(PAGE_USED)) != NULL) {
+		assert_true(++many < sizeof(taken) / sizeof(taken[0]));
+	}
+	assert_int_equal(vmem_fault(as, va + PAGES(2), VMEM_WRITE), VMEM_FAULT_NO_MEMORY);
+	assert_int_equal(stats_of(as).faults_refused, refused + 1);
+	while (many != 0) {
+		vmem_frame_give(taken[--many]);
+	}
+	put(as, 0, va + PAGES(2), 2);
+	end(other);
+	end(as);
+}
+
 /* What is refused counts as refused, and as nothing else. */
 static void counted_once(void **state)
 {
@@ -384,6 +429,7 @@ int main(void)
 	    CORE(populate_large),
 	    CORE(partly_fixed),
 	    CORE(refused_without_trace),
+	    CORE(memory_of_another_cpu),
 	    CORE(counted_once),
 	    cmocka_unit_test(noted_by_software),
 	    CORE(code_and_data),

@@ -186,7 +186,7 @@ static void finish(void)
 	}
 	vmem_slab_trim();
 	assert_int_equal(vmem_slab_in_use(SLAB_INDEX_NODE), 0);
-	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].promised, 0);
+	assert_int_equal(vmem_slab_promised(SLAB_INDEX_NODE), 0);
 	assert_int_equal(arena_count_owned(), 0);
 	struct vmem_frame_stats stats;
 	vmem_frame_stats(&stats);

@@ -130,7 +130,7 @@ static void test_snapshot(void **state)
 	assert_int_equal(slot_page(vmem_index_find(a, 71, NULL))->refs, 2);
 	assert_ptr_equal(slot_page(vmem_index_find(a, 71, NULL)), slot_page(vmem_index_find(b, 71, NULL)));
 	assert_true(cursor.leaf->flags & INDEX_NODE_MAY_SHARE);
-	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].promised, 3);
+	assert_int_equal(vmem_slab_promised(SLAB_INDEX_NODE), 3);
 	assert_true(index_exclusive((vmem_index_find(a, 70, &cursor), &cursor), slot));
 	/* b empties a range over three leaves: two whole ones of a's are let go, part of the first is
 	 * copied; nothing is dropped. */
@@ -146,7 +146,7 @@ static void test_snapshot(void **state)
 	/* a's other leaves are exclusive again (contract 2.2). */
 	slot = vmem_index_find(a, 150, &cursor);
 	assert_true(index_exclusive(&cursor, slot));
-	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].promised, 0);
+	assert_int_equal(vmem_slab_promised(SLAB_INDEX_NODE), 0);
 	dropped = 0;
 	take_out(a, 0, INDEX_KEY_LAST);
 	assert_int_equal(dropped, 200);
@@ -185,7 +185,7 @@ static void test_promise(void **state)
 		vmem_index_check(b);
 		vmem_slab_check();
 	}
-	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].promised, 0);
+	assert_int_equal(vmem_slab_promised(SLAB_INDEX_NODE), 0);
 	for (uint64_t k = 0; k < 40; k++) {
 		assert_int_not_equal(vmem_index_find(a, k << 20, NULL), SLOT_EMPTY);
 		assert_int_equal(vmem_index_find(b, k << 20, NULL), SLOT_EMPTY);
@@ -213,7 +213,7 @@ static void test_deep(void **state)
 	vmem_index_snapshot(b, a);
 	while (vmem_frame_take(PAGE_TABLE)) {
 	}
-	while (vmem_slab_types[SLAB_INDEX_NODE].free != 0) {
+	while (vmem_slab_types[SLAB_INDEX_NODE].free + vmem_slab_cpus[0].of[SLAB_INDEX_NODE].count != 0) {
 		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
 	}
 	assert_true(vmem_index_reserve_remove(b, 2, 62)); /* nothing is there */
@@ -223,10 +223,8 @@ static void test_deep(void **state)
 	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 0);
 	/* 0 and 1 are all of the leaf: the 8 nodes above it. */
 	assert_true(vmem_index_reserve_remove(b, 0, 2));
-	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 14);
-	while (vmem_slab_types[SLAB_INDEX_NODE].free != 8) {
-		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
-	}
+	assert_int_equal(vmem_slab_cpus[0].of[SLAB_INDEX_NODE].claim, 8);
+	assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].free, 6);
 	vmem_index_remove(b, 0, 2, drop, &dropped);
 	vmem_index_check(a);
 	vmem_index_check(b);
@@ -256,7 +254,7 @@ static void test_generations(void **state)
 		put(parent, 17 * ((generation + 7) % 300));
 		take_out(parent, 0, INDEX_KEY_LAST);
 		assert_int_equal(vmem_slab_in_use(SLAB_INDEX_NODE), nodes);
-		assert_int_equal(vmem_slab_types[SLAB_INDEX_NODE].promised, 0);
+		assert_int_equal(vmem_slab_promised(SLAB_INDEX_NODE), 0);
 	}
 	check_counts();
 	take_out(&index_of[0], 0, INDEX_KEY_LAST);
@@ -297,7 +295,7 @@ static void test_broken_promise(void **state)
 	vmem_index_snapshot(b, a);
 	while (vmem_frame_take(PAGE_TABLE) || vmem_frame_take_reserved(PAGE_TABLE)) {
 	}
-	while (vmem_slab_types[SLAB_INDEX_NODE].free != 0) {
+	while (vmem_slab_types[SLAB_INDEX_NODE].free + vmem_slab_cpus[0].of[SLAB_INDEX_NODE].count != 0) {
 		assert_non_null(vmem_slab_alloc(SLAB_INDEX_NODE));
 	}
 	assert_true(vmem_index_reserve_remove(b, 0, 1)); /* all of the node: nothing to copy */

@@ -39,6 +39,7 @@ static void test_alloc_free(void **state)
 			check();
 		}
 		assert_int_equal(vmem_slab_in_use((enum slab_id)id), 0);
+		drain((enum slab_id)id);
 		/* Current, the spare, and what has gathered. */
 		assert_true(stats().free + vmem_slab_gathered >= free - 2);
 		vmem_slab_settle();
@@ -157,7 +158,7 @@ static void test_promise(void **state)
 	/* An empty frame stays while a promise counts on it. */
 	assert_true(claimable(SLAB_INDEX_NODE, 6, false));
 	for (unsigned i = 0; i < 15; i++) {
-		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
+		give(SLAB_INDEX_NODE, node[i]);
 	}
 	check();
 	assert_true(stats().slabs - vmem_slab_gathered <= 2);
@@ -178,7 +179,7 @@ static void test_promise_keeps_frames(void **state)
 	    SLAB_INDEX_NODE, 21, true)); /* the promise is three frames of free objects now */
 	assert_int_equal(stats().reserved, 0);
 	for (unsigned i = 0; i < 28; i++) {
-		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
+		give(SLAB_INDEX_NODE, node[i]);
 		check();
 	}
 	vmem_slab_trim();
@@ -204,11 +205,11 @@ static void test_promise_keeps_the_second_empty_frame(void **state)
 		node[i] = vmem_slab_alloc(SLAB_INDEX_NODE);
 	}
 	for (unsigned i = 0; i < 13; i++) {
-		vmem_slab_free(SLAB_INDEX_NODE, node[i]);
+		give(SLAB_INDEX_NODE, node[i]);
 	}
 	assert_non_null(type->spare);
 	type->promised = type->free; /* as if just so many had been promised and reserved */
-	vmem_slab_free(SLAB_INDEX_NODE, node[13]);
+	give(SLAB_INDEX_NODE, node[13]);
 	check();
 	assert_int_equal(stats().slabs, 3);
 	vmem_slab_trim();
@@ -244,8 +245,8 @@ static void test_check_finds(void **state)
 	for (unsigned i = 0; i < 25; i++) {
 		o[i] = vmem_slab_alloc(SLAB_REGION); /* 20 to a frame */
 	}
-	vmem_slab_free(SLAB_REGION, o[3]);
-	vmem_slab_free(SLAB_REGION, o[4]);
+	give(SLAB_REGION, o[3]);
+	give(SLAB_REGION, o[4]);
 	check();
 	struct vmem_page *page = pa_to_page(virt_to_phys(o[3]));
 	page->u.slab.in_use++;
@@ -289,7 +290,7 @@ static void test_check_finds_misplaced_frames(void **state)
 	for (unsigned i = 0; i < 45; i++) {
 		o[i] = vmem_slab_alloc(SLAB_REGION); /* two full frames, and the current one */
 	}
-	vmem_slab_free(SLAB_REGION, o[3]);
+	give(SLAB_REGION, o[3]);
 	check();
 	const uint32_t partial = type->partial, full = type->full;
 	assert_true(partial != PAGE_NIL && full != PAGE_NIL);
@@ -320,7 +321,7 @@ static void test_beyond_the_promise(void **state)
 	vmem_slab_release(SLAB_INDEX_NODE, 7);
 	vmem_slab_trim();
 	assert_int_equal(stats().slabs, 0);
-	vmem_slab_free(SLAB_INDEX_NODE, vmem_slab_alloc(SLAB_INDEX_NODE));
+	give(SLAB_INDEX_NODE, vmem_slab_alloc(SLAB_INDEX_NODE));
 	type->promised = type->free; /* as if just so many had been promised and reserved */
 	vmem_slab_trim();
 	assert_int_equal(stats().slabs, 1);

@@ -213,11 +213,11 @@ static void breaches(void **state)
 	poke(other, 0, 1);
 	struct vmem_object *a = snapshot(object, 0, 4), *b = snapshot(other, 0, 4);
 	vmem_slab_release(SLAB_INDEX_NODE, 1); /* one promise too few */
-	vmem_frame_drain();
+	vmem_slab_trim();
 	while ((taken[frames] = vmem_frame_take_reserved(PAGE_TABLE)) != NULL) {
 		frames++;
 	}
-	while (vmem_slab_types[SLAB_INDEX_NODE].free != 0) {
+	while (vmem_slab_types[SLAB_INDEX_NODE].free + vmem_slab_cpus[0].of[SLAB_INDEX_NODE].count != 0) {
 		node[nodes++] = vmem_slab_alloc(SLAB_INDEX_NODE);
 	}
 	PANICS("a promise of nodes to a snapshot was broken", (void)vmem_object_decommit(object, 0, PAGE));

@@ -126,6 +126,11 @@ bool machine_fail_allocation(void)
 	return false;
 }
 
+bool machine_failed_allocation(void)
+{
+	return false;
+}
+
 static void mark(uint64_t pa, unsigned order, unsigned char from, unsigned char to)
 {
 	uint64_t first = (pa - RAM_PA) >> VMEM_PAGE_SHIFT;
