@@ -281,7 +281,8 @@ static int64_t control(struct open_file *file, const uint64_t *argument)
 		if (file->kind != FILE_MEMORY) {
 			return -EINVAL;
 		}
-		return (file->access & VMEM_WRITE) != 0 ? memory_file_seal(file->memory, argument[2]) : -EPERM;
+		return (file->access & VMEM_WRITE) != 0 ? memory_file_seal(file->memory, argument[2])
+							: -EPERM;
 	case F_GET_SEALS:
 		return file->kind == FILE_MEMORY ? (int64_t)file->memory->seals : -EINVAL;
 	case F_GETFL:

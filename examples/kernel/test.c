@@ -129,7 +129,8 @@ static bool find_device(void *context, const struct vmem_wc_request *request, st
 	vmem_cache_t cache = request->write_combining ? VMEM_WRITE_COMBINING : VMEM_UNCACHED;
 
 	(void)context;
-	return vmem_object_create_physical(UINT64_C(1) << 37, request->length, cache, &out->object) == VMEM_OK;
+	return vmem_object_create_physical(UINT64_C(1) << 37, request->length, cache, &out->object) ==
+	       VMEM_OK;
 }
 
 /* What the entry says of memory that document 002's call has mapped. */

@@ -120,7 +120,7 @@ int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t len
 struct vmem_posix_file {
 	struct vmem_object *object; /**< its content; NULL: it cannot be mapped (a pipe) */
 	uint64_t offset;	    /**< bytes */
-	unsigned maximum; /**< VMEM_READ, VMEM_WRITE: how it was opened; VMEM_EXEC: unless that is forbidden */
+	unsigned maximum; /**< VMEM_READ, VMEM_WRITE: how it was opened; VMEM_EXEC: unless forbidden */
 };
 /**
  * mmap(2) of a file: shared, or private. Pages past the object's end are VMEM_FAULT_BEYOND_END (SIGBUS).

@@ -133,6 +133,7 @@ void vmem_pmap_check(struct vmem_pmap *pmap)
 		return; /* its upper tables are the host's: nothing is counted there */
 	}
 	check_table(pmap, pmap->root, vmem_mmu.levels - 1u, 0, &count);
+	VMEM_CHECK(pmap->open == 0 && pmap->dropping == 0, "internal: a batch that has ended still counts");
 	VMEM_CHECK(count.tables == pmap->tables, "internal: tables are miscounted");
 	VMEM_CHECK(count.resident == vmem_pmap_counted(pmap, COUNT_RESIDENT),
 	    "internal: resident leaves are miscounted");

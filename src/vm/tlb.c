@@ -452,12 +452,22 @@ static inline bool others_open(const struct vmem_batch *batch)
 	return VMEM_SMP && batch->walked && shared_load_acquire(&batch->pmap->open) > (batch->open ? 1u : 0u);
 }
 
+/* What it has taken away is forgotten; nothing, if it found nothing to take. */
+static inline void close_batch(struct vmem_batch *batch)
+{
+	if (VMEM_SMP && batch->open) {
+		(void)shared_subtract(&batch->pmap->open, 1u);
+		batch->open = false;
+	}
+}
+
 void vmem_batch_end(struct vmem_batch *batch)
 {
 	struct vmem_pmap *pmap = batch->pmap;
 	struct flush_job job;
 	bool whole = others_open(batch);
 	if (batch->count == 0 && !whole) {
+		close_batch(batch);
 		return;
 	}
 	vmem_lock_none_spinning();
@@ -472,9 +482,7 @@ void vmem_batch_end(struct vmem_batch *batch)
 	if (VMEM_SMP && batch->drops != 0) {
 		(void)shared_subtract(&pmap->dropping, batch->drops);
 	}
-	if (VMEM_SMP && batch->open) {
-		(void)shared_subtract(&pmap->open, 1u);
-	}
+	close_batch(batch);
 	vmem_batch_begin(batch, pmap);
 }
 

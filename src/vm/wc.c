@@ -62,8 +62,8 @@ static vmem_status_t window_of(const struct vmem_wc_file *file, uint64_t length,
 	uint64_t content = file->offset < file->size ? file->size - file->offset : 0;
 	bool shares = vmem_page_aligned(file->offset) && content > 0;
 	content = content < length ? content : length;
-	vmem_status_t status = shares ? vmem_object_snapshot(file->object, file->offset, length, out)
-				      : VMEM_ERR_UNSUPPORTED;
+	vmem_status_t status =
+	    shares ? vmem_object_snapshot(file->object, file->offset, length, out) : VMEM_ERR_UNSUPPORTED;
 	if (status == VMEM_OK) {
 		status = content < length ? vmem_object_zero(*out, content, length - content) : VMEM_OK;
 	} else if (status == VMEM_ERR_UNSUPPORTED) { /* frames that cannot be shared, too */

@@ -67,8 +67,8 @@ static enum answer device(struct sweep *s)
 	return map_window(s, 0, DEVICE, 0);
 }
 
-/* The window was a snapshot for a while, whose nodes are laid out anew: the file and the region hold what they
- * held. */
+/* The window was a snapshot for a while, whose nodes are laid out anew: the file and the region hold what
+ * they held. */
 static void kept(struct sweep *s)
 {
 	for (unsigned page = 0; page < 8; page++) {
@@ -85,8 +85,8 @@ static void kept(struct sweep *s)
 static enum answer protect(struct sweep *s)
 {
 	struct vmem_wc wc = {.aspace = s->space[0]};
-	return errno_of(&wc,
-	    vmem_wc_mprotect(&wc, (void *)(uintptr_t)(AT + 2 * PAGE), 4 * PAGE, VMEM_WC_PROT_READ) == 0);
+	return errno_of(
+	    &wc, vmem_wc_mprotect(&wc, (void *)(uintptr_t)(AT + 2 * PAGE), 4 * PAGE, VMEM_WC_PROT_READ) == 0);
 }
 
 static enum answer unmap(struct sweep *s)

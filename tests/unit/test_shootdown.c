@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_shootdown.c - who is told of a revoked translation, who forgets it later, and what that costs: T1, T4,
+ * test_shootdown.c - who is told of a revoked translation, who forgets it later, and what that costs: T1,
+ * T4,
  * T5 and T6 on four CPUs. AArch64 calls nobody, ever: its flush instructions reach all CPUs.
  */
 #include "core_fixture.h"
@@ -482,8 +483,8 @@ static void code(void **state)
 	finish();
 }
 
-/* What another CPU has taken away, and not yet flushed, is flushed by whoever finds it absent and goes by that:
- * everywhere, before it returns. What it finds restricted, too. */
+/* What another CPU has taken away, and not yet flushed, is flushed by whoever finds it absent and goes by
+ * that: everywhere, before it returns. What it finds restricted, too. */
 static void open_elsewhere(void **state)
 {
 	struct vmem_batch first, second;

@@ -30,7 +30,8 @@ static uint8_t byte_of(uint64_t n)
 	return (uint8_t)(1 + n % 251);
 }
 
-/* The host's descriptors. A device has one object for each way to be mapped, and starts them where it wants. */
+/* The host's descriptors. A device has one object for each way to be mapped, and starts them where it
+ * wants. */
 static bool find(void *context, const struct vmem_wc_request *request, struct vmem_wc_file *out)
 {
 	assert_ptr_equal(context, &finds);
@@ -84,8 +85,8 @@ static void begin(void)
 	}
 	assert_int_equal(
 	    vmem_object_create_physical(device.start, PAGES(4), VMEM_UNCACHED, &framebuffer), VMEM_OK);
-	assert_int_equal(vmem_object_create_physical(
-			     device.start + PAGES(4), PAGES(4), VMEM_WRITE_COMBINING, &combined),
+	assert_int_equal(
+	    vmem_object_create_physical(device.start + PAGES(4), PAGES(4), VMEM_WRITE_COMBINING, &combined),
 	    VMEM_OK);
 	wc = (struct vmem_wc){.aspace = as, .find = find, .context = &finds};
 }
@@ -207,7 +208,8 @@ static void fixed(void **state)
 	FAILS(VMEM_EINVAL, MMAP(vmem_aspace_user_size() - PAGES(1), PAGES(2), RDWR, ANON | FIXED, -1, 0));
 }
 
-/* Hint, address and length are refused unless they are of whole pages; so is a length of none or too many. */
+/* Hint, address and length are refused unless they are of whole pages; so is a length of none or too many.
+ */
 static void alignment(void **state)
 {
 	(void)state;
@@ -298,8 +300,8 @@ static void check_window(uint64_t at, uint64_t offset, uint64_t length)
 	}
 }
 
-/* An inode's content fills the window from the offset on, wherever that is; zeroes fill the rest, whole pages
- * past the end too. */
+/* An inode's content fills the window from the offset on, wherever that is; zeroes fill the rest, whole
+ * pages past the end too. */
 static void inode_content(void **state)
 {
 	(void)state;
@@ -470,8 +472,11 @@ static void access_control(void **state)
 	    .place = VMEM_PLACE_FIXED,
 	    .address = HINT + PAGES(32)};
 	OK(vmem_vmar_allocate(root, &inside, &child));
-	struct vmem_map map = {
-	    .length = PAGE, .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED, .address = HINT + PAGES(40)};
+	struct vmem_map map = {.length = PAGE,
+	    .permission = RW,
+	    .maximum = RW,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = HINT + PAGES(40)};
 	OK(vmem_vmar_map(child, &map, &out));
 
 	sealed_page = HINT + PAGES(4);
@@ -509,8 +514,11 @@ static void rights(void **state)
 {
 	(void)state;
 	vmem_vaddr_t out;
-	const struct vmem_map map = {
-	    .length = PAGE, .permission = VMEM_READ, .maximum = VMEM_READ, .place = VMEM_PLACE_FIXED, .address = HINT};
+	const struct vmem_map map = {.length = PAGE,
+	    .permission = VMEM_READ,
+	    .maximum = VMEM_READ,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = HINT};
 	OK(vmem_vmar_map(vmem_aspace_root(as), &map, &out));
 	FAILS(VMEM_EACCES, MPROTECT(HINT, PAGE, RDWR));
 }
