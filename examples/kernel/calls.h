@@ -10,7 +10,14 @@
 #include "kernel.h"
 
 /* calls_memory.c */
-kernel_call_t call_brk, call_mmap, call_munmap, call_mprotect, call_mremap, call_madvise;
+kernel_call_t call_brk, call_mmap, call_munmap, call_mprotect, call_mremap;
+
+/* calls_advice.c */
+kernel_call_t call_madvise, call_mincore, call_msync, call_mseal, call_mlock, call_mlock2, call_munlock,
+    call_mlockall, call_munlockall;
+
+/* calls_limit.c */
+kernel_call_t call_prlimit64, call_getrlimit, call_setrlimit;
 
 /* calls_file.c */
 kernel_call_t call_read, call_pread64, call_readv, call_write, call_writev, call_close, call_lseek;
@@ -42,7 +49,7 @@ kernel_call_t port_call_clone, port_call_clone3;
 kernel_call_t call_futex;
 
 /* calls_system.c */
-kernel_call_t call_uname, call_sysinfo, call_prlimit64, call_getrlimit, call_getrusage, call_times,
+kernel_call_t call_uname, call_sysinfo, call_getrusage, call_times,
     call_getrandom;
 kernel_call_t call_clock_gettime, call_clock_getres, call_gettimeofday, call_time, call_nanosleep,
     call_clock_nanosleep;

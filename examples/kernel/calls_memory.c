@@ -113,26 +113,6 @@ int64_t call_mremap(const uint64_t *argument)
 	return result < 0 ? result : (int64_t)address;
 }
 
-/* Only the advice that changes what memory holds has to be followed. Memory that a program frees may be
- * forgotten at any time: here at once. */
-int64_t call_madvise(const uint64_t *argument)
-{
-	enum { MADV_DONTNEED = 4, MADV_FREE = 8 };
-	const uint64_t length = vmem_page_ceil(argument[1]);
-	vmem_status_t status;
-
-	if (!vmem_page_aligned(argument[0]) || (length == 0 && argument[1] != 0)) {
-		return -EINVAL;
-	}
-	if ((argument[2] != MADV_DONTNEED && argument[2] != MADV_FREE) || length == 0) {
-		return argument[2] <= MADV_DONTNEED || argument[2] == MADV_FREE ? 0 : -EINVAL;
-	}
-	lock_take(&process_current()->memory);
-	status = vmem_vmar_decommit(vmem_aspace_root(process_current()->aspace), argument[0], length);
-	lock_drop(&process_current()->memory);
-	return -vmem_posix_errno(status);
-}
-
 int64_t kernel_copy_in(void *to, uint64_t from, size_t length)
 {
 	return vmem_copy_from_user(process_current()->aspace, to, from, length) == length ? 0 : -EFAULT;

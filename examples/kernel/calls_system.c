@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls_system.c - system calls about the machine: names, limits, time, randomness.
+ * calls_system.c - system calls about the machine: names, time, randomness.
  */
 #include <vmem/frame.h>
 
@@ -35,34 +35,6 @@ int64_t call_sysinfo(const uint64_t *argument)
 	info.total_ram = frames.total * VMEM_PAGE_SIZE;
 	info.free_ram = frames.free * VMEM_PAGE_SIZE;
 	return kernel_copy_out(argument[0], &info, sizeof(info));
-}
-
-static int64_t limit_out(uint64_t resource, uint64_t to)
-{
-	enum { RLIMIT_STACK = 3, RLIMIT_NOFILE = 7, RLIMIT_COUNT = 16 };
-	uint64_t limit[2] = {UINT64_MAX, UINT64_MAX};
-
-	if (resource >= RLIMIT_COUNT) {
-		return -EINVAL;
-	}
-	if (resource == RLIMIT_STACK) {
-		limit[0] = UINT64_C(8) << 20;
-	} else if (resource == RLIMIT_NOFILE) {
-		limit[0] = limit[1] = 32;
-	}
-	return to != 0 ? kernel_copy_out(to, limit, sizeof(limit)) : 0;
-}
-
-/* New limits are taken and have no effect. */
-int64_t call_prlimit64(const uint64_t *argument)
-{
-	return argument[0] == 0 || argument[0] == process_current()->pid ? limit_out(argument[1], argument[3])
-									 : -ESRCH;
-}
-
-int64_t call_getrlimit(const uint64_t *argument)
-{
-	return limit_out(argument[0], argument[1]);
 }
 
 /* Time since the process began counts as its own: user and, none, system. */

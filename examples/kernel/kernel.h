@@ -114,11 +114,19 @@ struct lock {
 };
 
 /* [k]: with the kernel's lock; the rest never changes while threads run. */
+/* A resource limit. */
+enum { LIMITS = 16 };
+struct limit {
+	uint64_t soft, hard;
+};
+
 struct process {
 	enum process_state state; /* [k] */
 	unsigned pid;
 	struct vmem_aspace *aspace;
 	struct vmem_posix posix; /* the library's */
+	struct limit limits[LIMITS]; /* those that were set: bits of limits_set (calls_limit.c) */
+	uint32_t limits_set;
 	struct lock memory;	 /* what it has mapped does not go while a CPU has this (user_word.c) */
 	uint64_t entry, sp;	 /* where user mode begins */
 	struct archive_entry *file;
@@ -145,6 +153,9 @@ struct strings {
 };
 
 extern unsigned process_live; /* [k] processes that run */
+
+/* The library heeds the limits that the process has: after vmem_posix_init(). */
+void limit_apply(struct process *process);
 
 /* Makes a ready process of a file; argv[0] names it. NULL when it cannot be loaded, which has been said. Boot
  * context only. */
