@@ -97,6 +97,7 @@ static _Noreturn void become(const struct process *image)
 	old = family_leave_space(process);
 	process->aspace = image->aspace;
 	process->posix = image->posix;
+	limit_apply(process);
 	process->entry = image->entry;
 	process->sp = image->sp;
 	process->file = image->file;

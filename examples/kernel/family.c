@@ -107,6 +107,7 @@ static int64_t inherit(struct process *child, struct process *parent, bool lends
 		lock_drop(&parent->memory);
 		child->aspace = status == VMEM_OK ? child->aspace : NULL;
 		child->posix.aspace = child->aspace;
+		child->posix.future = 0; /* nor is anything locked: a lock is the parent's alone */
 	}
 	return status == VMEM_OK ? 0 : -ENOMEM;
 }

@@ -285,6 +285,8 @@ static uint64_t run_protect_pages(unsigned n, long unused)
 	return end(t);
 }
 
+#include "bench_advice.h"
+
 /*
  * Many regions: N regions of two pages, each eight pages after the one before, the first page written. The
  * samples go through them in a scattered order, and each leaves the number of regions as it was.
@@ -415,6 +417,7 @@ static const struct benchmark table[] = {
     {"protect_merge", 256, 1, setup_three, run_protect, teardown_three},
     {"protect_per_page", BIG_PAGES, WRITE, setup_big, run_protect_pages, teardown_big},
     {"unmap_per_page", BIG_PAGES, WRITE, setup_big, run_unmap_pages, NULL},
+    ADVICE_BENCHMARKS,
     REGIONS(10),
     REGIONS(100),
     REGIONS(1000),

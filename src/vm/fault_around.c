@@ -74,43 +74,48 @@ static void window(const struct fault *f, uint32_t attributes, vmem_vaddr_t *low
 	*high = *high < last ? *high : last;
 }
 
-/* The leaf for a page; 0 if a fault of its own has to see to it. */
-static uint32_t leaf_around(const struct vmem_page *page, uint32_t permission, bool own)
+/* What the entries are to be: of a page that is not the store's own, and of one that is. */
+static void leaves(uint32_t permission, uint32_t leaf[2])
 {
-	const bool synced = shared_load(&page->flags) & PAGE_F_EXEC_SYNCED;
-	uint32_t leaf = permission;
-	if (!own && leaf & LEAF_WRITE) {
-		leaf = (leaf & ~(uint32_t)LEAF_WRITE) | LEAF_READ;
-	}
-	/* Instruction fetch is brought in step, or the note of it dropped, with no lock held. */
-	return (leaf & LEAF_EXEC && !synced) || (leaf & LEAF_WRITE && synced) ? 0 : leaf;
+	leaf[1] = permission;
+	leaf[0] = permission & LEAF_WRITE ? (permission & ~(uint32_t)LEAF_WRITE) | LEAF_READ : permission;
 }
 
-/* With the table's byte held. Answers how many were entered. */
-static unsigned enter_window(
+/* Whether a page needs a fault of its own: instruction fetch is brought in step, or the note of it dropped,
+ * with no lock held. */
+static inline bool owes_sync(const struct vmem_page *page, uint32_t leaf)
+{
+	const bool synced = shared_load(&page->flags) & PAGE_F_EXEC_SYNCED;
+	return leaf & LEAF_EXEC ? !synced : leaf & LEAF_WRITE && synced;
+}
+
+/* With the table's byte held. Answers how many were entered. What a CPU may remember to be absent is flushed
+ * by the fault that it then takes (fault_present.c). */
+static inline __attribute__((always_inline)) unsigned enter_window(
     struct fault *f, struct strip *theirs, struct strip *mine, vmem_vaddr_t low, vmem_vaddr_t high)
 {
-	const uint32_t permission = shared_load(&f->region->permission);
-	uint64_t key = theirs->found->key - ((f->va - low) >> VMEM_PAGE_SHIFT);
-	uint64_t own_key = mine ? mine->found->key - ((f->va - low) >> VMEM_PAGE_SHIFT) : 0;
-	struct pmap_entry at = f->at;
+	const struct vmem_pmap *pmap = &f->aspace->pmap;
+	const uint64_t before = (f->va - low) >> VMEM_PAGE_SHIFT;
+	uint64_t key = theirs->found->key - before, own_key = mine ? mine->found->key - before : 0;
+	arch_pte_t *slot = f->at.slot - before;
 	unsigned entered = 0;
-	at.slot -= (f->va - low) >> VMEM_PAGE_SHIFT;
-	for (vmem_vaddr_t va = low; va < high; va += VMEM_PAGE_SIZE, at.slot++, key++, own_key++) {
-		if (pte_load(at.slot) != 0 || pmap_is_busy(at, va)) {
+	uint32_t leaf[2];
+	leaves(shared_load(&f->region->permission), leaf);
+	for (vmem_vaddr_t va = low; va < high; va += VMEM_PAGE_SIZE, slot++, key++, own_key++) {
+		if (pte_load(slot) != 0 || pmap_is_busy(f->at, va)) {
 			continue;
 		}
-		slot_t slot = strip_slot(theirs, key);
-		if (slot_kind(slot) != SLOT_PAGE || (mine && strip_slot(mine, own_key) != SLOT_EMPTY)) {
+		slot_t found = strip_slot(theirs, key);
+		if (slot_kind(found) != SLOT_PAGE || (mine && strip_slot(mine, own_key) != SLOT_EMPTY)) {
 			continue;
 		}
-		bool own = !mine && index_exclusive(&theirs->cursor, slot);
-		uint32_t leaf = leaf_around(slot_page(slot), permission, own);
-		if (leaf == 0 || !strip_holds(theirs, key) || (mine && !strip_holds(mine, own_key)) ||
-		    !fault_same_region(f)) {
+		const struct vmem_page *page = slot_page(found);
+		const uint32_t bits = leaf[!mine && index_exclusive(&theirs->cursor, found)];
+		if (owes_sync(page, bits) || !strip_holds(theirs, key) ||
+		    (mine && !strip_holds(mine, own_key)) || !fault_same_region(f)) {
 			continue;
 		}
-		pmap_put(&f->aspace->pmap, &at, f->cpu, va, page_to_pa(slot_page(slot)), leaf);
+		pte_store(slot, pmap_make_leaf(pmap, page_to_pa(page), 0, bits));
 		entered++;
 	}
 	return entered;
@@ -134,8 +139,12 @@ void vmem_fault_around(struct fault *f, const struct finding *theirs, const stru
 		return;
 	}
 	if (!pmap_is_dropping(pmap)) {
-		unsigned entered = enter_window(f, &shown, mine ? &hidden : NULL, low, high);
+		unsigned entered = mine ? enter_window(f, &shown, &hidden, low, high)
+					: enter_window(f, &shown, NULL, low, high);
+		pmap_count_entries(pmap, f->at.table, entered);
+		pmap_count(pmap, f->cpu, COUNT_RESIDENT, entered);
 		pmap_count(pmap, f->cpu, COUNT_AROUND, entered);
+		vmem_arch_publish();
 	}
 	pmap_give(f->at);
 }

@@ -308,16 +308,21 @@ static inline arch_pte_t pmap_make_leaf(
 	    pa, level, leaf | LEAF_ACCESSED | (pmap->kernel ? (uint32_t)LEAF_GLOBAL : (uint32_t)LEAF_USER));
 }
 
-/* An entry more in a table: a kept table is in use again. */
-static inline void pmap_count_entry(struct vmem_pmap *pmap, struct vmem_page *table)
+/* Entries more in a table: a kept table is in use again. */
+static inline void pmap_count_entries(struct vmem_pmap *pmap, struct vmem_page *table, unsigned n)
 {
-	if (table) {
+	if (table && n > 0) {
 		uint32_t refs = table->refs;
-		shared_store(&table->refs, refs + 1);
+		shared_store(&table->refs, refs + n);
 		if (refs == 0) {
 			shared_clear_pointer(&pmap->kept, table);
 		}
 	}
+}
+
+static inline void pmap_count_entry(struct vmem_pmap *pmap, struct vmem_page *table)
+{
+	pmap_count_entries(pmap, table, 1);
 }
 
 static inline arch_pte_t pte_load(const arch_pte_t *slot)

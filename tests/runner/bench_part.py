@@ -20,6 +20,10 @@ LINUX = {
     "protect_split": 5388,
     "protect_merge": 4400,
     "unmap_per_page": 447,
+    "give_back_per_page": 444,
+    "fault_around_per_page": 312,
+    "mincore": 1904,
+    "lock_unlock": 7222,
 }
 CLEARED = {"map_write_unmap", "write_fault"}  # these clear one page each
 LINUX_CLEAR = 519
