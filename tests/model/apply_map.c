@@ -108,6 +108,7 @@ static void want_content(const struct op *op, struct wanted *want)
 	map->flags |= (op->r[6] >> 21) % 4 == 0 ? VMEM_MAP_NO_MERGE : 0;
 	map->flags |= (op->r[6] >> 23) % 16 == 0 ? VMEM_MAP_POPULATE : 0;
 	map->cookie = (op->r[6] >> 27) % 8 == 0;
+	map->attributes = (op->r[8] >> 24) % 4 ? 0 : attributes_pick(op->r[8] >> 26);
 	want->wrong |= is_wx(at->space, map->permission) ? BIT(VMEM_ERR_WX) : 0;
 	want->wrong |= map->maximum & ~rights ? BIT(VMEM_ERR_DENIED) : 0;
 }
@@ -217,6 +218,7 @@ static void note(const struct wanted *want)
 			.permission = (uint8_t)map->permission,
 			.maximum = (uint8_t)map->maximum,
 			.cookie = (uint8_t)map->cookie,
+			.attributes = (uint8_t)map->attributes,
 			.object = want->object ? (int8_t)(want->object - world.object) : -1,
 			.offset = want->offset + i,
 		    });
@@ -251,6 +253,8 @@ bool apply_map(const struct op *op)
 	want.wrong = want.to.wrong;
 	want_content(op, &want);
 	want_quota(&want);
+	want.wrong |=
+	    want.map.place == VMEM_PLACE_REPLACE && is_sealed(&want.to.at) ? BIT(VMEM_ERR_SEALED) : 0;
 	spoil(op, &want);
 	uint64_t regions = world.space[at.space]->regions;
 	bool full = near_limit(at.space, 2);

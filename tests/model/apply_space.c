@@ -6,8 +6,7 @@
 
 #include "region.h"
 
-/* A range of unmap, protect or decommit, now and then a wrong one. */
-static uint32_t range_pick(
+uint32_t range_pick(
     const struct op *op, const struct where *at, vmem_status_t touched, vmem_vaddr_t *start, uint64_t *length)
 {
 	const struct vmar *v = &world.vmar[at->space][at->vmar];
@@ -34,6 +33,7 @@ static bool unmap(const struct op *op)
 	vmem_vaddr_t start;
 	uint64_t length;
 	uint32_t wrong = range_pick(op, &at, VMEM_ERR_INVALID, &start, &length);
+	wrong |= is_sealed(&at) ? BIT(VMEM_ERR_SEALED) : 0;
 	bool full = near_limit(at.space, 1);
 	vmem_status_t status = vmem_vmar_unmap(world.vmar[at.space][at.vmar].real, start, length);
 	judged(op, status, wrong, full ? BIT(VMEM_ERR_LIMIT) : 0);
@@ -62,8 +62,7 @@ static uint32_t protect_wrong(const struct where *at, unsigned permission)
 	return wrong;
 }
 
-/* Three of four are moved to where something is mapped, and cut down to it. */
-static void on_mapped(const struct op *op, struct where *at)
+void on_mapped(const struct op *op, struct where *at)
 {
 	const struct page *page = world.page[at->space];
 	if ((op->r[3] >> 17 & 3) == 0) {
@@ -93,6 +92,7 @@ static bool protect(const struct op *op)
 	bool full = near_limit(at.space, 2);
 	uint32_t wrong =
 	    range_pick(op, &at, VMEM_ERR_INVALID, &start, &length) | protect_wrong(&at, permission);
+	wrong |= is_sealed(&at) ? BIT(VMEM_ERR_SEALED) : 0;
 	if ((op->r[7] >> 16 & 127) == 0) {
 		permission = VMEM_RWX + 1;
 		wrong |= BIT(VMEM_ERR_INVALID);
@@ -117,6 +117,11 @@ static bool decommit(const struct op *op)
 	on_mapped(op, &at);
 	uint32_t wrong = range_pick(op, &at, VMEM_ERR_INVALID, &start, &length);
 	wrong |= where_mapped(&at) < at.pages ? BIT(VMEM_ERR_NOT_FOUND) : 0;
+	for (unsigned p = at.first; p < at.first + at.pages; p++) {
+		const struct page *page = &world.page[at.space][p];
+		bool fixed = page->attributes & VMEM_REGION_SEALED && !(page->permission & VMEM_WRITE);
+		wrong |= page->mapped && fixed && page->object < 0 ? BIT(VMEM_ERR_SEALED) : 0;
+	}
 	vmem_status_t status = vmem_vmar_decommit(world.vmar[at.space][at.vmar].real, start, length);
 	judged(op, status, wrong, 0);
 	world.recent[at.space] = at.first;

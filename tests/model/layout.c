@@ -89,6 +89,9 @@ enum vmem_fault_result page_expect(const struct page *page, unsigned access)
 	if (!(page->permission & access)) {
 		return VMEM_FAULT_PERMISSION;
 	}
+	if (page->guarded) {
+		return VMEM_FAULT_GUARD;
+	}
 	return page->own || page->object < 0 || content_of(page) ? VMEM_FAULT_RESOLVED
 								 : VMEM_FAULT_BEYOND_END;
 }

@@ -48,7 +48,8 @@ struct page {
 	bool apart;	  /* mapped with strips: need not merge with a neighbour that agrees */
 	uint8_t strip;	  /* enum strip */
 	uint8_t vmar;	  /* the innermost one that has the page */
-	uint8_t permission, maximum, flags, cookie;
+	uint8_t permission, maximum, flags, cookie, attributes;
+	bool guarded;
 	int8_t object; /* -1: none */
 	uint32_t offset;
 	uint64_t value;
@@ -96,6 +97,10 @@ enum kind {
 	OP_UNMAP,
 	OP_PROTECT,
 	OP_DECOMMIT,
+	OP_ATTRIBUTES,
+	OP_GUARD,
+	OP_UNGUARD,
+	OP_RESIDENT,
 	OP_VMAR,
 	OP_VMAR_DESTROY,
 	OP_RECREATE,
@@ -221,6 +226,7 @@ unsigned placement_check(const struct placement *placement, vmem_vaddr_t start);
 bool apply_map(const struct op *op);
 bool apply_space(const struct op *op);
 bool apply_vmar(const struct op *op);
+bool apply_advice(const struct op *op);
 bool apply_access(const struct op *op);
 bool apply_object(const struct op *op);
 bool create_fixed(const struct op *op); /* contiguous and physical objects */
@@ -230,6 +236,13 @@ struct object *object_slot(void);		      /* a free one; NULL if all are taken */
 bool object_has_address(const struct object *object); /* in the direct map */
 uint8_t permission_pick(uint32_t r);
 bool is_wx(unsigned space, unsigned permission);
+uint32_t attributes_pick(uint32_t r);
+bool is_sealed(const struct where *at); /* a page of it is */
+/* A range for a call, now and then a wrong one: what is wrong. Three of four are moved to where something is
+ * mapped by on_mapped(), and cut down to it. */
+uint32_t range_pick(const struct op *op, const struct where *at, vmem_status_t touched, vmem_vaddr_t *start,
+    uint64_t *length);
+void on_mapped(const struct op *op, struct where *at);
 bool near_limit(unsigned space, unsigned more); /* so many more regions may be too many */
 
 _Noreturn void model_fail(const char *file, int line, const char *format, ...)

@@ -133,20 +133,26 @@ static bool is_joined(const struct page *lower, const struct page *upper)
 	       lower->maximum == upper->maximum && lower->flags == upper->flags &&
 	       !(lower->flags & VMEM_MAP_NO_MERGE) && lower->cookie == upper->cookie &&
 	       lower->object == upper->object && (lower->object < 0 || lower->offset + 1 == upper->offset) &&
-	       !lower->apart && !upper->apart;
+	       !lower->apart && !upper->apart && lower->attributes == upper->attributes;
 }
 
-static void compare_region(unsigned space, const struct vmem_region_info *r, unsigned first)
+/* Answers the bytes of it that are locked. */
+static uint64_t compare_region(unsigned space, const struct vmem_region_info *r, unsigned first)
 {
+	uint64_t locked_seen = 0;
 	const struct page *page = &world.page[space][first];
 	EXPECT(first == 0 || !page[-1].mapped || !is_joined(&page[-1], page));
 	for (uint64_t done = 0; done < r->length; done += PAGE, page++) {
 		EXPECT(page->mapped && page->permission == r->permission && page->maximum == r->maximum);
 		EXPECT(page->flags == r->flags && page->cookie == r->cookie);
+		EXPECT(page->attributes == (r->attributes & ~(uint32_t)VMEM_REGION_GUARDS));
+		EXPECT(!page->guarded || r->attributes & VMEM_REGION_GUARDS);
+		locked_seen += r->attributes & VMEM_REGION_LOCKED ? PAGE : 0;
 		EXPECT(r->object == (page->object < 0 ? NULL : world.object[page->object].real));
 		EXPECT(page->object < 0 || r->offset + done == page->offset * PAGE);
 		EXPECT(r->cache == (page->object < 0 ? 0 : world.object[page->object].cache));
 	}
+	return locked_seen;
 }
 
 /* Regions and VMARs against pages of the model. */
@@ -154,16 +160,17 @@ static void compare_space(unsigned i)
 {
 	struct vmem_region_info r;
 	struct vmem_aspace_stats stats;
-	uint64_t seen = 0, regions = 0;
+	uint64_t seen = 0, regions = 0, locked = 0;
 	for (vmem_vaddr_t at = 0; vmem_region_next(world.space[i], at, &r); at = r.start + r.length) {
 		unsigned first = (unsigned)((r.start - SPACE_START) / PAGE);
 		EXPECT(page_va(first) == r.start && first + r.length / PAGE <= PAGES);
-		compare_region(i, &r, first);
+		locked += compare_region(i, &r, first);
 		seen += r.length / PAGE;
 		regions++;
 	}
 	vmem_aspace_stats(world.space[i], &stats);
 	EXPECT(seen == world.mapped[i] && stats.mapped == seen * PAGE && stats.regions == regions);
+	EXPECT(stats.locked == locked);
 	EXPECT(regions <= MAX_REGIONS && (i != 0 || seen <= MAX_PAGES));
 	for (unsigned v = 0; v < VMARS; v++) {
 		const struct vmar *vmar = &world.vmar[i][v];
@@ -235,6 +242,11 @@ static bool apply(const struct op *op)
 	case OP_PROTECT:
 	case OP_DECOMMIT:
 		return apply_space(op);
+	case OP_ATTRIBUTES:
+	case OP_GUARD:
+	case OP_UNGUARD:
+	case OP_RESIDENT:
+		return apply_advice(op);
 	case OP_VMAR:
 	case OP_VMAR_DESTROY:
 		return apply_vmar(op);
