@@ -159,6 +159,8 @@ static void check_contig(struct entries *e, vmem_vaddr_t va, vmem_paddr_t pa, ui
 
 static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry)
 {
+	const bool parked = level & VISIT_PARKED;
+	level &= ~VISIT_PARKED;
 	uint32_t leaf = arch_pte_leaf(entry, level);
 	vmem_paddr_t pa = arch_pte_pa_at(entry, level, va);
 	struct entries *entries = arg;
@@ -167,6 +169,7 @@ static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t e
 	entries->pages += size >> VMEM_PAGE_SHIFT;
 	VMEM_CHECK(level == 0 || !(leaf & LEAF_CONTIG), "internal: P8, a run of large leaves");
 	check_contig(entries, va, pa, leaf);
+	leaf &= parked ? ~(uint32_t)LEAF_WRITE : UINT32_MAX;
 	if (aspace->pmap.kernel) {
 		entries->deposit += vmem_pmap_deposit_of(level);
 		size = VMEM_PAGE_SIZE; /* of fixed frames: the last one follows from the first */

@@ -525,6 +525,9 @@ static inline __attribute__((always_inline)) enum vmem_fault_result turn(
 	}
 	f->va = vmem_page_floor(address);
 	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
+	if (!f->at.slot && f->at.level == 0) {
+		vmem_fault_unpark(f);
+	}
 	if (f->at.slot && arch_pte_present(pte_peek(f->at.slot))) {
 		enum settled settled = vmem_fault_settle(f);
 		if (settled != UNSETTLED) {

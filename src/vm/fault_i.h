@@ -113,6 +113,8 @@ enum vmem_fault_result vmem_fault_look_guard(struct fault *f);
  * the page was found, `mine` what the private store had at its key, NULL if the region is shared. */
 void vmem_fault_around(struct fault *f, const struct finding *theirs, const struct finding *mine);
 
+/* The table of the window is parked: takes it back, and looks the entry up again. */
+void vmem_fault_unpark(struct fault *f);
 /* Anonymous memory by one large leaf, or one run. False: not to be had, try smaller. */
 bool vmem_fault_fill_large(struct fault *f, struct store *store, uint64_t key);
 bool vmem_fault_fill_contig(struct fault *f, struct store *store, uint64_t key);

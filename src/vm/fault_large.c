@@ -38,6 +38,9 @@ static void fill_window(struct store *store, uint64_t key, struct vmem_page *pag
 static bool window_is_empty(const struct fault *f, struct store *store, uint64_t key, unsigned pages)
 {
 	struct pmap_entry at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
+	if (!at.slot && at.level == 0) { /* parked */
+		return false;
+	}
 	if (pages == ARCH_CONTIG_PAGES ? at.slot && !vmem_pmap_contig_free(at.slot) : at.slot != NULL) {
 		return false;
 	}

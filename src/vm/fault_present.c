@@ -19,6 +19,32 @@ static void drop_large(struct fault *f)
 	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
 }
 
+/* Whether nothing that the private store has in the window around the fault is anybody else's, where keys
+ * follow from addresses. A leaf that was ever copied does not count, as its pages would have to be asked
+ * one by one. */
+static bool window_is_ours(const struct fault *f)
+{
+	const struct vmem_index *index = &f->aspace->private_store->index;
+	uint64_t first = pmap_window(f->va) >> VMEM_PAGE_SHIFT;
+	for (uint64_t key = first; key < first + ARCH_TABLE_ENTRIES; key += INDEX_FANOUT) {
+		struct index_cursor cursor;
+		(void)vmem_index_find(index, key, &cursor);
+		if (cursor.leaf &&
+		    (!cursor.exclusive || shared_load(&cursor.leaf->flags) & INDEX_NODE_MAY_SHARE)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+void vmem_fault_unpark(struct fault *f)
+{
+	const uint64_t *sequence = &f->aspace->private_store->index.sequence;
+	uint64_t before = shared_load_acquire(sequence);
+	vmem_pmap_unpark(&f->aspace->pmap, f->va, window_is_ours(f) ? sequence : NULL, before);
+	f->at = vmem_pmap_lookup(&f->aspace->pmap, f->va);
+}
+
 enum settled vmem_fault_settle(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;

@@ -124,13 +124,13 @@ static void protect_entries(const struct fork *fork)
 {
 	struct vmem_batch batch;
 	struct vmem_aspace *parent = fork->parent;
-	vmem_vaddr_t at = parent->root.tree.base, end = at + parent->root.tree.length;
+	vmem_vaddr_t at = 0, end = vmem_aspace_user_size();
 	vmem_batch_begin(&batch, &parent->pmap);
 	while (at < end) {
 		const struct region *kept = next_kept(fork, at);
 		vmem_vaddr_t until = kept ? kept->span.start : end;
 		if (until > at) {
-			vmem_pmap_restrict(&parent->pmap, at, until - at, VMEM_READ | VMEM_EXEC, &batch);
+			vmem_pmap_park(&parent->pmap, at, until - at, !parent->moved, &batch);
 		}
 		at = kept ? kept->span.start + kept->span.length : end;
 	}

@@ -93,7 +93,8 @@ struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
 	struct walk w = walk_down(pmap, va, 0);
 	if (w.level > 0 && !arch_pte_present(w.entry)) {
-		return (struct pmap_entry){NULL, NULL, w.level};
+		bool parked = pte_is_parked(w.entry) && !pmap->kernel;
+		return (struct pmap_entry){NULL, NULL, parked ? 0 : w.level};
 	}
 	struct pmap_entry at = entry_of(pmap, &w);
 	if (w.level == 0) {
@@ -161,7 +162,7 @@ vmem_status_t vmem_pmap_reserve(
 	struct walk w;
 	while ((w = walk_down(pmap, va, level)).level > level) {
 		struct pmap_entry at = entry_of(pmap, &w);
-		if (arch_pte_present(w.entry)) {
+		if (w.entry != 0 && (arch_pte_present(w.entry) || !pmap->kernel)) { /* a leaf, or parked */
 			status = VMEM_ERR_EXISTS;
 			break;
 		}
@@ -224,8 +225,13 @@ static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct v
 {
 	const struct pmap_entry at = {NULL, table, above.level - 1u};
 	arch_pte_t entry = pte_load(above.slot);
-	if (!arch_pte_present(entry) || arch_pte_is_leaf(entry, above.level) ||
-	    pa_to_page(arch_pte_pa(entry, above.level)) != table || !pmap_take(pmap, at, base)) {
+	const bool parked = pte_is_parked(entry);
+	if (pte_table(entry, above.level) != table) {
+		return false;
+	}
+	if (parked) { /* it is not what pmap_take() looks for, and stays what it is (W1) */
+		spin_take(&table->lock, lock_table_rank(at.level));
+	} else if (!pmap_take(pmap, at, base)) {
 		return false;
 	}
 	bool empty = table->refs == 0;
@@ -234,6 +240,7 @@ static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct v
 			this_vmem_cpu()->hot.base = 1;
 		}
 		shared_clear_pointer(&pmap->kept, table);
+		shared_store(&table->order, (uint8_t)at.level);
 		shared_store(&table->u.table.pmap, NULL); /* whoever still finds it sees that it has gone */
 		pmap_drop(pmap, batch);
 		pte_store(above.slot, 0);
@@ -250,7 +257,8 @@ static bool unhook_one(struct vmem_pmap *pmap, struct pmap_entry above, struct v
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch)
 {
 	vmem_vaddr_t base = shared_load(&table->u.table.base);
-	for (unsigned level = shared_load(&table->order) + 1u; level < vmem_mmu.levels; level++) {
+	const unsigned order = shared_load(&table->order);
+	for (unsigned level = order & TABLE_PARKED ? 1 : order + 1u; level < vmem_mmu.levels; level++) {
 		struct walk w = walk_down(pmap, base, level);
 		struct pmap_entry above = entry_of(pmap, &w);
 		bool parent_empty = false;
@@ -297,6 +305,18 @@ static uint64_t absent_behind(const struct walk *w, vmem_vaddr_t base, vmem_vadd
 	return count;
 }
 
+/* From the entry above a parked table, which is locked, into the table (W1). */
+static void enter_parked(struct walk *w, struct pmap_entry *at, vmem_vaddr_t va)
+{
+	struct vmem_page *table = pa_to_page(pte_parked_pa(w->entry));
+	spin_take(&table->lock, lock_table_rank(0));
+	pmap_give(*at);
+	w->slot = (arch_pte_t *)page_to_virt(table) + slot_index(va, 0);
+	w->entry = pte_load(w->slot);
+	w->level = 0;
+	*at = (struct pmap_entry){w->slot, table, 0};
+}
+
 /* Finds the first piece at or after *va and at or before last, and moves *va behind it; false: nothing more
  * (or the end of the address type). */
 static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vaddr_t last, struct piece *piece)
@@ -311,6 +331,9 @@ static bool next_piece(const struct vmem_pmap *pmap, vmem_vaddr_t *va, vmem_vadd
 		if (w.level > 0 && arch_pte_present(w.entry) && !arch_pte_is_leaf(w.entry, w.level)) {
 			pmap_give(piece->at);
 			continue;
+		}
+		if (w.level == 1 && pte_is_parked(w.entry) && !pmap->kernel) {
+			enter_parked(&w, &piece->at, *va);
 		}
 		uint64_t size = arch_level_size(w.level == 0 ? 1 : w.level);
 		vmem_vaddr_t base = *va & ~(size - 1);
@@ -355,6 +378,10 @@ static void piece_done(struct vmem_pmap *pmap, const struct piece *piece, struct
  * now goes. */
 static void retire_table(struct vmem_pmap *pmap, struct vmem_page *table, struct piece *piece)
 {
+	if (table->order & TABLE_PARKED) {
+		piece->idle = table;
+		return;
+	}
 	if (table->order >= last_level(pmap)) {
 		return;
 	}
@@ -533,10 +560,13 @@ void vmem_pmap_visit(
 	struct piece piece;
 	vmem_vaddr_t last = va + (length - 1);
 	while (next_piece(pmap, &va, last, &piece)) {
+		const struct vmem_page *table = piece.at.table;
+		unsigned parked = table && piece.level == 0 && table->order & TABLE_PARKED ? VISIT_PARKED : 0;
 		for (unsigned i = 0; i < piece.count; i++) {
 			arch_pte_t entry = pte_load(&piece.slot[i]);
 			if (entry != 0) {
-				visit(arg, piece.va + i * arch_level_size(piece.level), piece.level, entry);
+				visit(arg, piece.va + i * arch_level_size(piece.level), piece.level | parked,
+				    entry);
 			}
 		}
 		pmap_give(piece.at);

@@ -23,6 +23,9 @@
  * stores an entry in that pmap (`dropping` counts): what lies below would be another translation of the
  * same address while CPUs still have the first.
  *
+ * P11 An entry that leads to a leaf table of a user pmap may be parked: not present, not 0, and the record
+ * of the table says so (pmap_park.c). No other entry is neither present nor 0.
+ *
  * Locks: the byte in a table's record, for its entries, its counts and whether it is hooked. A user pmap is
  * walked without a lock; what the walk leads to is verified under its byte, by its record (pmap_take()). An
  * absent entry on the way is believed under the byte of the table it lies in (X3 of LOCKING.md). The
@@ -105,8 +108,40 @@ void vmem_pmap_fini(struct vmem_pmap *pmap);
 struct pmap_entry {
 	arch_pte_t *slot;	 /* NULL: no table reaches down to a leaf there */
 	struct vmem_page *table; /* record of the table that holds it; NULL for the host's own */
-	unsigned level;
+	unsigned level;		 /* without a slot: of the absent entry; 0: the leaf table is parked */
 };
+
+/* The level in the record of a parked leaf table (pmap_park.c), with what is to be known of it. */
+enum {
+	TABLE_PARKED = 0x80,
+	TABLE_FOREIGN = 0x40, /* private keys of its pages may not follow from their addresses */
+};
+
+/* The entry above a parked table: not present on any ISA, and with no address that memory could have (a CPU
+ * may speculate with what a cleared entry names). */
+static inline arch_pte_t pte_park(vmem_paddr_t table)
+{
+	return ~table & ~(arch_pte_t)1;
+}
+
+static inline bool pte_is_parked(arch_pte_t entry)
+{
+	return entry != 0 && !arch_pte_present(entry);
+}
+
+static inline vmem_paddr_t pte_parked_pa(arch_pte_t entry)
+{
+	return ~(entry | 1);
+}
+
+/* The table that an entry of a user table leads to, parked or not; NULL: it is a leaf, or 0. */
+static inline struct vmem_page *pte_table(arch_pte_t entry, unsigned level)
+{
+	if (entry == 0 || arch_pte_is_leaf(entry, level)) {
+		return NULL;
+	}
+	return pa_to_page(pte_is_parked(entry) ? pte_parked_pa(entry) : arch_pte_pa(entry, level));
+}
 
 /* The first address of what one leaf table translates around va. */
 static inline vmem_vaddr_t pmap_window(vmem_vaddr_t va)
@@ -234,6 +269,17 @@ void vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, struct pmap_entry 
 /* Splits, out of the deposit, until no leaf of the managed kernel range reaches across va. Cannot fail. */
 void vmem_pmap_cut(struct vmem_pmap *pmap, vmem_vaddr_t va);
 
+/*
+ * pmap_park.c. Every leaf table of the range is parked, and other leaves lose their permission to write; to
+ * be flushed. plain: the private key of every page in it follows from its address.
+ */
+void vmem_pmap_park(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, bool plain, struct vmem_batch *batch);
+/* Takes the table of the window around va back if it is parked: as it was if it was plain and `sequence`
+ * (NULL: no) still reads so, else without permission to write. May do nothing, when another CPU is at it. */
+void vmem_pmap_unpark(
+    struct vmem_pmap *pmap, vmem_vaddr_t va, const uint64_t *sequence, uint64_t as_it_was);
+
 /* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to
  * it. The caller flushes. */
 arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_t entry);
@@ -241,6 +287,8 @@ arch_pte_t vmem_pmap_exchange(struct vmem_pmap *pmap, vmem_vaddr_t va, arch_pte_
  * become empty, into the batch. */
 void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vmem_batch *batch);
 
+/* With a level, what vmem_pmap_visit() says of leaves in parked tables: without permission to write. */
+#define VISIT_PARKED 0x80u
 /* Calls visit for each present leaf of the user half (or the kernel's managed range) in address order; for
  * validators. */
 typedef void pmap_visit_fn(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t entry);

@@ -108,17 +108,25 @@ static void check_table(
 			continue;
 		}
 		used++;
-		VMEM_CHECK(arch_pte_present(entry), "internal: an entry is neither zero nor present");
+		VMEM_CHECK(
+		    arch_pte_present(entry) || level == 1, "internal: an entry is neither zero nor present");
 		if (arch_pte_is_leaf(entry, level)) {
 			count->resident += UINT64_C(1) << (ARCH_LEVEL_BITS * level);
 		} else {
 			VMEM_CHECK(level > 0, "internal: a table entry at level 0");
-			check_table(pmap, phys_to_virt(arch_pte_pa(entry, level)), level - 1, va, count);
+			const struct vmem_page *below = pte_table(entry, level);
+			VMEM_CHECK(below, "internal: a user table has no record");
+			VMEM_CHECK(below->kind != PAGE_TABLE ||
+				       (below->order & TABLE_PARKED) ==
+					   (pte_is_parked(entry) ? TABLE_PARKED : 0),
+			    "internal: P11, a table and the entry above disagree whether it is parked");
+			check_table(pmap, page_to_virt(below), level - 1, va, count);
 		}
 	}
 	VMEM_CHECK(counted, "internal: a user table has no record");
 	VMEM_CHECK(page->refs == used, "internal: a table's count of entries is wrong");
-	VMEM_CHECK(page->u.table.pmap == pmap && page->u.table.base == base && page->order == level,
+	VMEM_CHECK(page->u.table.pmap == pmap && page->u.table.base == base &&
+		       (page->order & ~(TABLE_PARKED | TABLE_FOREIGN)) == (int)level,
 	    "internal: a table's record does not say where it is");
 	VMEM_CHECK(used > 0 || root || page == pmap->kept,
 	    "internal: an empty table is neither freed nor the kept one");

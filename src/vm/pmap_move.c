@@ -149,8 +149,8 @@ static bool hook_table(struct vmem_pmap *pmap, struct pmap_entry above, struct v
 		pmap_count_entry(pmap, above.table);
 		vmem_arch_publish();
 		shared_store_release(above.slot, arch_pte_make_table(page_to_pa(table), true));
-	} else if (entry != 0 && !arch_pte_is_leaf(entry, 1)) {
-		*out_there = pa_to_page(arch_pte_pa(entry, 1));
+	} else {
+		*out_there = pte_table(entry, 1);
 	}
 	pmap_give(above);
 	if (hooked && (vmem_mmu.features & MMU_CACHES_INVALID)) {

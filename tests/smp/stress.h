@@ -115,9 +115,15 @@ void areas_step(void);
 void areas_end(void);
 void snapshots_step(void); /* snapshots.c */
 void snapshots_end(void);
+void forks_step(void); /* children of the shared spaces: forks.c */
 void lives_step(void); /* spaces, objects, kernel memory and frames that come and go: lives.c */
 void lives_end(void);
 /* The objects that windows show, for snapshots. */
 struct vmem_object *windows_object(unsigned i, struct book **book); /* i is 0 or 1 */
+/* The windows of private memory, for forks: where, and in which space (NULL: not asked). */
+#define WINDOWS_PRIVATE 4u
+struct book *windows_private(unsigned i, uint64_t *va, unsigned *space);
+bool windows_legal(
+    unsigned i, unsigned page, unsigned writer, uint64_t word, uint32_t floor, uint32_t issued);
 
 #endif

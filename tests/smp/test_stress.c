@@ -31,7 +31,8 @@ static const struct kind {
 	unsigned share; /* of 100 */
 } kinds[] = {
     {"windows", windows_step, 40},
-    {"areas", areas_step, 35},
+    {"areas", areas_step, 33},
+    {"forks", forks_step, 2},
     {"snapshots", snapshots_step, 15},
     {"lives", lives_step, 10},
 };

@@ -104,6 +104,24 @@ static uint64_t as_own(const struct window *w, uint64_t word)
 				    : word;
 }
 
+struct book *windows_private(unsigned i, uint64_t *va, unsigned *space)
+{
+	if (va != NULL) {
+		*va = windows[i].va;
+	}
+	if (space != NULL) {
+		*space = windows[i].space;
+	}
+	return &books[windows[i].book];
+}
+
+bool windows_legal(
+    unsigned i, unsigned page, unsigned writer, uint64_t word, uint32_t floor, uint32_t issued)
+{
+	return book_legal(
+	    &books[windows[i].book], page, writer, as_own(&windows[i], word), floor, issued);
+}
+
 /* Reading: by a program, from the kernel, or from the object. */
 static bool read_word(const struct window *w, uint64_t offset, uint64_t *word)
 {

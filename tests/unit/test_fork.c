@@ -365,6 +365,78 @@ static void large(void **state)
 	end(child);
 }
 
+/* Tables that a fork sets aside: one fault brings a window back, as it was if nothing in it is shared any
+ * more. */
+static void windows(void **state)
+{
+	(void)state;
+	begin();
+	uint64_t va = map_at(as, BASE, 1024, RW);
+	fill(as, va, 1024, 1);
+	struct vmem_aspace *child = fork_of(as);
+	assert_false(hardware(0, va, MACHINE_READ, MACHINE_USER));
+	assert_int_equal(stats_of(as).resident, 1024);
+	put(as, 0, va, 1); /* of all the others it has taken the permission */
+	assert_true(hardware(1, va + PAGES(7), MACHINE_READ, MACHINE_USER));
+	assert_false(hardware(1, va + PAGES(7), MACHINE_WRITE, MACHINE_USER));
+	assert_false(hardware(1, va + LARGE, MACHINE_READ, MACHINE_USER));
+	end(child);
+	uint64_t faults = stats_of(as).faults;
+	put(as, 1, va + LARGE + PAGES(100), 613);
+	for (unsigned i = 0; i < 512; i++) {
+		assert_true(hardware(1, va + LARGE + PAGES(i), MACHINE_WRITE, MACHINE_USER));
+	}
+	assert_int_equal(stats_of(as).faults, faults + 1);
+	fill(as, va + LARGE, 512, 513); /* the attempts have left nothing of it */
+	expect(as, va, 1024, 1);
+	/* what becomes of a window while it is set aside */
+	child = fork_of(as);
+	struct vmem_aspace *second = fork_of(as);
+	unmap(as, va + PAGES(10), 20);
+	protect(as, va + PAGES(40), 10, VMEM_READ);
+	unmap(as, va + LARGE, 512);
+	assert_int_equal(map_at(as, va + LARGE, 512, RW), va + LARGE);
+	run(0, as);
+	assert_int_equal(get(as, 0, va + LARGE), 0);
+	expect(as, va + PAGES(30), 482, 31);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, va + PAGES(10), MACHINE_READ);
+	end(second);
+	see(child, va, 1024, 1);
+	end(child);
+	end(as);
+}
+
+/* Truncation of an object that is shown in a window that is set aside; regions with other keys in it. */
+static void windows_of_others(void **state)
+{
+	struct vmem_object *o = anonymous(8, VMEM_OBJECT_RESIZABLE);
+	(void)state;
+	begin();
+	uint64_t va = map_object(as, o, 0, 8, RW, VMEM_MAP_SHARED);
+	fill(as, va, 8, 1);
+	struct vmem_aspace *child = fork_of(as);
+	OK(vmem_object_resize(o, PAGES(2)));
+	DENIED(VMEM_FAULT_BEYOND_END, as, 0, va + PAGES(3), MACHINE_READ);
+	see(child, va, 2, 1);
+	see(as, va, 2, 1);
+	put(as, 0, va, 9);
+	assert_int_equal(get(child, 0, va), 9);
+	end(child);
+	/* the index is the space's alone at the addresses, but not at the keys */
+	uint64_t moved = map_at(as, BASE + 8 * LARGE, 8, RW);
+	vmem_region_set_key(vmem_region_find(as, moved), UINT64_C(1) << 40);
+	fill(as, moved, 8, 1);
+	child = fork_of(as);
+	run(0, as);
+	assert_int_equal(get(as, 0, moved), 1);
+	assert_false(hardware(0, moved + PAGE, MACHINE_WRITE, MACHINE_USER));
+	fill(as, moved, 8, 100);
+	see(child, moved, 8, 1);
+	end(child);
+	end(as);
+	release(o);
+}
+
 /* The first, second, ... allocation of a fork fails: nothing has changed. */
 static void short_of_memory(void **state)
 {
@@ -441,6 +513,8 @@ int main(void)
 	    CORE(moved),
 	    CORE(parts),
 	    CORE(large),
+	    CORE(windows),
+	    CORE(windows_of_others),
 	    CORE(short_of_memory),
 	    CORE(generations),
 	};
