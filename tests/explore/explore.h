@@ -45,6 +45,7 @@ struct explore_result {
 	uint64_t decisions; /* the most in one schedule */
 	unsigned rounds;
 	double seconds;
+	bool complete; /* nothing was new in the last round */
 	bool found; /* a violation; then what it was, and the schedule */
 	char text[512];
 };

@@ -196,6 +196,19 @@ static _Noreturn void deadlock(void)
 	threads_violation(text);
 }
 
+/* The same as another schedule: it is given up. (S5) */
+static _Noreturn void give_up(void)
+{
+	rt->redundant = true;
+	leave();
+}
+
+/* Nothing has happened at the place that it was stopped before. (S5) */
+static bool goes_on_in_vain(unsigned i)
+{
+	return rt->thread[i].stopped && !rt->thread[i].met;
+}
+
 /* Of those that only wait to try again, any. (S4) */
 static unsigned add_retries(uint8_t *options)
 {
@@ -206,6 +219,18 @@ static unsigned add_retries(uint8_t *options)
 		}
 	}
 	return count;
+}
+
+/* Leaves those that are worth a schedule. */
+static unsigned without_vain(uint8_t *options, unsigned count)
+{
+	unsigned left = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (!goes_on_in_vain(options[i])) {
+			options[left++] = options[i];
+		}
+	}
+	return left;
 }
 
 /* The current thread cannot, or would rather not, go on: any other may. */
@@ -225,6 +250,10 @@ static void make_way(void)
 	if (count == 0) {
 		deadlock();
 	}
+	count = without_vain(options, count);
+	if (count == 0) {
+		give_up();
+	}
 	change(count == 1 ? options[0] : take(options, count, true, true));
 }
 
@@ -239,7 +268,7 @@ static void decide(const void *p, size_t n, bool writes)
 		return;
 	}
 	for (unsigned i = 0; i < rt->threads; i++) {
-		if (i != rt->current && thread_may_go_on(i)) {
+		if (i != rt->current && thread_may_go_on(i) && !goes_on_in_vain(i)) {
 			options[count++] = (uint8_t)i;
 		}
 	}
@@ -253,10 +282,6 @@ static void decide(const void *p, size_t n, bool writes)
 	t->place_size = n;
 	t->place_writes = writes;
 	change(next);
-	if (t->stopped && !t->met) { /* (S5) */
-		rt->redundant = true;
-		leave();
-	}
 	t->stopped = false;
 }
 
