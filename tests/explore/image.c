@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * image.c - the memory that a schedule changes: this program's data, the machine's RAM and what the machine
- * allocated. Before a line of it is written for the first time in a schedule it is put aside; going back
- * copies those lines.
+ * allocated. Before a line of it is written for the first time since the last mark it is put aside; going
+ * back copies those lines, the last one first.
  *
  * I1 Whatever writes to the image tells first: instrumented code by itself (tsan.c), memset and its like by
  * being wrapped (tsan.c). image_is_restored() compares all of it now and then, so what does not tell is
@@ -22,18 +22,24 @@
 #include "runtime.h"
 
 #define LINE 64u
-#define LOG_MAX 65536u
+#define LOG_MAX 1048576u
+#define HEAP_MORE ((size_t)4 << 20) /* what schedules may allocate */
 #define SEEN_MAX 131072u
+struct line {
+	uint64_t word[LINE / 8];
+};
 struct saved {
-	uint8_t *at;
-	uint8_t bytes[LINE];
+	struct line *at;
+	struct line was;
 };
 
 static struct image {
 	struct range {
 		uintptr_t base;
 		size_t length;
-		uint32_t *epoch;  /* of each line: the schedule in which it was put aside */
+		size_t compared;  /* the rest is nothing when a schedule begins */
+		uint32_t *epoch;  /* of each line: when it was put aside last */
+		uint32_t *summed; /* of each line: when image_is_new() met it last */
 		uint8_t *touched; /* of each byte: threads that read it, and << 4 that write it */
 		uint8_t *counts;  /* the same, as this round has it */
 		uint8_t *copy;	  /* to compare with */
@@ -65,8 +71,9 @@ static void range_open(unsigned i, uintptr_t start, size_t length)
 {
 	struct range *r = &image->range[i];
 	r->base = start & ~(uintptr_t)(LINE - 1);
-	r->length = length + (start - r->base);
+	r->length = r->compared = length + (start - r->base);
 	r->epoch = pages((r->length / LINE + 1) * sizeof(uint32_t));
+	r->summed = pages((r->length / LINE + 1) * sizeof(uint32_t));
 	r->touched = pages(r->length + LINE);
 	r->counts = pages(r->length + LINE);
 	r->copy = pages(r->length + LINE);
@@ -89,6 +96,7 @@ static void range_close(unsigned i)
 	struct range *r = &image->range[i];
 	if (r->length != 0) {
 		munmap(r->epoch, (r->length / LINE + 1) * sizeof(uint32_t));
+		munmap(r->summed, (r->length / LINE + 1) * sizeof(uint32_t));
 		munmap(r->touched, r->length + LINE);
 		munmap(r->counts, r->length + LINE);
 		munmap(r->copy, r->length + LINE);
@@ -109,13 +117,14 @@ void image_begin(void)
 	size_t used = heap_used();
 	range_close(RANGE_HEAP);
 	image->heap = used;
-	if (used != 0) { /* what is allocated from now on is nothing again after the schedule */
-		range_open(RANGE_HEAP, heap_base(), used);
+	if (used != 0) {
+		range_open(RANGE_HEAP, heap_base(), used + HEAP_MORE);
+		image->range[RANGE_HEAP].compared = used;
 	}
 	for (unsigned i = 0; i < RANGES; i++) {
 		struct range *r = &image->range[i];
 		if (r->length != 0) {
-			memcpy(r->copy, (const void *)r->base, r->length);
+			memcpy(r->copy, (const void *)r->base, r->compared);
 		}
 	}
 	image->now++;
@@ -153,19 +162,30 @@ void image_write(const void *p, size_t n)
 		}
 		r->epoch[line] = image->now;
 		struct saved *saved = &image->log[image->count++];
-		saved->at = (uint8_t *)(r->base + line * LINE);
-		memcpy(saved->bytes, saved->at, LINE);
+		saved->at = (struct line *)(r->base + line * LINE);
+		saved->was = *saved->at;
 	}
+}
+
+unsigned image_mark(void)
+{
+	image->now++;
+	return image->count;
+}
+
+void image_back(unsigned mark)
+{
+	while (image->count > mark) {
+		const struct saved *saved = &image->log[--image->count];
+		*saved->at = saved->was;
+	}
+	image->now++;
 }
 
 void image_restore(void)
 {
-	for (unsigned i = 0; i < image->count; i++) {
-		memcpy(image->log[i].at, image->log[i].bytes, LINE);
-	}
+	image_back(0);
 	heap_use(image->heap);
-	image->count = 0;
-	image->now++;
 }
 
 static uint64_t mix(uint64_t sum, uint64_t value)
@@ -192,19 +212,31 @@ static bool is_machines(uintptr_t line)
 	return false;
 }
 
+static bool is_first(const struct line *at)
+{
+	struct range *r = range_of(at);
+	uint32_t *summed = &r->summed[((uintptr_t)at - r->base) / LINE];
+	bool first = *summed != image->now;
+	*summed = image->now;
+	return first;
+}
+
 bool image_is_new(void)
 {
 	uint64_t sum = 0;
+	image->now++;
 	for (unsigned i = 0; i < image->count; i++) {
 		const struct saved *saved = &image->log[i];
-		uint64_t line = (uintptr_t)saved->at, words[LINE / 8];
-		if (memcmp(saved->bytes, saved->at, LINE) == 0 || image_in(saved->at, RANGE_HEAP) ||
+		uint64_t line = (uintptr_t)saved->at;
+		if (!is_first(saved->at)) { /* what it was at the start is in the first of its copies */
+			continue;
+		}
+		if (memcmp(&saved->was, saved->at, LINE) == 0 || image_in(saved->at, RANGE_HEAP) ||
 		    is_machines((uintptr_t)saved->at)) {
 			continue;
 		}
-		memcpy(words, saved->at, LINE);
 		for (unsigned k = 0; k < LINE / 8; k++) {
-			line = mix(line, words[k]);
+			line = mix(line, saved->at->word[k]);
 		}
 		sum += line; /* in whatever order they were written */
 	}
@@ -224,7 +256,7 @@ bool image_is_restored(void)
 	for (unsigned i = 0; i < RANGES; i++) {
 		const struct range *r = &image->range[i];
 		const uint8_t *now = (const uint8_t *)r->base;
-		for (size_t at = 0; at < r->length; at++) {
+		for (size_t at = 0; at < r->compared; at++) {
 			if (now[at] != r->copy[at]) {
 				fprintf(stderr, "explore: %s is not as it was, and nothing told\n",
 				    symbol_name((uintptr_t)&now[at]));
@@ -290,7 +322,7 @@ bool image_learned(void)
 	bool learned = image->learned;
 	for (unsigned i = 0; i < RANGES; i++) {
 		struct range *r = &image->range[i];
-		if (r->length != 0) {
+		if (r->length != 0 && i != RANGE_HEAP) {
 			memcpy(r->counts, r->touched, r->length);
 		}
 	}
@@ -302,7 +334,7 @@ void image_forget(void)
 {
 	for (unsigned i = 0; i < RANGES; i++) {
 		struct range *r = &image->range[i];
-		if (r->length != 0) {
+		if (r->length != 0 && i != RANGE_HEAP) {
 			memset(r->touched, 0, r->length);
 			memset(r->counts, 0, r->length);
 		}

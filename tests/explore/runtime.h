@@ -7,7 +7,6 @@
 #define EXPLORE_RUNTIME_H
 
 #include <setjmp.h>
-#include <ucontext.h>
 
 #include "explore.h"
 
@@ -49,9 +48,9 @@ struct thread {
 	void *argument;
 	unsigned unanswered; /* threads that have yet to run it */
 	void *stack;
-	ucontext_t start;
 	jmp_buf top;	 /* where it begins its thread */
 	jmp_buf context; /* where it goes on */
+	uint8_t *bottom, *lowest; /* how much of the stack is used there */
 	uintptr_t at;	 /* where it made way, for the report */
 };
 
@@ -102,6 +101,8 @@ static inline bool image_in(const void *p, unsigned range)
 void image_open(uintptr_t ram, size_t length); /* also this: the machine's RAM; 0: none */
 void image_begin(void);			       /* what is now is what image_restore() brings back */
 void image_restore(void);
+unsigned image_mark(void); /* what is now is what image_back(the answer) brings back */
+void image_back(unsigned mark);
 bool image_is_restored(void); /* compares everything; slow */
 /* Whether the library is in this state for the first time since image_begin(), as a 64-bit sum tells. */
 bool image_is_new(void);
@@ -122,6 +123,9 @@ bool image_shared(const void *p, size_t n, bool writes);
 bool image_learned(void); /* more than the round before; and what is known now counts from now on */
 void image_forget(void);
 
+/* Without telling: not for what is in the image. */
+void *__real_memcpy(void *to, const void *from, size_t n);
+
 /* threads.c */
 void threads_point(const void *p, size_t n, bool writes);
 void threads_always(void); /* a point, whatever is known */
@@ -132,6 +136,14 @@ void threads_judge(void (*judge)(void));
 bool threads_next(unsigned bound); /* prepares the next one; false: there is none */
 bool thread_may_go_on(unsigned i);
 _Noreturn void threads_violation(const char *text);
+
+/* checkpoint.c: decision `depth` as it was met. */
+void checkpoint_open(void);
+void checkpoint_keep(unsigned depth, jmp_buf here);
+void checkpoint_drop(unsigned depth);
+bool checkpoint_is_there(unsigned depth);
+_Noreturn void checkpoint_go(unsigned depth);
+uint8_t *checkpoint_stack(void);
 
 /* host.c */
 void host_run_on(unsigned cpu); /* that one is the current CPU from now on */

@@ -4,7 +4,7 @@
  *
  * A schedule is the list of options taken at its decisions. The search goes depth first: the next schedule
  * takes the next option at the last decision that has one left within the bound, and the first option at all
- * that follow.
+ * that follow. It goes on where that decision was met for the first time (checkpoint.c).
  *
  * S1 A decision says which thread makes its next access; one that was just chosen is not asked about again
  * before it has made one. So no two schedules of the list are the same order of accesses. S2 A thread that
@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include "heap.h"
 #include "runtime.h"
@@ -40,6 +41,7 @@ __attribute__((constructor)) static void runtime_open(void)
 		abort();
 	}
 	(void)heap_base();
+	checkpoint_open();
 	image_open(0, 0);
 	(void)symbol_name(0);
 }
@@ -117,6 +119,25 @@ void threads_touch(const void *p, size_t n, bool writes)
 	}
 }
 
+/* The option that this schedule takes at the decision it is at. */
+static unsigned take_next(void)
+{
+	const struct decision *d = &rt->path[rt->depth++];
+	if (!d->free && d->taken != 0) {
+		rt->preemptions++;
+	}
+	return d->option[d->taken];
+}
+
+/* A decision that is new; later schedules go on from here (checkpoint.c). */
+static void keep(void)
+{
+	jmp_buf here;
+	if (_setjmp(here) == 0) {
+		checkpoint_keep(rt->depth, here);
+	}
+}
+
 /* Takes one of `count` options, as this schedule says. */
 static unsigned take(const uint8_t *options, unsigned count, bool threads, bool is_free)
 {
@@ -140,12 +161,11 @@ static unsigned take(const uint8_t *options, unsigned count, bool threads, bool 
 		};
 		memcpy(d->option, options, count);
 		rt->length++;
+		if (rt->exploring) {
+			keep();
+		}
 	}
-	rt->depth++;
-	if (!d->free && d->taken != 0) {
-		rt->preemptions++;
-	}
-	return options[d->taken];
+	return take_next();
 }
 
 static void say(const char *what, unsigned thread)
@@ -173,6 +193,7 @@ static void change(unsigned to)
 		rt->quiet--;
 	}
 	if (_setjmp(t->context) == 0) {
+		t->lowest = checkpoint_stack();
 		rt->current = to;
 		_longjmp(rt->thread[to].context, 1);
 	}
@@ -357,6 +378,7 @@ void explore_got(void)
 static void live(void)
 {
 	if (_setjmp(THIS->top) == 0) {
+		THIS->bottom = checkpoint_stack();
 		_longjmp(rt->home, 1);
 	}
 	struct thread *t = THIS;
@@ -382,16 +404,17 @@ static void make_coroutine(unsigned i)
 		return;
 	}
 	t->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (t->stack == MAP_FAILED || getcontext(&t->start) != 0) {
+	ucontext_t start;
+	if (t->stack == MAP_FAILED || getcontext(&start) != 0) {
 		perror("explore: no memory");
 		abort();
 	}
-	t->start.uc_stack.ss_sp = t->stack;
-	t->start.uc_stack.ss_size = STACK_SIZE;
-	makecontext(&t->start, live, 0);
+	start.uc_stack.ss_sp = t->stack;
+	start.uc_stack.ss_size = STACK_SIZE;
+	makecontext(&start, live, 0);
 	if (_setjmp(rt->home) == 0) {
 		rt->current = i;
-		setcontext(&t->start);
+		setcontext(&start);
 	}
 }
 
@@ -404,6 +427,7 @@ static void prepare(void)
 		struct thread *t = &rt->thread[i];
 		make_coroutine(i);
 		memcpy(t->context, t->top, sizeof(t->context));
+		t->lowest = t->bottom;
 		t->state = THREAD_READY;
 		t->fresh = t->user = true;
 		t->relaxed = t->retries = t->stopped = false;
@@ -419,11 +443,23 @@ static void prepare(void)
 void threads_run(void)
 {
 	static const uint8_t all[OPTIONS_MAX] = {0, 1, 2, 3};
-	prepare();
+	unsigned from = rt->length - 1;
+	bool resumes = !rt->replay && rt->length != 0 && checkpoint_is_there(from);
 	rt->redundant = false;
+	if (!resumes) {
+		image_restore();
+		prepare();
+		if (rt->hooks.begin != NULL) {
+			rt->hooks.begin();
+		}
+	}
 	if (_setjmp(rt->home) == 0) {
-		rt->exploring = true;
+		if (resumes) {
+			rt->exploring = true;
+			checkpoint_go(from);
+		}
 		rt->current = take(all, rt->threads, true, true);
+		rt->exploring = true;
 		say("goes on", rt->current);
 		_longjmp(THIS->context, 1);
 	}
@@ -448,6 +484,7 @@ bool threads_next(unsigned bound)
 			return true;
 		}
 		rt->length--;
+		checkpoint_drop(rt->length);
 	}
 	return false;
 }

@@ -189,7 +189,6 @@ void __tsan_atomic_signal_fence(int order)
 
 /* What the compiler and the machine call by name; this file itself is not instrumented. */
 void *__real_memset(void *to, int value, size_t n);
-void *__real_memcpy(void *to, const void *from, size_t n);
 void *__real_memmove(void *to, const void *from, size_t n);
 
 static void span(const void *p, size_t n, bool writes, const void *from)
