@@ -35,8 +35,8 @@ static struct kept {
 
 void checkpoint_open(void)
 {
-	kept = mmap(NULL, sizeof(*kept), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-	    -1, 0);
+	kept = mmap(
+	    NULL, sizeof(*kept), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (kept == MAP_FAILED) {
 		perror("explore: no memory");
 		abort();

@@ -24,6 +24,7 @@ static struct wanted {
 	bool violation, found;
 } * wanted;
 
+/* Of this processor's time: whatever else the machine does. */
 static double now(void)
 {
 	struct timespec t;
@@ -125,10 +126,10 @@ struct explore_result explore(const struct explore_case *what)
 
 static void figure(const struct explore_case *what, const struct explore_result *result)
 {
-	printf(
-	    "figure: %s: %llu schedules (%llu redundant) of up to %llu decisions, at most %u preemptions, %u rounds, %.2f s\n",
-	    what->name, (unsigned long long)result->schedules, (unsigned long long)result->redundant, (unsigned long long)result->decisions,
-	    what->preemptions, result->rounds, result->seconds);
+	printf("figure: %s: %llu schedules (%llu given up) of up to %llu decisions, at most %u preemptions, "
+	       "%u rounds, %.2f s\n",
+	    what->name, (unsigned long long)result->schedules, (unsigned long long)result->redundant,
+	    (unsigned long long)result->decisions, what->preemptions, result->rounds, result->seconds);
 }
 
 void explore_holds(const struct explore_case *what)

@@ -46,7 +46,7 @@ struct explore_result {
 	unsigned rounds;
 	double seconds;
 	bool complete; /* nothing was new in the last round */
-	bool found; /* a violation; then what it was, and the schedule */
+	bool found;    /* a violation; then what it was, and the schedule */
 	char text[512];
 };
 

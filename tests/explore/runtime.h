@@ -48,10 +48,10 @@ struct thread {
 	void *argument;
 	unsigned unanswered; /* threads that have yet to run it */
 	void *stack;
-	jmp_buf top;	 /* where it begins its thread */
-	jmp_buf context; /* where it goes on */
+	jmp_buf top;		  /* where it begins its thread */
+	jmp_buf context;	  /* where it goes on */
 	uint8_t *bottom, *lowest; /* how much of the stack is used there */
-	uintptr_t at;	 /* where it made way, for the report */
+	uintptr_t at;		  /* where it made way, for the report */
 };
 
 struct hooks {

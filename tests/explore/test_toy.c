@@ -53,7 +53,8 @@ static struct seen {
 static void note_trace(void)
 {
 	if (seen->count != 0 && memcmp(seen->trace[0], trace, sizeof(trace)) == 0) {
-		seen->count = 0; /* each round begins with this one; twice in a round, and the count is short */
+		seen->count =
+		    0; /* each round begins with this one; twice in a round, and the count is short */
 	}
 	for (unsigned i = 0; i < seen->count; i++) {
 		EXPLORE_CHECK(memcmp(seen->trace[i], trace, sizeof(trace)) != 0);
