@@ -16,6 +16,7 @@
 
 struct area_page {
 	bool mapped, resident; /* resident: the word is what was written, else zero */
+	bool guarded;
 	uint8_t permission;
 	uint64_t word;
 };
@@ -82,7 +83,9 @@ static enum vmem_fault_result expected(const struct area_page *page, unsigned ac
 	if (!page->mapped) {
 		return VMEM_FAULT_NO_REGION;
 	}
-	return (page->permission & access) == access ? VMEM_FAULT_RESOLVED : VMEM_FAULT_PERMISSION;
+	return (page->permission & access) != access ? VMEM_FAULT_PERMISSION
+	       : page->guarded			     ? VMEM_FAULT_GUARD
+						     : VMEM_FAULT_RESOLVED;
 }
 
 static void check_answer(const struct area *area, unsigned number, enum vmem_fault_result result,
@@ -235,6 +238,56 @@ static void protect_some(struct area *area, unsigned first, unsigned pages)
 	}
 }
 
+static void guard_some(struct area *area, unsigned first, unsigned pages)
+{
+	uint32_t done[BIG_PAGES * CPUS];
+	const bool guards = chance(60), holes = mapped(area, first, pages) != 1;
+	const uint64_t va = area->va + first * PAGE;
+	if (guards) {
+		book_wipe_begin(&area->book, first, pages, done);
+	}
+	vmem_status_t status = guards ? LIB(vmem_vmar_guard(area->vmar, va, pages * PAGE))
+				      : LIB(vmem_vmar_unguard(area->vmar, va, pages * PAGE));
+	if (holes) {
+		MUST(status == VMEM_ERR_NOT_FOUND, "guards over a hole: %s", vmem_status_name(status));
+		return;
+	}
+	if (!went(status, guards ? "guard" : "unguard")) {
+		return;
+	}
+	if (guards) {
+		book_wipe_end(&area->book, first, pages, done);
+	}
+	for (unsigned i = first; i < first + pages; i++) {
+		area->page[i].resident &= !guards;
+		area->page[i].guarded = guards;
+	}
+}
+
+static void advise_some(struct area *area, unsigned first, unsigned pages)
+{
+	static const uint32_t bits[] = {VMEM_REGION_NO_DUMP, VMEM_REGION_LOCKED, VMEM_REGION_RANDOM};
+	const uint64_t va = area->va + first * PAGE, length = pages * PAGE;
+	const bool holes = mapped(area, first, pages) != 1, sets = chance(50);
+	const uint32_t bit = bits[any(3)];
+	uint8_t there[BIG_PAGES];
+	vmem_status_t status =
+	    LIB(vmem_vmar_set_attributes(area->vmar, va, length, sets ? bit : 0, sets ? 0 : bit));
+	if (holes) {
+		MUST(status == VMEM_ERR_NOT_FOUND || status == VMEM_ERR_NO_MEMORY,
+		    "attributes with a hole: %s", vmem_status_name(status));
+		return;
+	}
+	(void)went(status, "attributes");
+	MUST(LIB(vmem_vmar_resident(area->vmar, va, length, there)) == VMEM_OK, "which pages are there");
+	for (unsigned i = 0; i < pages; i++) {
+		const struct area_page *page = &area->page[first + i];
+		MUST(page->resident ? there[i] == 1 : !page->guarded || there[i] == 0,
+		    "page %u of its area at %#llx: %u, but resident %u, guarded %u", first + i,
+		    (unsigned long long)area->va, there[i], page->resident, page->guarded);
+	}
+}
+
 /* The whole VMAR goes, and another takes its place. */
 static void renew(struct area *area, unsigned space)
 {
@@ -283,7 +336,13 @@ void areas_step(void)
 		pages = 512;
 	}
 	__atomic_store_n(&area->hot, first, __ATOMIC_RELAXED);
-	switch (any(13)) {
+	switch (any(15)) {
+	case 14:
+		guard_some(area, first, pages);
+		return;
+	case 13:
+		advise_some(area, first, pages);
+		return;
 	case 12:
 		flicker(area, space, first);
 		return;
