@@ -13,13 +13,6 @@
 
 #include "stress.h"
 
-/* A look without the lock at a table that may have become anything: what is seen is not trusted (X1). */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "race:pte_peek\n";
-}
-
 _Thread_local struct cpu *self;
 struct world world;
 
