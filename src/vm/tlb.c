@@ -18,8 +18,13 @@
  * A CPU that is on neither word is not called. Without ids nothing is left to do: it flushes when it comes.
  * With ids its bit goes into `stale`, full barrier, and both words are read again: either the switch sees
  * the bit, and forgets its id before it runs, or the batch sees the word, and calls. Only the CPU itself
- * takes its bit out of `stale`. A bit found there already will do: whoever took it out since has flushed
- * since.
+ * takes its bit out of `stale`. Of a bit found there already it is not known whether it was stored before
+ * the switch looked or after: the words are read again then, too.
+ *
+ * Idle (T8): without ids a switch to no space stores NULL into `coming` and leaves root and `running` as
+ * they are. The CPU has translations, and uses none. It is told of leaves as one that is away with an id: by
+ * `stale`, at which it looks after it has stored `coming` again. A batch that frees tables calls it all the
+ * same, for it may walk them at any time; it goes to the kernel's root then, so it is called once.
  *
  * Locks: batches as their pmap, and with no spin lock held; activation none, with preemption off. The ids'
  * byte (LOCK_IDS): `generation`, `next`, `rollovers`, each CPU's `carried` and `owes_flush`, all
@@ -36,9 +41,10 @@
 
 struct tlb_cpu {
 	struct vmem_pmap *running; /* whose root the CPU walks; stored when it does */
+	struct vmem_pmap *coming;  /* whose translations it uses, or is about to, from before it looks what it
+				      owes; NULL: nobody's (T8) */
 #if VMEM_SMP
-	struct vmem_pmap *coming; /* whose root it is about to walk, from before it looks what it owes */
-	uint64_t active;	  /* the id it runs under, or the last it did; 0: taken by a new generation */
+	uint64_t active; /* the id it runs under, or the last it did; 0: taken by a new generation */
 #endif
 	uint64_t carried; /* the id it was running under when this generation began; 0: none */
 	bool owes_flush;  /* of everything, before it uses an id of this generation (T5) */
@@ -232,8 +238,8 @@ static inline uint64_t take_id(struct tlb_cpu *cpu, struct vmem_pmap *pmap)
 
 /* Activation. */
 
-/* Notes that this CPU may hold translations of the pmap from now on. True: what it has under the id must go
- * before it runs. */
+/* Notes that this CPU may hold translations of the pmap from now on. True: those that it has must go before
+ * it runs. */
 static inline bool note_cpu(struct vmem_pmap *pmap)
 {
 #if VMEM_SMP
@@ -249,51 +255,112 @@ static inline bool note_cpu(struct vmem_pmap *pmap)
 #else
 	pmap->cpus = 1;
 #endif
-	return tlb.last == 0;
+	return false;
+}
+
+/* What a CPU may have of a pmap. */
+enum presence {
+	AWAY, /* nothing, but under an id */
+	IDLE, /* translations that it does not use, and the root (T8) */
+	BUSY
+};
+
+/* A CPU that switches stores `coming` first and `running` last: read in this order, one that walks the root
+ * is on one of them. */
+static inline enum presence presence(const struct tlb_cpu *cpu, const struct vmem_pmap *pmap)
+{
+	const struct vmem_pmap *coming = shared_load_acquire(&cpu->coming);
+	if (coming == pmap) {
+		return BUSY;
+	}
+	if (shared_load_acquire(&cpu->running) != pmap) {
+		return AWAY;
+	}
+	return !coming && tlb.last == 0 ? IDLE : BUSY;
+}
+
+static inline void now_runs(struct tlb_cpu *cpu, struct vmem_pmap *pmap)
+{
+	struct vmem_pmap *old = cpu->running;
+	shared_store_release(&cpu->running, pmap);
+	if (!VMEM_SMP && old && tlb.last == 0) { /* the switch has flushed all that is not global (T4) */
+		old->cpus = 0;
+	}
 }
 
 void vmem_pmap_activate(struct vmem_pmap *pmap)
 {
 	struct tlb_cpu *cpu = this_tlb_cpu();
-	struct vmem_pmap *old = cpu->running;
-	if (pmap == old) {
+	VMEM_ASSERT(!pmap || !pmap->kernel);
+	if (pmap == shared_load(&cpu->coming)) {
 		return;
 	}
-#if VMEM_SMP
 	shared_store_release(&cpu->coming, pmap); /* not before the last `running`: both are looked for */
-#endif
-	if (!pmap) {
-		vmem_arch_activate(0, 0, tlb.last == 0);
-	} else {
-		VMEM_ASSERT(!pmap->kernel);
+	__asm__ volatile("" : : : "memory");	  /* a call that comes from here on leaves the root alone */
+	if (pmap && pmap == shared_load(&cpu->running)) { /* it was idle there (T8) */
+		if (note_cpu(pmap)) {
+			vmem_arch_activate(pmap->root_pa, 0, true);
+		}
+	} else if (pmap) {
 		uint64_t asid = take_id(cpu, pmap);
-		bool flush = note_cpu(pmap);
+		bool flush = note_cpu(pmap) || tlb.last == 0;
 		pmap_count(pmap, cpu_number(), COUNT_ACTIVATIONS, 1);
 		vmem_arch_activate(pmap->root_pa, hardware_id(asid), flush);
+		now_runs(cpu, pmap);
+	} else if (tlb.last != 0) {
+		vmem_arch_activate(0, 0, false);
+		now_runs(cpu, NULL);
 	}
-#if VMEM_SMP
-	shared_store_release(&cpu->running, pmap);
-#else
-	cpu->running = pmap;
-	if (old && tlb.last == 0) { /* the switch has flushed all that is not global (T4) */
-		old->cpus = 0;
+}
+
+/* This CPU, if it is idle in the pmap, goes to the kernel's root. In a call, perhaps amid a switch. */
+static bool leave_idle(struct vmem_pmap *pmap)
+{
+	struct tlb_cpu *cpu = this_tlb_cpu();
+	if (presence(cpu, pmap) != IDLE) {
+		return false;
 	}
-#endif
+	vmem_arch_activate(0, 0, true);
+	now_runs(cpu, NULL);
+	return true;
 }
 
 bool vmem_pmap_is_active(const struct vmem_pmap *pmap)
 {
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
-		if (shared_load_acquire(&tlb.cpu[i].running) == pmap) {
+		if (presence(&tlb.cpu[i], pmap) == BUSY) {
 			return true;
 		}
 	}
 	return false;
 }
 
+#if VMEM_SMP
+static void run_leave(void *argument)
+{
+	(void)leave_idle(argument);
+}
+#endif
+
+/* Of a space that dies: most CPUs have left with its tables. */
+static void leave_everywhere(struct vmem_pmap *pmap)
+{
+	(void)leave_idle(pmap);
+#if VMEM_SMP
+	uint64_t idle = 0;
+	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
+		idle |= presence(&tlb.cpu[i], pmap) == IDLE ? UINT64_C(1) << i : 0;
+	}
+	if (idle != 0) {
+		vmem_host_cpu_call(idle, run_leave, pmap);
+	}
+#endif
+}
+
 void vmem_pmap_retire(struct vmem_pmap *pmap)
 {
 	VMEM_CHECK(!vmem_pmap_is_active(pmap), "an address space is destroyed while a CPU runs on it");
+	leave_everywhere(pmap);
 	pmap->cpus = 0;
 	pmap->stale = 0;
 	pmap->asid = 0;
@@ -303,6 +370,8 @@ void vmem_pmap_retire(struct vmem_pmap *pmap)
 
 /* The flushes of one batch, as every CPU runs them. */
 struct flush_job {
+	struct vmem_pmap *pmap;
+	bool tables; /* some go */
 	unsigned count;
 	struct arch_flush flush[BATCH_RANGES];
 };
@@ -310,36 +379,36 @@ struct flush_job {
 static void run_job(void *argument)
 {
 	const struct flush_job *job = argument;
+	if (job->tables && leave_idle(job->pmap)) {
+		return; /* with all that it had */
+	}
 	for (unsigned i = 0; i < job->count; i++) {
 		vmem_arch_flush(&job->flush[i]);
 	}
 }
 
 #if VMEM_SMP
-/* A CPU that switches stores `coming` first and `running` last: read in this order, one that walks the root
- * is on one of them. */
-static inline bool is_on(const struct tlb_cpu *cpu, const struct vmem_pmap *pmap)
+/* Of the CPUs that may hold translations the ones that must be called: they use the pmap's, or they are idle
+ * in it and tables go. The others will forget theirs before they do. After the barrier that follows the last
+ * cleared entry. */
+static uint64_t cpus_to_call(struct vmem_pmap *pmap, bool tables)
 {
-	return shared_load_acquire(&cpu->coming) == pmap || shared_load_acquire(&cpu->running) == pmap;
-}
-
-/* Of the CPUs that may hold translations the ones that run the pmap. The others will forget theirs before
- * they do. After the barrier that follows the last cleared entry. */
-static uint64_t running_cpus(struct vmem_pmap *pmap, uint64_t cpus)
-{
-	uint64_t running = 0;
-	for (; cpus != 0; cpus &= cpus - 1) {
+	const enum presence least = tables ? IDLE : BUSY;
+	uint64_t called = 0;
+	for (uint64_t cpus = shared_load_acquire(&pmap->cpus); cpus != 0; cpus &= cpus - 1) {
 		uint64_t bit = cpus & -cpus;
 		const struct tlb_cpu *cpu = &tlb.cpu[bits_ctz64(bit)];
-		if (is_on(cpu, pmap)) {
-			running |= bit;
-		} else if (tlb.last != 0 && (shared_load_acquire(&pmap->stale) & bit) == 0) {
-			__atomic_fetch_or(&pmap->stale, bit, __ATOMIC_SEQ_CST);
-			full_barrier();
-			running |= is_on(cpu, pmap) ? bit : 0;
+		enum presence found = presence(cpu, pmap);
+		if (found < least && (found == IDLE || tlb.last != 0)) {
+			if ((shared_load_acquire(&pmap->stale) & bit) == 0) {
+				__atomic_fetch_or(&pmap->stale, bit, __ATOMIC_SEQ_CST);
+				full_barrier();
+			}
+			found = presence(cpu, pmap);
 		}
+		called |= found >= least ? bit : 0;
 	}
-	return running;
+	return called;
 }
 #endif
 
@@ -356,7 +425,7 @@ static void run_everywhere(struct vmem_pmap *pmap, struct flush_job *job)
 	if ((vmem_mmu.features & MMU_BROADCAST) == 0) {
 		uint64_t self = this_cpu_bit();
 		uint64_t cpus = pmap->kernel ? shared_load_acquire(&tlb.on)
-					     : running_cpus(pmap, shared_load_acquire(&pmap->cpus));
+					     : cpus_to_call(pmap, job->tables);
 		if (cpus & self) {
 			run_job(job);
 		}
@@ -427,6 +496,8 @@ static void write_job(const struct vmem_batch *batch, bool whole, struct flush_j
 	uint32_t asid = hardware_id(shared_load(&pmap->asid));
 	uint8_t flags =
 	    (uint8_t)((batch->tables_changed ? FLUSH_TABLES : 0) | (pmap->kernel ? FLUSH_GLOBAL : 0));
+	job->pmap = pmap;
+	job->tables = batch->tables_changed;
 	job->count = batch->count;
 	for (unsigned i = 0; i < batch->count; i++) {
 		unsigned level = batch->range[i].level;

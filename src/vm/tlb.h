@@ -14,7 +14,10 @@
  * is not on holds no translation: it flushes everything after it has been noted as on. T7 What a walk finds
  * absent, or restricted already, may have become so a moment ago, by a batch that is still open: CPUs may
  * remember it. So each batch that takes something away is counted in pmap->open until it has ended; one that
- * has walked and ends while others are open flushes the whole space.
+ * has walked and ends while others are open flushes the whole space. T8 A CPU that runs no space any more
+ * keeps what it has of the last one, and is not called for it: with ids under the id, on the kernel's root
+ * (T4); without ids on the root, until it runs another space, or tables or the space go. Before it runs the
+ * space again it forgets what was revoked meanwhile.
  */
 #ifndef VMEM_TLB_H
 #define VMEM_TLB_H

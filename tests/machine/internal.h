@@ -106,6 +106,7 @@ struct machine_cpu {
 	uint64_t root;
 	uint32_t asid;
 	bool on;
+	bool idle; /* machine_cpu_idle() */
 	bool id_unchecked; /* a root was loaded, and a flush may still follow before anything is translated */
 	unsigned count;
 	unsigned by_shift[64];

@@ -251,6 +251,14 @@ void machine_cpu_power(unsigned cpu, bool on)
 	machine_now->cpus[cpu].on = on;
 }
 
+void machine_cpu_idle(bool idle)
+{
+	MACHINE_LOCKED;
+	struct machine_cpu *c = &machine_now->cpus[machine_cpu()];
+	c->id_unchecked |= c->idle && !idle;
+	c->idle = idle;
+}
+
 bool machine_cpu_is_on(unsigned cpu)
 {
 	return cpu < machine_now->config.cpus && machine_now->cpus[cpu].on;

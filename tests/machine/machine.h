@@ -103,6 +103,11 @@ unsigned machine_cpu(void);
 void machine_cpu_set(unsigned cpu);
 void machine_cpu_power(unsigned cpu, bool on); /* coming on, its TLB is empty */
 bool machine_cpu_is_on(unsigned cpu);
+/*
+ * Whether the current CPU is idle: it uses no translation of the user half meanwhile, and may have old leaves
+ * there until it next uses one. Tables it may walk at any time.
+ */
+void machine_cpu_idle(bool idle);
 
 /* Accesses. */
 enum machine_access_kind { MACHINE_READ, MACHINE_WRITE, MACHINE_EXEC };

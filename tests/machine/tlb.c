@@ -147,6 +147,9 @@ bool tlb_usable(unsigned cpu, const struct tlb_entry *entry)
 	if (!machine_cpu_is_on(cpu)) {
 		return false;
 	}
+	if (c->idle && entry->kind != MMU_TABLE && !entry->global) {
+		return false;
+	}
 	/* With its own half switched off, an id translates nothing there. */
 	if (machine_now->mmu->split_roots && (entry->va >> 63) == 0 && c->root == MACHINE_NO_ROOT) {
 		return false;

@@ -472,7 +472,7 @@ struct machine_result machine_access(
 	struct mmu_fault fault = {.why = WHY_ADDRESS, .level = top_level()};
 	machine_counters.accesses++;
 	if (len == 0 || len > 8 || (va & (MACHINE_PAGE - 1)) + len > MACHINE_PAGE ||
-	    !machine_cpu_is_on(cpu)) {
+	    !machine_cpu_is_on(cpu) || (machine_now->cpus[cpu].idle && va >> 63 == 0)) {
 		machine_violation(MACHINE_MISUSE, "an access of %zu bytes at %#llx by CPU %u", len,
 		    (unsigned long long)va, cpu);
 		return result;

@@ -266,11 +266,17 @@ struct vmem_aspace *space(void)
 	return space_with(&config);
 }
 
+void switch_to(struct vmem_aspace *aspace)
+{
+	vmem_aspace_activate(aspace);
+	machine_cpu_idle(aspace == NULL);
+}
+
 void run(unsigned cpu, struct vmem_aspace *aspace)
 {
 	machine_operation();
 	machine_cpu_set(cpu);
-	vmem_aspace_activate(aspace);
+	switch_to(aspace);
 	step_machine();
 }
 

@@ -126,6 +126,8 @@ struct vmem_aspace *space(void);
 struct vmem_aspace *space_with(const struct vmem_aspace_config *config);
 void end(struct vmem_aspace *aspace); /* off all CPUs that run it, and destroyed */
 void run(unsigned cpu, struct vmem_aspace *aspace);
+/* On the current CPU, amid whatever goes on. */
+void switch_to(struct vmem_aspace *aspace);
 void run_all(struct vmem_aspace *aspace);
 
 /* Mapping, each followed by a step. */
