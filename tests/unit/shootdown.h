@@ -7,8 +7,10 @@
 
 #include "core_fixture.h"
 
+#include "region.h"
+
 static struct vmem_aspace *as, *other;
-static inline uint64_t va;
+static uint64_t va;
 
 static inline bool calls_nobody(void)
 {

@@ -7,7 +7,6 @@
 #include "shootdown.h"
 
 #include "lock.h"
-#include "region.h"
 
 /* A space that k CPUs run: k - 1 calls whatever is taken away and however much; none where nothing was. */
 static void one_broadcast(void **state)
