@@ -78,8 +78,9 @@ void vmem_aspace_destroy(struct vmem_aspace *aspace);
  */
 vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **out_child);
 
-/** Makes the space current on this CPU (NULL: no user mappings at all). Context: interrupts off or preemption
- * off. Cannot fail. */
+/** Makes the space current on this CPU (NULL: none; user addresses then must not be used, though without
+ * address-space ids the last space may still be loaded). Context: interrupts off or preemption off. Cannot
+ * fail. */
 void vmem_aspace_activate(struct vmem_aspace *aspace);
 
 struct vmem_vmar *vmem_aspace_root(struct vmem_aspace *aspace);

@@ -88,6 +88,7 @@ static void go(struct space *space)
 {
 	machine_inside("a switch");
 	vmem_pmap_activate(space ? &space->pmap : NULL);
+	machine_cpu_idle(space == NULL);
 	machine_outside();
 	self.space = space;
 	self.switches++;
