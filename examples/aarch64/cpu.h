@@ -49,8 +49,9 @@ void boot_switch(uint64_t ttbr1, uint64_t tcr);
 void thread_begin(void);
 void fork_begin(void);
 void fp_save(void *area);
+void fp_load_parts(const void *registers, uint64_t fpsr, uint64_t fpcr);
 _Noreturn void user_enter(uint64_t pc, uint64_t sp, uint64_t stack_top);
-_Noreturn void trap_report(const struct port_frame *frame, uint64_t syndrome, uint64_t address);
+void trap_report(struct port_frame *frame, uint64_t syndrome, uint64_t address);
 
 /* start.c: what another CPU's first instructions need of the boot CPU's tables. */
 void start_prepare(struct port_cpu *cpu);

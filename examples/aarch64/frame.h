@@ -30,6 +30,7 @@
 #define CPU_STACK 8
 #define CPU_TTBR1 16
 #define CPU_TCR 24
+#define CPU_ATTENTION 36
 
 /* The area of the FP and vector state. */
 #define FP_FPSR 512

@@ -12,6 +12,10 @@
 #define PORT_O_DIRECTORY 040000
 
 #define PORT_CLONE_TLS 3
+#define PORT_RED_ZONE 0
+#define PORT_SIGNAL_RESTORER UINT64_C(0x04000000)
+#define PORT_SIGNAL_RESTORER_FIELD 1
+#define PORT_SIGNAL_STACK_LEAST 5120
 
 /* All registers at a trap. System calls and page faults fill in only what C may destroy. */
 struct port_frame {
@@ -26,6 +30,7 @@ struct port_thread {
 	uint64_t stack_top; /* where traps from user mode begin */
 	uint64_t user_sp, user_pc, user_pstate, user_tls;
 	void *fp; /* v0 to v31, fpsr, fpcr; NULL for the boot context */
+	uint64_t fault_address, fault_syndrome; /* of its last exception that was a signal */
 };
 
 /* A CPU; TPIDR_EL1 points to it. All of it is written before the CPU starts. */
@@ -34,6 +39,7 @@ struct port_cpu {
 	uint64_t stack;	     /* top of the stack that the CPU starts on */
 	uint64_t ttbr1, tcr; /* what it starts with */
 	unsigned number;
+	uint32_t attention;
 };
 
 static inline struct port_cpu *port_cpu(void)

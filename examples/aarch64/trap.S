@@ -5,7 +5,7 @@
  * Exceptions from EL0 find SP_EL1 at the top of the thread's kernel stack. ELR, SPSR, SP_EL0 and TPIDR_EL0
  * stay in their registers: nothing in the kernel changes them but port_thread_switch(), because an exception
  * taken in the kernel is a bug and never returns. So entry and exit move only what a C function may destroy:
- * x0 to x18 and x30.
+ * x0 to x18 and x30. Only where handlers of signals begin and end all registers come from the frame.
  */
 #include "frame.h"
 
@@ -32,6 +32,32 @@
 	stp	x25, x26, [\in, #FRAME_X(25)]
 	stp	x27, x28, [\in, #FRAME_X(27)]
 	str	x29, [\in, #FRAME_X(29)]
+	.endm
+
+	.macro load_kept
+	ldp	x19, x20, [sp, #FRAME_X(19)]
+	ldp	x21, x22, [sp, #FRAME_X(21)]
+	ldp	x23, x24, [sp, #FRAME_X(23)]
+	ldp	x25, x26, [sp, #FRAME_X(25)]
+	ldp	x27, x28, [sp, #FRAME_X(27)]
+	ldr	x29, [sp, #FRAME_X(29)]
+	.endm
+
+	/* Where the running thread has to look after its signals before it goes on. */
+	.macro if_attention target
+	mrs	x9, tpidr_el1
+	ldr	w9, [x9, #CPU_ATTENTION]
+	cbnz	w9, \target
+	.endm
+
+	/* All that the program has, but what is there already. */
+	.macro save_rest
+	save_kept sp
+	mrs	x9, sp_el0
+	mrs	x10, elr_el1
+	mrs	x11, spsr_el1
+	str	x9, [sp, #FRAME_SP]
+	stp	x10, x11, [sp, #FRAME_PC]
 	.endm
 
 	.macro restore_volatile_but_x0
@@ -88,6 +114,7 @@ from_user:
 	mov	x0, sp			/* the six arguments are the frame's first six words */
 	blr	x10
 call_done:
+	if_attention leave_call
 	restore_volatile_but_x0
 	eret
 
@@ -113,6 +140,27 @@ fault_done:
 interrupt_from_user:
 	save_volatile
 	bl	gic_interrupt
+	if_attention leave_trap
+	b	fault_done
+
+leave_call:
+	save_rest
+	mov	x1, x0
+	mov	x0, sp
+	bl	kernel_leave_call
+	b	restore_all
+
+leave_trap:
+	save_rest
+	mov	x0, sp
+	bl	kernel_leave_trap
+restore_all:
+	ldr	x9, [sp, #FRAME_SP]
+	ldp	x10, x11, [sp, #FRAME_PC]
+	msr	sp_el0, x9
+	msr	elr_el1, x10
+	msr	spsr_el1, x11
+	load_kept
 	b	fault_done
 
 bad_from_user:
@@ -126,8 +174,8 @@ trap:	mrs	x2, elr_el1
 	mov	x0, sp
 	mrs	x1, esr_el1
 	mrs	x2, far_el1
-	bl	trap_report
-	brk	#0
+	bl	trap_report		/* comes back to a handler of the program's */
+	b	restore_all
 
 	/*
 	 * A bug of the kernel, perhaps an overflow of its stack: the report runs on a stack of its own. x0 is
@@ -187,11 +235,40 @@ from_kernel:
 	stp	x3, x4, [x2]
 	.endm
 
+	/* The registers alone, from the area at x2. */
+	.macro load_fp
+	ldp	q0, q1, [x2]
+	ldp	q2, q3, [x2, #32]
+	ldp	q4, q5, [x2, #64]
+	ldp	q6, q7, [x2, #96]
+	ldp	q8, q9, [x2, #128]
+	ldp	q10, q11, [x2, #160]
+	ldp	q12, q13, [x2, #192]
+	ldp	q14, q15, [x2, #224]
+	ldp	q16, q17, [x2, #256]
+	ldp	q18, q19, [x2, #288]
+	ldp	q20, q21, [x2, #320]
+	ldp	q22, q23, [x2, #352]
+	ldp	q24, q25, [x2, #384]
+	ldp	q26, q27, [x2, #416]
+	ldp	q28, q29, [x2, #448]
+	ldp	q30, q31, [x2, #480]
+	.endm
+
 	/* void fp_save(void *area) */
 	.globl fp_save
 fp_save:
 	mov	x2, x0
 	save_fp
+	ret
+
+	/* void fp_load_parts(const void *registers, uint64_t fpsr, uint64_t fpcr) */
+	.globl fp_load_parts
+fp_load_parts:
+	msr	fpsr, x1
+	msr	fpcr, x2
+	mov	x2, x0
+	load_fp
 	ret
 
 	/* void port_thread_switch(struct port_thread *from, struct port_thread *to) */
@@ -220,22 +297,7 @@ port_thread_switch:
 
 1:	ldr	x2, [x1, #THREAD_FP]
 	cbz	x2, 2f
-	ldp	q0, q1, [x2]
-	ldp	q2, q3, [x2, #32]
-	ldp	q4, q5, [x2, #64]
-	ldp	q6, q7, [x2, #96]
-	ldp	q8, q9, [x2, #128]
-	ldp	q10, q11, [x2, #160]
-	ldp	q12, q13, [x2, #192]
-	ldp	q14, q15, [x2, #224]
-	ldp	q16, q17, [x2, #256]
-	ldp	q18, q19, [x2, #288]
-	ldp	q20, q21, [x2, #320]
-	ldp	q22, q23, [x2, #352]
-	ldp	q24, q25, [x2, #384]
-	ldp	q26, q27, [x2, #416]
-	ldp	q28, q29, [x2, #448]
-	ldp	q30, q31, [x2, #480]
+	load_fp
 	add	x2, x2, #FP_FPSR
 	ldp	x3, x4, [x2]
 	msr	fpsr, x3
@@ -277,12 +339,7 @@ port_call_clone3:
 	.globl fork_begin
 fork_begin:
 	bl	kernel_thread_begin
-	ldp	x19, x20, [sp, #FRAME_X(19)]
-	ldp	x21, x22, [sp, #FRAME_X(21)]
-	ldp	x23, x24, [sp, #FRAME_X(23)]
-	ldp	x25, x26, [sp, #FRAME_X(25)]
-	ldp	x27, x28, [sp, #FRAME_X(27)]
-	ldr	x29, [sp, #FRAME_X(29)]
+	load_kept
 	mov	x0, xzr
 	b	call_done
 

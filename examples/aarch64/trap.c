@@ -2,6 +2,8 @@
 /*
  * trap.c - names and signals of exceptions, frames, threads, and what programs are told about the CPU.
  */
+#include <vmem/aspace.h>
+
 #include "cpu.h"
 #include "frame.h"
 
@@ -20,78 +22,94 @@ _Static_assert(offsetof(struct port_thread, user_tls) == THREAD_USER_TLS, "trap.
 _Static_assert(offsetof(struct port_thread, fp) == THREAD_FP, "trap.S");
 _Static_assert(offsetof(struct port_cpu, trap_stack) == CPU_TRAP_STACK, "trap.S");
 _Static_assert(offsetof(struct port_cpu, stack) == CPU_STACK, "boot.S");
+_Static_assert(offsetof(struct port_cpu, attention) == CPU_ATTENTION, "trap.S");
 _Static_assert(offsetof(struct port_cpu, ttbr1) == CPU_TTBR1, "boot.S");
 _Static_assert(offsetof(struct port_cpu, tcr) == CPU_TCR && CPU_TCR == CPU_TTBR1 + 8, "boot.S");
 
-enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11 };
-
 struct cause {
 	uint8_t class; /* ESR_EL1.EC */
-	uint8_t signal;
+	uint8_t signal, code; /* and its si_code */
 	const char *name;
 };
 
 /* DDI 0487, ESR_EL1, "EC, bits [31:26]". */
 static const struct cause causes[] = {
-	{0x00, SIGILL, "undefined instruction"},
-	{0x07, SIGILL, "FP access trapped"},
-	{0x0d, SIGILL, "branch target exception"},
-	{0x0e, SIGILL, "illegal execution state"},
-	{0x15, SIGILL, "SVC"},
-	{0x18, SIGILL, "system instruction trapped"},
-	{0x19, SIGILL, "SVE instruction"},
-	{0x1c, SIGILL, "pointer authentication failure"},
-	{0x1d, SIGILL, "SME instruction"},
-	{0x20, SIGSEGV, "instruction abort"},
-	{0x21, SIGSEGV, "instruction abort"},
-	{0x22, SIGBUS, "misaligned PC"},
-	{0x24, SIGSEGV, "data abort"},
-	{0x25, SIGSEGV, "data abort"},
-	{0x26, SIGBUS, "misaligned SP"},
-	{0x2c, SIGFPE, "floating-point exception"},
-	{0x2f, SIGBUS, "SError"},
-	{0x30, SIGTRAP, "breakpoint"},
-	{0x32, SIGTRAP, "single step"},
-	{0x34, SIGTRAP, "watchpoint"},
-	{0x3c, SIGTRAP, "BRK instruction"},
+	{0x00, SIGNAL_ILL, 1, "undefined instruction"},
+	{0x07, SIGNAL_ILL, 1, "FP access trapped"},
+	{0x0d, SIGNAL_ILL, 1, "branch target exception"},
+	{0x0e, SIGNAL_ILL, 1, "illegal execution state"},
+	{0x15, SIGNAL_ILL, 1, "SVC"},
+	{0x18, SIGNAL_ILL, 1, "system instruction trapped"},
+	{0x19, SIGNAL_ILL, 1, "SVE instruction"},
+	{0x1c, SIGNAL_ILL, 2, "pointer authentication failure"},
+	{0x1d, SIGNAL_ILL, 1, "SME instruction"},
+	{0x21, SIGNAL_SEGV, 1, "instruction abort"},
+	{0x22, SIGNAL_BUS, 1, "misaligned PC"},
+	{0x25, SIGNAL_SEGV, 1, "data abort"},
+	{0x26, SIGNAL_BUS, 1, "misaligned SP"},
+	{0x2c, SIGNAL_FPE, 14, "floating-point exception"},
+	{0x2f, SIGNAL_BUS, 1, "SError"},
+	{0x30, SIGNAL_TRAP, 4, "breakpoint"},
+	{0x32, SIGNAL_TRAP, 2, "single step"},
+	{0x34, SIGNAL_TRAP, 4, "watchpoint"},
+	{0x3c, SIGNAL_TRAP, 1, "BRK instruction"},
 };
 
-/* Faults of an abort that are not about translation: alignment, and everything from the memory system. */
-static unsigned abort_signal(uint64_t syndrome, const char **name)
+/* An abort, from below: a fault of translation, of alignment, or of the memory system. */
+static void abort_cause(uint64_t syndrome, uint64_t address, struct port_trap *out)
 {
-	unsigned status = (unsigned)(syndrome & 63);
+	const unsigned status = (unsigned)(syndrome & 63);
 
+	out->name = (syndrome >> 26 & 63) == 0x20 ? "instruction abort" : "data abort";
+	out->signal = SIGNAL_SEGV;
 	if (status == 0x21) {
-		*name = "misaligned access";
-		return SIGBUS;
+		out->name = "misaligned access";
+		out->signal = SIGNAL_BUS;
+		out->code = SIGNAL_BUS_ADRALN;
+		out->address = address;
+	} else if (status >= 0x10 && status < 0x20) {
+		out->name = "external abort";
+		out->signal = SIGNAL_BUS;
+		out->code = SIGNAL_BUS_ADRERR;
 	}
-	if (status >= 0x10 && status < 0x20) {
-		*name = "external abort";
-		return SIGBUS;
-	}
-	return SIGSEGV;
 }
 
-_Noreturn void trap_report(const struct port_frame *frame, uint64_t syndrome, uint64_t address)
+/* What the frame of a handler tells. A program learns of the kernel's half that nothing is there, and no
+ * more: translation fault, level 0. */
+static void note_exception(uint64_t syndrome, uint64_t address, bool is_abort)
 {
-	unsigned class = (unsigned)(syndrome >> 26 & 63);
-	const char *name = "unknown exception";
-	unsigned signal = SIGILL;
+	struct port_thread *thread = kernel_port_thread();
 
-	for (unsigned i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+	thread->fault_address = is_abort ? address : 0;
+	thread->fault_syndrome = syndrome;
+	if (is_abort && address >= vmem_aspace_user_size()) {
+		thread->fault_syndrome = (syndrome & UINT64_C(0xfe000140)) | 4;
+	}
+}
+
+void trap_report(struct port_frame *frame, uint64_t syndrome, uint64_t address)
+{
+	const unsigned class = (unsigned)(syndrome >> 26 & 63);
+	const bool is_abort = class == 0x20 || class == 0x24;
+	struct port_trap trap = {SIGNAL_ILL, 1, frame->pc, "unknown exception"};
+
+	if (is_abort) {
+		abort_cause(syndrome, address, &trap);
+	}
+	for (unsigned i = 0; !is_abort && i < sizeof(causes) / sizeof(causes[0]); i++) {
 		if (causes[i].class == class) {
-			name = causes[i].name;
-			signal = causes[i].signal;
+			trap.name = causes[i].name;
+			trap.signal = causes[i].signal;
+			trap.code = causes[i].code;
 		}
 	}
-	if (class == 0x20 || class == 0x24) {
-		signal = abort_signal(syndrome, &name);
-	}
-	if (!port_frame_is_user(frame)) {
-		kernel_log("kernel: %s, syndrome %lx, address %lx\n", name, (unsigned long)syndrome,
+	if (port_frame_is_user(frame)) {
+		note_exception(syndrome, address, is_abort);
+	} else {
+		kernel_log("kernel: %s, syndrome %lx, address %lx\n", trap.name, (unsigned long)syndrome,
 		    (unsigned long)address);
 	}
-	kernel_trap(frame, signal, name);
+	kernel_trap(frame, &trap);
 }
 
 void port_thread_init(

@@ -2,7 +2,7 @@
 /*
  * calls.h - the system calls of the common kernel, for the ports' tables. Each takes its arguments in
  * memory and answers a result or a negative errno, as Linux's call of the same name does for one that knows
- * no signals, no other users and a file system that never changes.
+ * no other users and a file system that never changes.
  */
 #ifndef KERNEL_CALLS_H
 #define KERNEL_CALLS_H
@@ -33,20 +33,25 @@ kernel_call_t call_getdents64, call_getcwd, call_chdir;
 /* exec.c */
 kernel_call_t call_execve;
 
-/* calls_process.c; getppid and wait4: family.c */
-kernel_call_t call_exit_group, call_getpid, call_getppid, call_kill, call_tkill, call_tgkill,
-    call_rt_sigaction, call_wait4;
+/* calls_process.c; getppid: family.c; wait4, waitid: wait.c */
+kernel_call_t call_exit_group, call_getpid, call_getppid, call_wait4, call_waitid;
 kernel_call_t call_prctl;
 
 /* calls_thread.c; clone and clone3 through an entry of the port's (port_thread_fork()) */
 kernel_call_t call_clone, call_clone3, call_exit, call_gettid, call_set_tid_address, call_set_robust_list,
     call_sched_yield;
 kernel_call_t call_fork, call_vfork, port_call_fork, port_call_vfork; /* family.c */
-kernel_call_t call_sched_getaffinity, call_getcpu, call_rt_sigprocmask;
+kernel_call_t call_sched_getaffinity, call_getcpu;
 kernel_call_t port_call_clone, port_call_clone3;
 
 /* futex.c */
 kernel_call_t call_futex;
+
+/* calls_signal.c */
+kernel_call_t call_rt_sigaction, call_rt_sigprocmask, call_rt_sigpending, call_rt_sigsuspend, call_pause;
+kernel_call_t call_rt_sigtimedwait, call_rt_sigreturn, call_sigaltstack;
+kernel_call_t call_kill, call_tkill, call_tgkill, call_rt_sigqueueinfo, call_rt_tgsigqueueinfo;
+kernel_call_t call_restart_syscall;
 
 /* calls_system.c */
 kernel_call_t call_uname, call_sysinfo, call_getrusage, call_times,

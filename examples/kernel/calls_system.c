@@ -8,6 +8,7 @@
 #include "thread.h"
 
 #define NANOSECONDS UINT64_C(1000000000)
+#define TIME_MAX (UINT32_MAX * UINT64_C(4)) /* seconds: more than that is for ever */
 
 int64_t call_uname(const uint64_t *argument)
 {
@@ -154,9 +155,10 @@ int64_t kernel_deadline(uint64_t clock, uint64_t from, bool absolute, uint64_t *
 	if (result != 0) {
 		return result;
 	}
-	if (time[1] >= NANOSECONDS || time[0] > UINT32_MAX * UINT64_C(4) || !clock_read(clock, &now)) {
+	if (time[1] >= NANOSECONDS || time[0] > INT64_MAX || !clock_read(clock, &now)) {
 		return -EINVAL;
 	}
+	time[0] = time[0] < TIME_MAX ? time[0] : TIME_MAX;
 	end = time[0] * NANOSECONDS + time[1];
 	if (absolute) {
 		end = end > now ? end - now : 0;
@@ -166,8 +168,43 @@ int64_t kernel_deadline(uint64_t clock, uint64_t from, bool absolute, uint64_t *
 	return 0;
 }
 
+/* What is left until the deadline, where the program wants to know. */
+static int64_t tell_rest(uint64_t deadline, uint64_t to)
+{
+	const uint64_t now = port_clock_ns(), rest = deadline > now ? deadline - now : 0;
+	const uint64_t time[2] = {rest / NANOSECONDS, rest % NANOSECONDS};
+
+	return to != 0 ? kernel_copy_out(to, time, sizeof(time)) : 0;
+}
+
 /* Wakes up at a tick: there are no finer timers. */
-static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
+static int64_t sleep_until(uint64_t deadline)
+{
+	int result = 0;
+
+	kernel_lock();
+	while (result != EINTR && port_clock_ns() < deadline) {
+		result = sched_wait(deadline);
+	}
+	sched_leave();
+	return result == EINTR ? -ERESTARTNOHAND : 0;
+}
+
+/* A time from now does not begin anew when a signal has cut it short: what is left of it does. */
+static int64_t sleep_rest(const uint64_t *argument)
+{
+	struct thread *thread = thread_current();
+	const uint64_t to = argument[0], deadline = thread->restart.deadline;
+
+	if (sleep_until(deadline) == 0) {
+		return 0;
+	}
+	thread->restart.call = sleep_rest;
+	thread->restart.argument[0] = to;
+	return tell_rest(deadline, to) != 0 ? -EFAULT : -ERESTART_BLOCK;
+}
+
+static int64_t sleep_call(uint64_t clock, bool absolute, uint64_t from, uint64_t to)
 {
 	uint64_t deadline;
 	const int64_t result = kernel_deadline(clock, from, absolute, &deadline);
@@ -175,20 +212,29 @@ static int64_t sleep_until(uint64_t clock, uint64_t from, bool absolute)
 	if (result != 0) {
 		return result;
 	}
-	kernel_lock();
-	while (port_clock_ns() < deadline) {
-		(void)sched_wait(deadline);
+	if (absolute) {
+		return sleep_until(deadline);
 	}
-	sched_leave();
-	return 0;
+	thread_current()->restart.deadline = deadline;
+	return sleep_rest(&to);
 }
 
 int64_t call_nanosleep(const uint64_t *argument)
 {
-	return sleep_until(1, argument[0], false);
+	return sleep_call(1, false, argument[0], argument[1]);
 }
 
 int64_t call_clock_nanosleep(const uint64_t *argument)
 {
-	return sleep_until(argument[0], argument[2], (argument[1] & 1) != 0);
+	return sleep_call(argument[0], (argument[1] & 1) != 0, argument[2], argument[3]);
+}
+
+int64_t call_restart_syscall(const uint64_t *argument)
+{
+	const struct thread *thread = thread_current();
+	uint64_t own[6];
+
+	(void)argument;
+	memcpy(own, thread->restart.argument, sizeof(own));
+	return thread->restart.call != NULL ? thread->restart.call(own) : -EINTR;
 }

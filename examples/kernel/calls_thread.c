@@ -160,36 +160,3 @@ int64_t call_getcpu(const uint64_t *argument)
 	}
 	return argument[1] != 0 ? kernel_copy_out(argument[1], &node, sizeof(node)) : 0;
 }
-
-/* The mask is kept and told; no signal is ever delivered that it could hold back. */
-int64_t call_rt_sigprocmask(const uint64_t *argument)
-{
-	enum { SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK };
-	struct thread *thread = thread_current();
-	const uint64_t before = thread->signal_mask;
-	uint64_t set;
-
-	if (argument[3] != sizeof(set)) {
-		return -EINVAL;
-	}
-	if (argument[1] != 0) {
-		if (kernel_copy_in(&set, argument[1], sizeof(set)) != 0) {
-			return -EFAULT;
-		}
-		switch (argument[0]) {
-		case SIG_BLOCK:
-			set |= before;
-			break;
-		case SIG_UNBLOCK:
-			set = before & ~set;
-			break;
-		case SIG_SETMASK:
-			break;
-		default:
-			return -EINVAL;
-		}
-		/* KILL and STOP cannot be blocked. */
-		thread->signal_mask = set & ~(UINT64_C(1) << (SIGNAL_KILL - 1) | UINT64_C(1) << 18);
-	}
-	return argument[2] != 0 ? kernel_copy_out(argument[2], &before, sizeof(before)) : 0;
-}

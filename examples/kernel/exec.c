@@ -105,6 +105,9 @@ static _Noreturn void become(const struct process *image)
 	thread->aspace = image->aspace;
 	thread->tid = process->pid;
 	thread->clear_tid = thread->robust_list = 0;
+	process->trampoline = image->trampoline;
+	signal_exec(process);
+	thread->signal_stack = (struct signal_stack){.flags = SIGNAL_STACK_OFF};
 	kernel_unlock();
 	process_destroy_space(old);
 	begin_anew(thread);

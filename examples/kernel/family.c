@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * family.c - processes that come from processes: fork, vfork, who waits for whom.
+ * family.c - processes that come from processes: fork, vfork; who waits for them: wait.c.
  *
  * F1. A process that has ended stays until its parent has asked how. Without a parent it is freed when the
  *     next process is made, or by the boot context.
  * F2. What a forked process has mapped goes with its last thread; the rest with the process (P1 in
  * process.c). F3. A child of vfork() runs in its lender's space, and the thread that made it waits, until
  *     the child ends or runs another program. A lender that ends meanwhile leaves the space to the child.
+ *
+ * F4. A child has the handlers, the mask and the other stack of the thread that made it, but nothing pending.
  *
  * Lock: the kernel's, for all of it.
  */
@@ -22,7 +24,9 @@ static void wake_lender(const struct process *process)
 	for (struct thread *t = process->lender->threads; t != NULL; t = t->sibling) {
 		if (t->lends == process) {
 			t->lends = NULL;
-			sched_wake(t);
+			if (t->state == THREAD_WAITING) {
+				sched_wake(t);
+			}
 		}
 	}
 }
@@ -54,15 +58,7 @@ void family_ended(struct process *process)
 			p->parent = NULL;
 		}
 	}
-	if (process->parent == NULL) {
-		return;
-	}
-	for (struct thread *t = process->parent->threads; t != NULL; t = t->sibling) {
-		if (t->waits_child) {
-			t->waits_child = false;
-			sched_wake(t);
-		}
-	}
+	wait_ended(process);
 }
 
 void family_free_orphans(void)
@@ -96,6 +92,8 @@ static int64_t inherit(struct process *child, struct process *parent, bool lends
 	child->memory = (struct lock){0};
 	child->threads = child->waiters = NULL;
 	child->live = 0;
+	child->pending = (struct signal_pending){0}; /* F4 */
+	child->stopped = child->stop_untold = child->go_untold = false;
 	child->parent = NULL;
 	child->lender = lends ? parent : NULL;
 	child->forked = true;
@@ -149,7 +147,7 @@ static int64_t begin(struct process *child, struct thread *thread, bool waits)
 	}
 	self->lends = child;
 	while (self->lends != NULL) {
-		(void)sched_wait(0);
+		sched_sleep();
 	}
 	sched_leave();
 	return pid;
@@ -182,7 +180,8 @@ int64_t family_fork(const uint64_t *argument, const struct clone *clone)
 		return -EAGAIN;
 	}
 	child->pid = thread->tid;
-	thread->signal_mask = thread_current()->signal_mask;
+	thread->signal_mask = thread_current()->signal_mask; /* F4 */
+	thread->signal_stack = thread_current()->signal_stack;
 	thread->clear_tid = (clone->flags & CLONE_CHILD_CLEARTID) != 0 ? clone->child_tid : 0;
 	port_thread_fork(&thread->port, (char *)thread->stack + KERNEL_STACK_SIZE,
 	    (void *)(uintptr_t)(kernel_direct_map + thread->fp_frame), argument, clone->stack,
@@ -214,80 +213,4 @@ int64_t call_getppid(const uint64_t *argument)
 	pid = process_current()->parent != NULL ? (int64_t)process_current()->parent->pid : 1;
 	kernel_unlock();
 	return pid;
-}
-
-/* ---- wait4() ---- */
-
-enum {
-	WNOHANG = 1,
-	WUNTRACED = 2,
-	WCONTINUED = 8,
-	WAIT_OPTIONS = 0x60000000 | WNOHANG | WUNTRACED | WCONTINUED
-};
-
-/* A child that the call is for: one that has ended, if there is one. */
-static struct process *find_child(int32_t pid)
-{
-	struct process *found = NULL;
-
-	for (struct process *p = process_next(NULL); p != NULL; p = process_next(p)) {
-		if (p->parent == process_current() && (pid <= 0 || p->pid == (uint32_t)pid) &&
-		    (found == NULL || p->state == PROCESS_ENDED)) {
-			found = p;
-		}
-	}
-	return found;
-}
-
-/* As Linux puts it into a status. */
-static uint32_t wait_status(const struct process *process)
-{
-	return process->signal != 0 ? process->signal : process->status << 8;
-}
-
-/* A child that has ended is the caller's. */
-static int64_t wait_for(int32_t pid, uint64_t options, struct process **out)
-{
-	struct process *child;
-
-	while ((child = find_child(pid)) != NULL && child->state != PROCESS_ENDED) {
-		if ((options & WNOHANG) != 0) {
-			return 0;
-		}
-		thread_current()->waits_child = true;
-		(void)sched_wait(0);
-		thread_current()->waits_child = false;
-	}
-	if (child == NULL) {
-		return -ECHILD;
-	}
-	child->parent = NULL;
-	child->state = PROCESS_MADE;
-	*out = child;
-	return child->pid;
-}
-
-int64_t call_wait4(const uint64_t *argument)
-{
-	static const uint64_t usage[18]; /* struct rusage: nothing is counted */
-	struct process *child = NULL;
-	uint32_t status;
-	int64_t result;
-
-	if ((argument[2] & ~(uint64_t)WAIT_OPTIONS) != 0) {
-		return -EINVAL;
-	}
-	kernel_lock();
-	result = wait_for((int32_t)argument[0], argument[2], &child);
-	sched_leave();
-	if (child == NULL) {
-		return result;
-	}
-	status = wait_status(child);
-	process_free(child);
-	if ((argument[1] != 0 && kernel_copy_out(argument[1], &status, sizeof(status)) != 0) ||
-	    (argument[3] != 0 && kernel_copy_out(argument[3], usage, sizeof(usage)) != 0)) {
-		return -EFAULT;
-	}
-	return result;
 }

@@ -34,6 +34,10 @@ int64_t family_fork(const uint64_t *argument, const struct clone *clone);
 struct vmem_aspace *family_leave_space(struct process *process);
 /* The process has ended: who waits for it, and whom it would wait for. With the kernel's lock. */
 void family_ended(struct process *process);
+/* wait.c, with the kernel's lock: the same for its parent; and that it has stopped, or goes on. */
+void wait_ended(struct process *process);
+void wait_stopped(struct process *process);
+void wait_goes_on(struct process *process);
 /* Frees processes for which nobody waits. */
 void family_free_orphans(void);
 

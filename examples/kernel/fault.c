@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fault.c - page faults and other exceptions: the library resolves a fault, or says why not; then the
- * program dies with a report. The kernel itself never faults: it reaches user memory through copy.h, and
- * its own mappings are wired. A fault from it is a bug.
+ * program's handler runs, or the program dies with a report. The kernel itself never faults: it reaches
+ * user memory through copy.h, and its own mappings are wired. A fault from it is a bug.
  */
 #include <vmem/fault.h>
 #include <vmem/kernel.h>
@@ -33,21 +33,30 @@ static const char *access_name(unsigned access)
 	return access == VMEM_WRITE ? "write to" : access == VMEM_EXEC ? "execution of" : "read of";
 }
 
-static unsigned fault_signal(enum vmem_fault_result result)
+/* What a program is told of a fault that was refused. */
+static struct signal_info fault_info(const struct kernel_cpu *cpu)
 {
-	switch (result) {
+	struct signal_info info = {
+	    .number = SIGNAL_SEGV, .code = SIGNAL_SEGV_ACCERR, .address = cpu->fault.address};
+
+	switch (cpu->fault.result) {
 	case VMEM_FAULT_BEYOND_END:
-		return SIGNAL_BUS;
+		info.number = SIGNAL_BUS;
+		info.code = SIGNAL_BUS_ADRERR;
+		break;
 	case VMEM_FAULT_NO_MEMORY:
-		return SIGNAL_KILL;
-	case VMEM_FAULT_RESOLVED:
+		info.number = SIGNAL_KILL;
+		break;
 	case VMEM_FAULT_NO_REGION:
+		info.code = SIGNAL_SEGV_MAPERR;
+		break;
+	case VMEM_FAULT_RESOLVED:
 	case VMEM_FAULT_PERMISSION:
 	case VMEM_FAULT_GUARD:
 	case VMEM_FAULT_RESULT_COUNT:
 		break;
 	}
-	return SIGNAL_SEGV;
+	return info;
 }
 
 /* The region at an address, or its neighbours. */
@@ -78,24 +87,45 @@ static void say_region(struct process *process, uint64_t address)
 	}
 }
 
-static _Noreturn void kill_by_fault(struct kernel_cpu *cpu, const struct port_frame *frame)
+/* The program ends with the signal. */
+static _Noreturn void kill_by_fault(
+    struct kernel_cpu *cpu, const struct port_frame *frame, unsigned signal, const struct vmem_trap *trap)
 {
 	struct process *process = cpu->current->process;
-	const unsigned signal = fault_signal(cpu->fault.result);
+	const uint64_t address = cpu->fault.address;
 
 	kernel_say("%s: killed by signal %u: page fault: %s address %lx at pc %lx, sp %lx: %s", process->name,
-	    signal, access_name(cpu->fault.trap.access), cpu->fault.address, port_frame_pc(frame),
-	    port_frame_sp(frame), vmem_fault_name(cpu->fault.result));
-	say_region(process, cpu->fault.address);
+	    signal, access_name(trap->access), address, port_frame_pc(frame), port_frame_sp(frame),
+	    vmem_fault_name(cpu->fault.result));
+	say_region(process, address);
 	cpu->fault.result = VMEM_FAULT_RESOLVED;
 	process_kill(signal);
 }
 
-void kernel_trap(const struct port_frame *frame, unsigned signal, const char *name)
+static void refuse_fault(struct kernel_cpu *cpu, struct port_frame *frame)
+{
+	const struct vmem_trap trap = cpu->fault.trap;
+	const struct signal_info info = fault_info(cpu);
+	const enum vmem_fault_result result = cpu->fault.result;
+	unsigned signal;
+
+	cpu->fault.result = VMEM_FAULT_RESOLVED;
+	signal = info.number == SIGNAL_KILL ? SIGNAL_KILL : signal_raise(frame, &info);
+	if (signal != 0) {
+		cpu->fault.result = result;
+		cpu->fault.address = info.address;
+		kill_by_fault(cpu, frame, signal, &trap);
+	}
+}
+
+void kernel_trap(struct port_frame *frame, const struct port_trap *trap)
 {
 	struct kernel_cpu *cpu = cpu_this();
+	const struct signal_info info = {
+	    .number = (int32_t)trap->signal, .code = trap->code, .address = trap->address};
+	unsigned signal;
 
-	if (!port_frame_is_user(frame) || cpu->current == NULL || signal == 0 ||
+	if (!port_frame_is_user(frame) || cpu->current == NULL || trap->signal == 0 ||
 	    (cpu->fault.result != VMEM_FAULT_RESOLVED && cpu->fault.trap.malformed)) {
 		if (cpu->fault.result != VMEM_FAULT_RESOLVED) {
 			kernel_log("page fault: %s address %lx%s%s\n", access_name(cpu->fault.trap.access),
@@ -104,12 +134,16 @@ void kernel_trap(const struct port_frame *frame, unsigned signal, const char *na
 				? ", a guard page of the kernel"
 				: "");
 		}
-		panic_trap(frame, name);
+		panic_trap(frame, trap->name);
 	}
 	if (cpu->fault.result != VMEM_FAULT_RESOLVED) {
-		kill_by_fault(cpu, frame);
+		refuse_fault(cpu, frame);
+		return;
 	}
-	kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", cpu->current->process->name, signal, name,
-	    port_frame_pc(frame), port_frame_sp(frame));
-	process_kill(signal);
+	signal = signal_raise(frame, &info);
+	if (signal != 0) {
+		kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", cpu->current->process->name,
+		    signal, trap->name, port_frame_pc(frame), port_frame_sp(frame));
+		process_kill(signal);
+	}
 }

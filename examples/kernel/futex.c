@@ -90,16 +90,14 @@ static unsigned requeue(struct process *process, uint64_t from, uint64_t to, uns
 	return moved;
 }
 
-static int64_t wait(uint64_t address, uint32_t expected, uint32_t set, uint64_t deadline)
+/* 0, -EAGAIN, -EFAULT, -ETIMEDOUT, -EINTR */
+static int64_t wait_once(uint64_t address, uint32_t expected, uint32_t set, uint64_t deadline)
 {
 	struct thread *thread = thread_current();
 	int64_t result = 0;
 	uint32_t now;
 	bool readable, waits;
 
-	if (set == 0) {
-		return -EINVAL;
-	}
 	kernel_lock();
 	thread->futex_address = address; /* F1 */
 	thread->futex_set = set;
@@ -109,9 +107,11 @@ static int64_t wait(uint64_t address, uint32_t expected, uint32_t set, uint64_t 
 	kernel_lock();
 	waits = thread->futex_address != 0;
 	if (waits && readable && now == expected) {
-		(void)sched_wait(deadline);
-		if (thread->futex_address != 0) { /* F2 */
-			result = -ETIMEDOUT;
+		do {
+			result = -sched_wait(deadline);
+		} while (result == 0 && thread->futex_address != 0);
+		if (thread->futex_address == 0) { /* F2 */
+			result = 0;
 		}
 	} else if (waits) {
 		result = readable ? -EAGAIN : -EFAULT;
@@ -119,6 +119,23 @@ static int64_t wait(uint64_t address, uint32_t expected, uint32_t set, uint64_t 
 	futex_forget(thread);
 	sched_leave();
 	return result;
+}
+
+/* A wait that a signal has cut short begins anew, until the time that it had. */
+static int64_t wait(const uint64_t *argument)
+{
+	struct thread *thread = thread_current();
+	const uint64_t deadline = argument[3];
+	const int64_t result =
+	    argument[2] != 0 ? wait_once(argument[0], (uint32_t)argument[1], (uint32_t)argument[2], deadline)
+			     : -EINVAL;
+
+	if (result != -EINTR) {
+		return result;
+	}
+	thread->restart.call = wait;
+	memcpy(thread->restart.argument, argument, 4 * sizeof(argument[0]));
+	return deadline != 0 ? -ERESTART_BLOCK : -ERESTARTSYS;
 }
 
 /* FUTEX_WAKE_OP's operation on the second word, as linux/futex.h packs it: what the word was before. */
@@ -247,7 +264,8 @@ int64_t call_futex(const uint64_t *argument)
 			result = kernel_deadline(
 			    wall ? 0 : 1, argument[3], command == FUTEX_WAIT_BITSET, &deadline);
 		}
-		return result != 0 ? result : wait(argument[0], (uint32_t)argument[2], set, deadline);
+		return result != 0 ? result
+				   : wait((const uint64_t[4]){argument[0], argument[2], set, deadline});
 	case FUTEX_WAKE:
 	case FUTEX_WAKE_BITSET:
 		if (set == 0) {

@@ -11,12 +11,14 @@
 #include <vmem/posix.h>
 
 #include "port.h"
+#include "signal.h"
 
 /* Linux's numbers, the same on all ISAs. */
 enum {
 	EPERM = 1,
 	ENOENT = 2,
 	ESRCH = 3,
+	EINTR = 4,
 	EBADF = 9,
 	ECHILD = 10,
 	EAGAIN = 11,
@@ -38,8 +40,12 @@ enum {
 	ENOSYS = 38,
 	ELOOP = 40,
 	ETIMEDOUT = 110,
+	/* Of a call that a signal cut short; no program sees them (deliver.c). It begins anew: */
+	ERESTARTSYS = 512,    /* unless a handler without SA_RESTART runs */
+	ERESTARTNOHAND = 514, /* unless a handler runs */
+	ERESTART_BLOCK = 516, /* the same, by restart_syscall(), from what the thread remembers */
 };
-enum { SIGNAL_ILL = 4, SIGNAL_ABRT = 6, SIGNAL_BUS = 7, SIGNAL_FPE = 8, SIGNAL_KILL = 9, SIGNAL_SEGV = 11 };
+
 
 /* Every process is this user, of this group, and has no capability. */
 enum { KERNEL_USER = 1000 };
@@ -132,7 +138,13 @@ struct process {
 	struct archive_entry *file;
 	char name[48];
 	struct open_file *files[FILES_MAX]; /* [k] */
-	uint64_t signals_ignored;	    /* [k] bit n - 1: signal n */
+	struct signal_action actions[SIGNALS]; /* [k] signal n at n - 1 */
+	struct signal_pending pending;	       /* [k] for whichever thread takes it */
+	uint64_t trampoline;		       /* what a handler returns to (stack.c) */
+	bool stopped;			       /* [k] by a signal: */
+	unsigned stop_signal;		       /* [k] this one */
+	bool stop_untold, go_untold;	       /* [k] the parent may wait for that, too (wait.c) */
+	unsigned group;			       /* [k] process group */
 	uint64_t start_ns;
 	struct thread *threads; /* [k] all it ever had */
 	struct thread *waiters; /* [k] in the order in which they came (futex.c) */

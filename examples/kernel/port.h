@@ -27,6 +27,8 @@
 #include <vmem/init.h>
 #include <vmem/types.h>
 
+#include "signal.h"
+
 /* A CPU's record, in static storage and zero at the beginning. The port makes port_cpu() answer it before
  * it calls anything of the common kernel: kernel_cpu_port(0) on the boot CPU. */
 struct port_cpu;
@@ -44,6 +46,12 @@ struct port_cpu *kernel_cpu_port(unsigned number);
  *	PORT_MACHINE		uname's machine and AT_PLATFORM, a string
  *	PORT_ELF_MACHINE	e_machine
  *	PORT_O_DIRECTORY	open's flag, which differs
+ *				Field `attention` (32 bits): the running thread has something to do
+ *				before it goes to user mode
+ *	PORT_RED_ZONE		bytes below the stack pointer that a program may use
+ *	PORT_SIGNAL_RESTORER	SIGNAL_RESTORER, or 0 where a program cannot say what a handler returns to
+ *	PORT_SIGNAL_RESTORER_FIELD	struct sigaction of the system call has a place for it
+ *	PORT_SIGNAL_STACK_LEAST	MINSIGSTKSZ
  *	PORT_CLONE_TLS		which argument of clone is the TLS register: 4, or 3 where the last two are
  *				the other way round
  */
@@ -66,7 +74,8 @@ struct kernel_boot {
 	size_t archive_length;
 };
 
-/* Builds boot->ram: adds a range of RAM, then cuts out what is in use. Bytes; any order, overlaps allowed. */
+/* Builds boot->ram: adds a range of RAM, then cuts out what is in use. Bytes; any order, overlaps allowed.
+ */
 void kernel_ram_add(struct kernel_boot *boot, vmem_paddr_t start, uint64_t length);
 void kernel_ram_reserve(struct kernel_boot *boot, vmem_paddr_t start, uint64_t length);
 /* Takes `pages` zeroed pages from boot->ram for the port's first page tables (before kernel_main()); the
@@ -127,8 +136,8 @@ void port_tick_stop(void);
 /* Waits for an interrupt of this CPU, the tick or another CPU's, calls what belongs to it and returns. One
  * that came before, while interrupts were off, ends the wait at once. */
 void port_idle(void);
-/* Halts the CPU for about 50 us, with its timer set for that: whoever waits for another CPU may be keeping it
- * from the machine below both. Calls nothing. The tick and other CPUs' interrupts that come meanwhile, or
+/* Halts the CPU for about 50 us, with its timer set for that: whoever waits for another CPU may be keeping
+ * it from the machine below both. Calls nothing. The tick and other CPUs' interrupts that come meanwhile, or
  * were pending, are so afterwards; they may end the rest, so it may be none. */
 void port_rest(void);
 
@@ -143,9 +152,9 @@ void port_thread_init(
  * A thread for clone(): at the first switch to it, it calls kernel_thread_begin() and then goes to user mode
  * with all registers as the running thread has them in the system call that it is in, but the result is 0,
  * the stack pointer `sp` (0: the same) and the TLS register *tls (NULL: the same). `argument` is what the
- * port's own entry for this call, port_call_clone or port_call_clone3, gave to call_clone() or call_clone3():
- * it is by that entry that the port knows where all registers are. fp_area gets what the CPU's floating-point
- * and vector registers hold.
+ * port's own entry for this call, port_call_clone or port_call_clone3, gave to call_clone() or
+ * call_clone3(): it is by that entry that the port knows where all registers are. fp_area gets what the
+ * CPU's floating-point and vector registers hold.
  */
 void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area, const uint64_t *argument,
     uint64_t sp, const uint64_t *tls);
@@ -167,16 +176,51 @@ struct port_thread *kernel_port_thread(void);
 /*
  * A page fault as vmem_trap_decode() takes it. The port's entry saves only what a C function may destroy,
  * calls this, and when it returns true goes straight back. When it returns false, the entry saves the rest
- * of the registers (C has kept them) and calls kernel_trap(), which does not return for a fault.
+ * of the registers (C has kept them) and calls kernel_trap().
  */
 bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail);
 
-/* Any other exception, or a failed page fault, with all registers. signal: what a program dies of (Linux's
- * number); name: for the report. From user mode: kills the program with a report. From the kernel: panics. */
-_Noreturn void kernel_trap(const struct port_frame *frame, unsigned signal, const char *name);
+/* Any other exception, or a failed page fault, with all registers. signal: what it is to a program (Linux's
+ * number), code: si_code, address: si_addr (of a page fault both are known already); name: for the report.
+ * From user mode: if it returns, the frame's registers, all of them, are the program's from now on: those
+ * with which a handler begins. Without one it kills the program with a report. From the kernel: panics. */
+struct port_trap {
+	unsigned signal;
+	int code;
+	uint64_t address;
+	const char *name;
+};
+void kernel_trap(struct port_frame *frame, const struct port_trap *trap);
 
 /* The timer's interrupt, from user mode, acknowledged. May switch threads. */
 void kernel_tick(void);
+
+/*
+ * The way back to user mode when the CPU's `attention` is set, after an interrupt or a system call, with all
+ * registers of the program in the frame, as they are to be afterwards. After a call the frame has the
+ * result's register, and the others, as they were at its entry, and the pc is that after the call.
+ */
+void kernel_leave_trap(struct port_frame *frame);
+void kernel_leave_call(struct port_frame *frame, int64_t result);
+
+/* ---- Signals: the port knows Linux's frames. ---- */
+
+/* Code that calls rt_sigreturn(), for a page of every program's; 0 bytes where programs bring their own. */
+extern const uint32_t port_trampoline[];
+extern const size_t port_trampoline_size;
+
+/* Stores a frame below entering->sp, which holds all registers of `frame` and the CPU's vector registers,
+ * and makes `frame` that of the handler's beginning. False when it cannot be written or would lie below
+ * entering->lowest. */
+bool port_signal_enter(struct port_frame *frame, const struct signal_entering *entering);
+/* The other way round, from where the stack pointer is. False when there is no such frame. */
+bool port_signal_leave(struct port_frame *frame, uint64_t *out_mask, struct signal_stack *out_stack);
+/* The system call that ends answers this. */
+void port_frame_result(struct port_frame *frame, int64_t result);
+/* It is made again, or `other`: restart_syscall() is made in its place. */
+void port_frame_restart(struct port_frame *frame, bool other);
+/* The program's stack pointer in a system call. */
+uint64_t port_call_sp(const uint64_t *argument);
 
 /*
  * System calls. The port's entry saves what Linux promises to keep, builds the six arguments in memory,
@@ -188,7 +232,8 @@ typedef int64_t kernel_call_t(const uint64_t *argument);
 extern kernel_call_t *const port_calls[];
 extern const uint64_t port_calls_count;
 int64_t kernel_call_unknown(uint64_t number);
-/* All common functions are declared in calls.h; a port's table is written with them: [63] = call_read, ... */
+/* All common functions are declared in calls.h; a port's table is written with them: [63] = call_read, ...
+ */
 
 /* ---- Frames: accessors for what the common code reports. ---- */
 
@@ -198,8 +243,8 @@ bool port_frame_is_user(const struct port_frame *frame);
 /* For each register in turn: its name, and its value. False when n is beyond the last. */
 bool port_frame_register(
     const struct port_frame *frame, unsigned n, const char **out_name, uint64_t *out_value);
-/* True if `address` (in the kernel's text) follows a call instruction: how a backtrace tells return addresses
- * from data. *out_target: the function that the call names, 0 if it takes it from a register. */
+/* True if `address` (in the kernel's text) follows a call instruction: how a backtrace tells return
+ * addresses from data. *out_target: the function that the call names, 0 if it takes it from a register. */
 bool port_is_return_address(uint64_t address, uint64_t *out_target);
 
 /* ---- What programs are told. ---- */

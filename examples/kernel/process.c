@@ -99,7 +99,7 @@ static struct thread *make_thread(struct process *process)
 	}
 	port_thread_init(&thread->port, (char *)thread->stack + KERNEL_STACK_SIZE,
 	    (void *)(uintptr_t)(kernel_direct_map + thread->fp_frame), process_begin, process);
-	process->pid = thread->tid;
+	process->pid = process->group = thread->tid;
 	return thread;
 }
 
@@ -207,6 +207,7 @@ void process_run_all(void)
 void process_ended(struct process *process)
 {
 	process->state = PROCESS_ENDED;
+	signal_forget_all(&process->pending);
 	files_close_all(process);
 	family_ended(process);
 	if (--process_live == 0) {

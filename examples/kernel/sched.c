@@ -115,6 +115,7 @@ void sched_switch(void)
 	if (next != NULL) {
 		next->state = THREAD_RUNNING;
 		next->cpu = cpu->number;
+		cpu->port.attention = thread_attention(next) ? 1 : 0;
 		if (!cpu->ticking && tick_wanted(cpu)) {
 			tick(cpu, true);
 		}
@@ -172,12 +173,11 @@ static void sleeper_remove(struct kernel_cpu *cpu, struct thread *thread)
 	thread->deadline = 0;
 }
 
-bool sched_wait(uint64_t deadline)
+static void sleep_until(uint64_t deadline)
 {
 	struct kernel_cpu *cpu = cpu_this();
 	struct thread *thread = cpu->current;
 
-	check_end();
 	thread->state = THREAD_WAITING;
 	thread->timed_out = false;
 	thread->deadline = deadline;
@@ -186,7 +186,30 @@ bool sched_wait(uint64_t deadline)
 		cpu->sleepers = thread;
 	}
 	sched_switch();
-	return thread->timed_out;
+}
+
+int sched_wait(uint64_t deadline)
+{
+	const struct thread *thread = thread_current();
+
+	check_end();
+	if (!thread_is_signalled(thread)) {
+		sleep_until(deadline);
+		if (thread->timed_out) {
+			return ETIMEDOUT;
+		}
+	}
+	if (!thread_is_signalled(thread)) {
+		return 0;
+	}
+	cpu_this()->port.attention = 1;
+	return EINTR;
+}
+
+void sched_sleep(void)
+{
+	check_end();
+	sleep_until(0);
 }
 
 void sched_wake(struct thread *thread)

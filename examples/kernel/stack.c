@@ -6,6 +6,7 @@
  *		padding | 16 random bytes | platform | environment | arguments	<- top
  *
  * sp is a multiple of 16. The region has a guard below it of a size that no ordinary frame jumps over.
+ * Above it, where the ISA wants it, lies a page of code that handlers of signals return to.
  */
 #include <vmem/copy.h>
 
@@ -102,6 +103,32 @@ static bool map_stack(struct process *process, uint64_t top)
 	return vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) == VMEM_OK;
 }
 
+/* One page for all programs. Boot context only. */
+static bool map_trampoline(struct process *process, uint64_t at)
+{
+	static struct vmem_object *object;
+	struct vmem_map map = {
+	    .length = VMEM_PAGE_SIZE,
+	    .permission = VMEM_READ | VMEM_EXEC,
+	    .maximum = VMEM_READ | VMEM_EXEC,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = at,
+	};
+	vmem_vaddr_t ignored;
+
+	if (port_trampoline_size == 0) {
+		return true;
+	}
+	if (object == NULL && (vmem_object_create_anonymous(VMEM_PAGE_SIZE, 0, &object) != VMEM_OK ||
+				  vmem_object_write(object, 0, port_trampoline, port_trampoline_size, NULL) !=
+				      VMEM_OK)) {
+		return false;
+	}
+	map.object = object;
+	process->trampoline = at;
+	return vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) == VMEM_OK;
+}
+
 static void push_auxv(const struct program *program, uint64_t platform, uint64_t random, uint64_t name)
 {
 	push_pair(AT_PHDR, program->headers);
@@ -135,14 +162,15 @@ bool stack_build(
 {
 	static const char platform[] = PORT_MACHINE;
 	const uint64_t random[2] = {kernel_random(), kernel_random()};
-	const uint64_t top = vmem_page_floor(kernel_user_top() - 65536);
+	const uint64_t top = vmem_page_floor(kernel_user_top() - 65536) - 2 * VMEM_PAGE_SIZE;
 	const uint64_t argv_at = top - argv.length;
 	const uint64_t env_at = argv_at - env.length;
 	const uint64_t platform_at = env_at - sizeof(platform);
 	const uint64_t random_at = (platform_at - sizeof(random)) & ~UINT64_C(15);
 	uint64_t sp;
 
-	if (argv.length + env.length > STACK_SIZE / 4 || !map_stack(process, top)) {
+	if (argv.length + env.length > STACK_SIZE / 4 || !map_stack(process, top) ||
+	    !map_trampoline(process, top + VMEM_PAGE_SIZE)) {
 		return false;
 	}
 	words.count = 0;

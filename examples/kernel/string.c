@@ -19,14 +19,22 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length)
 		for (; length != 0 && ((uintptr_t)d & 7) != 0; length--) {
 			*d++ = *s++;
 		}
-		for (; length >= 32; length -= 32, d += 32, s += 32) {
+		for (; length >= 64; length -= 64, d += 64, s += 64) {
 			const uint64_t *from8 = (const uint64_t *)(const void *)s;
 			uint64_t *to8 = (uint64_t *)(void *)d;
 
-			to8[0] = from8[0];
-			to8[1] = from8[1];
-			to8[2] = from8[2];
-			to8[3] = from8[3];
+			/* All loads come first: that lets compilers use pairs. */
+			const uint64_t a = from8[0], b = from8[1], c = from8[2], e = from8[3];
+			const uint64_t f = from8[4], g = from8[5], h = from8[6], i = from8[7];
+
+			to8[0] = a;
+			to8[1] = b;
+			to8[2] = c;
+			to8[3] = e;
+			to8[4] = f;
+			to8[5] = g;
+			to8[6] = h;
+			to8[7] = i;
 		}
 		for (; length >= 8; length -= 8, d += 8, s += 8) {
 			*(uint64_t *)(void *)d = *(const uint64_t *)(const void *)s;
@@ -60,6 +68,12 @@ void *memset(void *to, int byte, size_t length)
 
 	for (; length != 0 && ((uintptr_t)d & 7) != 0; length--) {
 		*d++ = (unsigned char)byte;
+	}
+	for (; length >= 32; length -= 32, d += 32) {
+		uint64_t *to8 = (uint64_t *)(void *)d;
+
+		to8[0] = to8[1] = word;
+		to8[2] = to8[3] = word;
 	}
 	for (; length >= 8; length -= 8, d += 8) {
 		*(uint64_t *)(void *)d = word;

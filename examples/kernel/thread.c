@@ -65,6 +65,7 @@ struct thread *thread_create(struct process *process)
 		    .stack = thread->stack,
 		    .fp_frame = thread->fp_frame,
 		    .sibling = thread->sibling,
+		    .signal_stack = {.flags = SIGNAL_STACK_OFF},
 		};
 		process->live++;
 	}
@@ -112,8 +113,11 @@ void thread_end(void)
 		process_leave_space(process);
 	}
 	thread->state = THREAD_ENDED;
+	signal_forget_all(&thread->pending);
 	if (--process->live == 0) {
 		process_ended(process);
+	} else if (process->pending.set != 0) {
+		signal_pass_on(process);
 	}
 	sched_switch();
 	kernel_panic("thread %u runs after its end", thread->tid);
@@ -145,6 +149,7 @@ void thread_end_others(struct process *process)
 		case THREAD_READY:
 			futex_forget(t);
 			sched_forget(t);
+			signal_forget_all(&t->pending);
 			t->state = THREAD_ENDED;
 			process->live--;
 			break;

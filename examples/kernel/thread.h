@@ -37,7 +37,20 @@ struct thread {
 	bool waits_child;      /* [k] for one to end */
 
 	uint64_t clear_tid, robust_list; /* user addresses, for its end */
-	uint64_t signal_mask;
+
+	/* Signals (signal.c, deliver.c). */
+	uint64_t signal_mask;		  /* [k] what it blocks */
+	uint64_t signal_wanted;		  /* [k] of that, what it waits for */
+	struct signal_pending pending;	  /* [k] for this thread alone */
+	uint64_t mask_before;		  /* what it blocks again when a call that changed it has ended: */
+	bool mask_changed;		  /* it has */
+	bool returns;			  /* its call is rt_sigreturn() */
+	bool stays;			  /* [k] stopped, with its process */
+	struct signal_stack signal_stack; /* as the program set it */
+	struct {
+		kernel_call_t *call; /* what restart_syscall() does */
+		uint64_t argument[6], deadline;
+	} restart;
 };
 
 static inline struct thread *thread_current(void)
@@ -50,10 +63,24 @@ static inline struct process *process_current(void)
 	return thread_current()->process;
 }
 
+/* A signal that the thread is to take now. [k] */
+static inline bool thread_is_signalled(const struct thread *thread)
+{
+	const uint64_t pending = thread->pending.set | thread->process->pending.set;
+
+	return (pending & (~thread->signal_mask | thread->signal_wanted)) != 0;
+}
+
+/* It has something to do on its way to user mode. [k] */
+static inline bool thread_attention(const struct thread *thread)
+{
+	return thread_is_signalled(thread) || thread->mask_changed || thread->process->stopped;
+}
+
 /* ---- thread.c ---- */
 
-/* A thread of the process, with a kernel stack and a page for vectors, not ready; NULL: there is no memory or
- * there are too many. The number is its process's if that has none yet. */
+/* A thread of the process, with a kernel stack and a page for vectors, not ready; NULL: there is no memory
+ * or there are too many. The number is its process's if that has none yet. */
 struct thread *thread_create(struct process *process);
 /* Gives back one that never became ready. */
 void thread_discard(struct thread *thread);
@@ -76,9 +103,11 @@ void sched_yield(void);
 void sched_ready(struct thread *thread);
 /* It neither may run nor waits for a time any more. */
 void sched_forget(struct thread *thread);
-/* Waits for sched_wake(), or for the time on port_clock_ns() (0: for ever). True: the time came first.
- * Does not return to a thread whose process ends. */
-bool sched_wait(uint64_t deadline);
+/* Waits for sched_wake(), for a signal (EINTR) or for the time on port_clock_ns() (0: for ever; ETIMEDOUT);
+ * 0: it was neither of the two. Does not return to a thread whose process ends. */
+int sched_wait(uint64_t deadline);
+/* The same, whatever signals come. */
+void sched_sleep(void);
 /* Ends the wait. */
 void sched_wake(struct thread *thread);
 /* Lets the next one run; this one's state is set. Comes back when this one runs again, with the lock. */
@@ -87,6 +116,14 @@ void sched_switch(void);
 void sched_leave(void);
 /* The last process has ended. */
 void sched_wake_boot(void);
+
+/* ---- deliver.c ---- */
+
+/* What sigaltstack() tells of the thread's stack for handlers when it is at `sp`, and how it is set. */
+void signal_stack_tell(const struct thread *thread, uint64_t sp, struct signal_stack *out);
+int64_t signal_stack_set(struct thread *thread, const struct signal_stack *stack, uint64_t sp);
+/* signal.c, with the lock: the process stops, all its threads too; its parent learns of it. */
+void signal_stop(struct process *process, unsigned signal);
 
 /* ---- futex.c ---- */
 

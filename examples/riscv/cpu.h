@@ -57,8 +57,11 @@ void thread_begin(void);
 void fork_begin(void);
 _Noreturn void user_enter(uint64_t pc, uint64_t sp, uint64_t stack_top);
 void fp_save(void *area);
+void fp_load(const void *area);
 void probe_store(uint64_t va); /* a store that may fault */
-_Noreturn void trap_report(const struct port_frame *frame, uint64_t cause, uint64_t value);
+/* Places in port_frame.x. */
+enum { REGISTER_RA = 0, REGISTER_SP = 1, REGISTER_A0 = 9, REGISTER_A7 = 16 };
+void trap_report(struct port_frame *frame, uint64_t cause, uint64_t value);
 
 /* smp.c */
 extern char trap_stacks[VMEM_MAX_CPUS][16384];

@@ -36,6 +36,28 @@ fp_save:
 	save_fp
 	ret
 
+	/* From the area at a1; t1 is lost. */
+	.macro load_fp
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	fld	f\n, FP_F(\n)(a1)
+	.endr
+	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	fld	f\n, FP_F(\n)(a1)
+	.endr
+	ld	t1, FP_FCSR(a1)
+	fscsr	t1
+	.endm
+
+	/* void fp_load(const void *area): FS is "dirty" afterwards, since this is not what the thread's own area
+	 * holds. */
+	.globl fp_load
+fp_load:
+	mv	a1, a0
+	li	t0, STATUS_FS
+	csrs	sstatus, t0
+	load_fp
+	ret
+
 	/* fp_switch(void *from, void *to): either may be NULL. After the load FS is "clean": the hardware
 	 * makes it "dirty" at the first write (privileged specification, "Extension Context Status in mstatus
 	 * Register"). */
@@ -49,14 +71,7 @@ fp_switch:
 	save_fp
 1:	beqz	a1, 2f
 	csrs	sstatus, t0
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	fld	f\n, FP_F(\n)(a1)
-	.endr
-	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-	fld	f\n, FP_F(\n)(a1)
-	.endr
-	ld	t1, FP_FCSR(a1)
-	fscsr	t1
+	load_fp
 	csrc	sstatus, t0
 	li	t0, STATUS_FS_CLEAN
 	csrs	sstatus, t0

@@ -28,6 +28,7 @@
 #define CPU_TRAP_STACK 0
 #define CPU_STACK 8
 #define CPU_SATP 16
+#define CPU_ATTENTION 40
 
 /* The area of the FP state: f0 to f31, then fcsr. */
 #define FP_F(n) (8 * (n))

@@ -12,6 +12,10 @@
 #define PORT_O_DIRECTORY 0200000
 
 #define PORT_CLONE_TLS 3
+#define PORT_RED_ZONE 0
+#define PORT_SIGNAL_RESTORER UINT64_C(0)
+#define PORT_SIGNAL_RESTORER_FIELD 0
+#define PORT_SIGNAL_STACK_LEAST 2048
 
 /* All registers at a trap. System calls and page faults fill in only what C may destroy. */
 struct port_frame {
@@ -39,6 +43,7 @@ struct port_cpu {
 	uint64_t satp;	     /* what it starts with */
 	unsigned number;
 	uint64_t tick_at; /* when the next tick is due, 0: it is off */
+	uint32_t attention;
 };
 
 #if VMEM_MAX_CPUS > 1

@@ -7,7 +7,8 @@
  *      mode.
  *  T2  sepc and gp stay in their registers: nothing in the kernel changes them but port_thread_switch().
  *      sstatus too: a trap from user mode leaves SPP = 0 and SPIE = 1, which is what SRET wants to find.
- *  T3  So entry and exit move only what a C function may destroy, and sp.
+ *  T3  So entry and exit move only what a C function may destroy, and sp. Only where handlers of signals begin
+ *      and end all registers come from the frame, sepc and gp too.
  *  T4  tp is like gp in a kernel for one CPU. In one for several it points to the CPU while in the kernel,
  *      and the program's is in the frame; the frame also says which CPU it is, from the switch to the thread
  *      on.
@@ -82,6 +83,43 @@
 	sd	s11, FRAME_X(27)(\in)
 	.endm
 
+	.macro load_kept
+	ld	s0, FRAME_X(8)(sp)
+	ld	s1, FRAME_X(9)(sp)
+	ld	s2, FRAME_X(18)(sp)
+	ld	s3, FRAME_X(19)(sp)
+	ld	s4, FRAME_X(20)(sp)
+	ld	s5, FRAME_X(21)(sp)
+	ld	s6, FRAME_X(22)(sp)
+	ld	s7, FRAME_X(23)(sp)
+	ld	s8, FRAME_X(24)(sp)
+	ld	s9, FRAME_X(25)(sp)
+	ld	s10, FRAME_X(26)(sp)
+	ld	s11, FRAME_X(27)(sp)
+	.endm
+
+	/* All that the program has, but what is there already. */
+	.macro save_rest
+	csrr	t0, sepc
+	sd	gp, FRAME_X(3)(sp)
+#if !SEVERAL_CPUS
+	sd	tp, FRAME_X(4)(sp)
+#endif
+	save_kept sp
+	sd	t0, FRAME_PC(sp)
+	.endm
+
+	/* Where the running thread has to look after its signals before it goes on. */
+	.macro if_attention target
+#if SEVERAL_CPUS
+	lw	t0, CPU_ATTENTION(tp)
+#else
+	lla	t0, kernel_cpus
+	lw	t0, CPU_ATTENTION(t0)
+#endif
+	bnez	t0, \target
+	.endm
+
 	.balign 64
 	.globl trap_entry
 trap_entry:
@@ -109,6 +147,7 @@ trap_entry:
 	addi	a0, sp, FRAME_X(10)	/* the six arguments */
 	jalr	t0
 call_done:
+	if_attention leave_call
 	restore_volatile_but_a0
 	sret
 
@@ -134,22 +173,38 @@ fault_done:
 
 interrupt:
 	call	interrupt_taken
+	if_attention leave_trap
 	j	fault_done
 
-bad:	csrr	t0, sepc
-	csrr	t1, sstatus
-	sd	gp, FRAME_X(3)(sp)
+leave_call:
+	save_rest
+	mv	a1, a0
+	mv	a0, sp
+	call	kernel_leave_call
+	j	restore_all
+
+leave_trap:
+	save_rest
+	mv	a0, sp
+	call	kernel_leave_trap
+restore_all:
+	ld	t0, FRAME_PC(sp)
+	csrw	sepc, t0
+	ld	gp, FRAME_X(3)(sp)
 #if !SEVERAL_CPUS
-	sd	tp, FRAME_X(4)(sp)
+	ld	tp, FRAME_X(4)(sp)
 #endif
-	save_kept sp
-	sd	t0, FRAME_PC(sp)
+	load_kept
+	j	fault_done
+
+bad:	save_rest
+	csrr	t1, sstatus
 	sd	t1, FRAME_STATUS(sp)
 	mv	a0, sp
 	csrr	a1, scause
 	csrr	a2, stval
-	call	trap_report
-	ebreak
+	call	trap_report		/* comes back to a handler of the program's */
+	j	restore_all
 
 	/* A bug of the kernel, perhaps an overflow of its stack: the report runs on a stack of its own. */
 from_kernel:
@@ -248,18 +303,7 @@ port_call_clone3:
 	.globl fork_begin
 fork_begin:
 	call	kernel_thread_begin
-	ld	s0, FRAME_X(8)(sp)
-	ld	s1, FRAME_X(9)(sp)
-	ld	s2, FRAME_X(18)(sp)
-	ld	s3, FRAME_X(19)(sp)
-	ld	s4, FRAME_X(20)(sp)
-	ld	s5, FRAME_X(21)(sp)
-	ld	s6, FRAME_X(22)(sp)
-	ld	s7, FRAME_X(23)(sp)
-	ld	s8, FRAME_X(24)(sp)
-	ld	s9, FRAME_X(25)(sp)
-	ld	s10, FRAME_X(26)(sp)
-	ld	s11, FRAME_X(27)(sp)
+	load_kept
 	mv	a0, zero
 	j	call_done
 

@@ -20,42 +20,44 @@ _Static_assert(offsetof(struct port_thread, cpu) == THREAD_CPU, "trap.S");
 _Static_assert(offsetof(struct port_frame, cpu) == FRAME_CPU, "trap.S");
 _Static_assert(offsetof(struct port_cpu, trap_stack) == CPU_TRAP_STACK, "trap.S");
 _Static_assert(offsetof(struct port_cpu, stack) == CPU_STACK, "boot.S");
+_Static_assert(offsetof(struct port_cpu, attention) == CPU_ATTENTION, "trap.S");
 _Static_assert(offsetof(struct port_cpu, satp) == CPU_SATP, "boot.S");
-
-enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGSEGV = 11 };
 
 struct cause {
 	const char *name;
 	unsigned signal;
+	int code; /* si_code */
 };
 
 /* Privileged specification, "Supervisor Cause Register", exception codes; the signals are those of Linux. */
 static const struct cause causes[16] = {
-	[0] = {"misaligned instruction", SIGBUS},
-	[1] = {"instruction access fault", SIGSEGV},
-	[2] = {"illegal instruction", SIGILL},
-	[3] = {"breakpoint", SIGTRAP},
-	[4] = {"misaligned load", SIGBUS},
-	[5] = {"load access fault", SIGSEGV},
-	[6] = {"misaligned store", SIGBUS},
-	[7] = {"store access fault", SIGSEGV},
-	[12] = {"instruction page fault", SIGSEGV},
-	[13] = {"load page fault", SIGSEGV},
-	[15] = {"store page fault", SIGSEGV},
+	[0] = {"misaligned instruction", SIGNAL_BUS, SIGNAL_BUS_ADRALN},
+	[1] = {"instruction access fault", SIGNAL_SEGV, SIGNAL_SEGV_ACCERR},
+	[2] = {"illegal instruction", SIGNAL_ILL, 1},
+	[3] = {"breakpoint", SIGNAL_TRAP, 1},
+	[4] = {"misaligned load", SIGNAL_BUS, SIGNAL_BUS_ADRALN},
+	[5] = {"load access fault", SIGNAL_SEGV, SIGNAL_SEGV_ACCERR},
+	[6] = {"misaligned store", SIGNAL_BUS, SIGNAL_BUS_ADRALN},
+	[7] = {"store access fault", SIGNAL_SEGV, SIGNAL_SEGV_ACCERR},
+	[12] = {"instruction page fault", SIGNAL_SEGV, SIGNAL_SEGV_MAPERR},
+	[13] = {"load page fault", SIGNAL_SEGV, SIGNAL_SEGV_MAPERR},
+	[15] = {"store page fault", SIGNAL_SEGV, SIGNAL_SEGV_MAPERR},
 };
 
-_Noreturn void trap_report(const struct port_frame *frame, uint64_t cause, uint64_t value)
+void trap_report(struct port_frame *frame, uint64_t cause, uint64_t value)
 {
-	struct cause what = {"unknown exception", SIGILL};
+	struct port_trap trap = {SIGNAL_ILL, 1, frame->pc, "unknown exception"};
 
 	if (cause < sizeof(causes) / sizeof(causes[0]) && causes[cause].name != NULL) {
-		what = causes[cause];
+		trap.name = causes[cause].name;
+		trap.signal = causes[cause].signal;
+		trap.code = causes[cause].code;
 	}
 	if (!port_frame_is_user(frame)) {
-		kernel_log("kernel: %s, scause %lx, stval %lx\n", what.name, (unsigned long)cause,
+		kernel_log("kernel: %s, scause %lx, stval %lx\n", trap.name, (unsigned long)cause,
 		    (unsigned long)value);
 	}
-	kernel_trap(frame, what.signal, what.name);
+	kernel_trap(frame, &trap);
 }
 
 void port_thread_init(

@@ -288,6 +288,63 @@ static uint64_t run_protect_pages(unsigned n, long unused)
 #include "bench_advice.h"
 
 /*
+ * A page that may not be touched is, and the handler of SIGSEGV gives it back: what a garbage collector's
+ * barrier costs. The argument says whether taking it away is counted, too.
+ */
+
+struct siginfo {
+	int number, error, code, pad;
+	uint64_t address;
+};
+
+static void give_back(int number, const struct siginfo *info, void *context)
+{
+	(void)number;
+	(void)context;
+	note(protect(info->address & ~(uint64_t)(PAGE - 1), PAGE, READ_WRITE));
+}
+
+static void setup_segv(long unused)
+{
+	enum { SIGSEGV = 11, SA_SIGINFO = 4 };
+#ifdef SA_RESTORER
+	uint64_t action[4] = {
+	    (uint64_t)(uintptr_t)give_back, SA_SIGINFO | SA_RESTORER, (uint64_t)(uintptr_t)signal_return, 0};
+#else
+	uint64_t action[4] = {(uint64_t)(uintptr_t)give_back, SA_SIGINFO, 0, 0};
+#endif
+
+	(void)unused;
+	note(system_call(SYS_RT_SIGACTION, SIGSEGV, (long)(intptr_t)action, 0, 8, 0, 0));
+	note(map(SMALL, PAGE, READ_WRITE));
+	if (error == 0) {
+		touch(SMALL);
+	}
+}
+
+static uint64_t run_segv(unsigned n, long whole)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t t = begin(), taken;
+
+		note(protect(SMALL, PAGE, NONE));
+		taken = end(t);
+		t = begin();
+		touch(SMALL);
+		total += end(t) + (whole ? taken : 0);
+	}
+	return total;
+}
+
+static void teardown_page(long unused)
+{
+	(void)unused;
+	unmap(SMALL, PAGE);
+}
+
+/*
  * Many regions: N regions of two pages, each eight pages after the one before, the first page written. The
  * samples go through them in a scattered order, and each leaves the number of regions as it was.
  */
@@ -415,6 +472,8 @@ static const struct benchmark table[] = {
     {"write_after_read_fault", BIG_PAGES, READ, setup_big, run_write_pages, teardown_big},
     {"protect_split", 256, 0, setup_three, run_protect, teardown_three},
     {"protect_merge", 256, 1, setup_three, run_protect, teardown_three},
+    {"segv_protect_return", 256, 0, setup_segv, run_segv, teardown_page},
+    {"segv_cycle", 256, 1, setup_segv, run_segv, teardown_page},
     {"protect_per_page", BIG_PAGES, WRITE, setup_big, run_protect_pages, teardown_big},
     {"unmap_per_page", BIG_PAGES, WRITE, setup_big, run_unmap_pages, NULL},
     ADVICE_BENCHMARKS,

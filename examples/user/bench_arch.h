@@ -16,11 +16,17 @@ __asm__(".globl _start\n_start:\n\txorl %ebp, %ebp\n\tmovq %rsp, %rdi\n\tandq $-
 
 #define RELATIVE_RELOCATION R_X86_64_RELATIVE
 
+/* What a handler of a signal returns to; elsewhere the kernel brings it along. */
+__asm__("signal_return:\n\tmovl $15, %eax\n\tsyscall\n\tud2\n");
+void signal_return(void);
+#define SA_RESTORER 0x04000000u
+
 enum {
 	SYS_WRITE = 1,
 	SYS_MMAP = 9,
 	SYS_MPROTECT = 10,
 	SYS_MUNMAP = 11,
+	SYS_RT_SIGACTION = 13,
 	SYS_MINCORE = 27,
 	SYS_MADVISE = 28,
 	SYS_MLOCK = 149,
@@ -84,6 +90,7 @@ __asm__(".globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla gp, __
 enum {
 	SYS_WRITE = 64,
 	SYS_EXIT_GROUP = 94,
+	SYS_RT_SIGACTION = 134,
 	SYS_REBOOT = 142,
 	SYS_GETPID = 172,
 	SYS_GETPPID = 173,

@@ -65,6 +65,7 @@ done
 for name in threads heap race forks; do
 	compile $name "-static -pthread" "$here/$name.c"
 done
+compile signals "-static -pthread" "$here/signals.c" "$here/signals_send.c" "$here/signals_fault.c"
 if [ $isa != riscv ]; then
 	compile hello-pie -static-pie "$here/hello.c"
 fi

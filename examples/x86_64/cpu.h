@@ -125,6 +125,7 @@ static inline bool cpuid_has(uint32_t leaf)
 
 struct kernel_boot;
 struct port_cpu;
+struct port_frame;
 
 /* GS, until traps_start() has loaded the rest: a null selector would clear the base. */
 static inline void cpu_load(struct port_cpu *cpu)
@@ -152,5 +153,11 @@ _Noreturn void start_cpu(uint32_t number); /* another CPU, out of boot.S */
 void fp_init(void *area);
 void fp_save(void *area);
 void fp_restore(const void *area);
+void fp_reset(void);
+uint32_t fp_mxcsr_mask(void); /* bits that the CPU takes */
+uint32_t fp_size(void);	     /* bytes of the area that are in use */
+uint64_t fp_features(void);  /* its components, 0: FXSAVE's format */
+_Noreturn void signal_leave_call(const uint64_t *argument, int64_t result);
+_Noreturn void frame_return(const struct port_frame *frame); /* to user mode */
 
 #endif

@@ -22,7 +22,7 @@ enum {
 
 static bool has_xsave;
 static uint64_t xsave_mask;
-static uint32_t xsave_size = 512;
+static uint32_t xsave_size = 512, mxcsr_mask;
 
 static void xsave_start(void)
 {
@@ -37,9 +37,23 @@ static void xsave_start(void)
 	}
 	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)xsave_mask), "d"(0));
 	xsave_size = cpuid(13, 0).b;
-	if (xsave_size > VMEM_PAGE_SIZE) {
+	if (xsave_size > VMEM_PAGE_SIZE - 4) { /* frames of signal handlers mark its end */
 		kernel_panic("vector state of %u bytes", xsave_size);
 	}
+}
+
+/* FXSAVE tells it; 0 is the answer of CPUs that came before the question. */
+static void mxcsr_start(void)
+{
+	static uint32_t area[128] __attribute__((aligned(16)));
+
+	__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+	mxcsr_mask = area[7] != 0 ? area[7] : 0xffbf;
+}
+
+uint32_t fp_mxcsr_mask(void)
+{
+	return mxcsr_mask;
 }
 
 void cpu_features(void)
@@ -67,6 +81,7 @@ void cpu_features(void)
 	if (has_xsave) {
 		xsave_start();
 	}
+	mxcsr_start();
 }
 
 /* The area is zero. A zero XSTATE_BV loads every component as at reset, but MXCSR is always read from
@@ -75,6 +90,16 @@ void fp_init(void *area)
 {
 	((uint16_t *)area)[0] = 0x37f;	/* FCW */
 	((uint32_t *)area)[6] = 0x1f80; /* MXCSR */
+}
+
+uint32_t fp_size(void)
+{
+	return xsave_size;
+}
+
+uint64_t fp_features(void)
+{
+	return xsave_mask;
 }
 
 void fp_save(void *area)
@@ -99,6 +124,14 @@ void fp_restore(const void *area)
 	} else {
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 	}
+}
+
+void fp_reset(void)
+{
+	static uint8_t area[VMEM_PAGE_SIZE] __attribute__((aligned(64)));
+
+	fp_init(area);
+	fp_restore(area);
 }
 
 /* AT_HWCAP is CPUID 1 EDX. HWCAP2 would offer RDFSBASE to programs (bit 1): this kernel does not. */

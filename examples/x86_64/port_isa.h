@@ -12,6 +12,10 @@
 #define PORT_O_DIRECTORY 0200000
 
 #define PORT_CLONE_TLS 4
+#define PORT_RED_ZONE 128
+#define PORT_SIGNAL_RESTORER UINT64_C(0x04000000)
+#define PORT_SIGNAL_RESTORER_FIELD 1
+#define PORT_SIGNAL_STACK_LEAST 2048
 
 /* All registers at a trap, in the order in which traps.S pushes them: the upper half by the CPU, the middle
  * by every entry, the callee-saved ones (first six) only on the slow path. */
@@ -27,6 +31,7 @@ struct port_thread {
 	uint64_t stack_top; /* where traps from user mode begin */
 	void *fp;	    /* XSAVE or FXSAVE area, 64-byte aligned; NULL for the boot context */
 	uint64_t fs_base, gs_base;
+	uint64_t fault_address, fault_error, fault_vector; /* of its last exception that was a signal */
 };
 
 /* Of a CPU; in the kernel GS points here. traps.S knows the first three by their offsets. */
@@ -36,6 +41,7 @@ struct port_cpu {
 	uint64_t user_sp;   /* SYSCALL's entry: while it has no stack yet */
 	void *tss_rsp0;	    /* where its TSS has stack_top again */
 	uint32_t apic_id;
+	uint32_t attention; /* traps.S */
 };
 
 static inline struct port_cpu *port_cpu(void)

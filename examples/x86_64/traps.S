@@ -15,6 +15,7 @@
 
 	.set CPU_STACK_TOP, 8		/* struct port_cpu */
 	.set CPU_USER_SP, 16
+	.set CPU_ATTENTION, 36
 
 	.text
 
@@ -81,7 +82,11 @@ entry_page_fault:
 	pushq $0
 	SAVE_CALLER
 	call \function
-	RESTORE_CALLER
+	testb $3, 144(%rsp)		/* CS */
+	jz 1f
+	cmpl $0, %gs:CPU_ATTENTION
+	jne leave_trap
+1:	RESTORE_CALLER
 	SWAP_IF_USER 8(%rsp)
 	iretq
 	.endm
@@ -95,24 +100,48 @@ entry_page_fault:
 entry_spurious:
 	iretq
 
-/* Every other vector: all registers, then C. traps_exception() returns only for traps that the kernel
- * ignores. */
-entry_common:
-	SWAP_IF_USER 24(%rsp)
-	SAVE_CALLER
-entry_slow:
+	.macro SAVE_KEPT
 	mov %r15, 0(%rsp)
 	mov %r14, 8(%rsp)
 	mov %r13, 16(%rsp)
 	mov %r12, 24(%rsp)
 	mov %rbp, 32(%rsp)
 	mov %rbx, 40(%rsp)
+	.endm
+
+/* The running thread has to look after its signals before it goes on. */
+leave_trap:
+	SAVE_KEPT
 	mov %rsp, %rdi
-	xor %ebp, %ebp
-	call traps_exception
+	call kernel_leave_trap
+restore_all:
+	mov 0(%rsp), %r15
+	mov 8(%rsp), %r14
+	mov 16(%rsp), %r13
+	mov 24(%rsp), %r12
+	mov 32(%rsp), %rbp
+	mov 40(%rsp), %rbx
 	RESTORE_CALLER
 	SWAP_IF_USER 8(%rsp)
 	iretq
+
+/* frame_return(const struct port_frame *frame), which lies on this stack */
+	.globl frame_return
+frame_return:
+	mov %rdi, %rsp
+	jmp restore_all
+
+/* Every other vector: all registers, then C. traps_exception() returns for traps that the kernel ignores, and
+ * to a handler of the program's. */
+entry_common:
+	SWAP_IF_USER 24(%rsp)
+	SAVE_CALLER
+entry_slow:
+	SAVE_KEPT
+	mov %rsp, %rdi
+	xor %ebp, %ebp
+	call traps_exception
+	jmp restore_all
 
 	.macro ENTRY number, has_error
 	.balign 16
@@ -167,7 +196,9 @@ entry_syscall:
 	jz 2f
 	mov %rsp, %rdi
 	call *%rcx
-1:	pop %rdi
+1:	cmpl $0, %gs:CPU_ATTENTION
+	jne 3f
+	pop %rdi
 	pop %rsi
 	pop %rdx
 	pop %r10
@@ -182,6 +213,15 @@ entry_syscall:
 2:	mov %rax, %rdi
 	call kernel_call_unknown
 	jmp 1b
+3:	mov %rsp, %rdi
+	mov %rax, %rsi
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	call signal_leave_call		/* which goes to user mode by frame_return() */
 	.globl entry_syscall_end
 entry_syscall_end:
 

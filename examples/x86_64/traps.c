@@ -33,7 +33,7 @@ struct tss {
 extern const uint64_t traps_entries[VECTOR_EXCEPTIONS];
 extern char entry_page_fault[], entry_timer[], entry_call[], entry_rest[], entry_spurious[];
 extern char entry_syscall[], entry_syscall_end[];
-void traps_exception(const struct port_frame *frame);
+void traps_exception(struct port_frame *frame);
 void switch_stacks(uint64_t *save, uint64_t load);
 void switch_begin(void);
 void switch_fork(void);
@@ -41,6 +41,7 @@ void switch_fork(void);
 _Static_assert(offsetof(struct port_cpu, self) == 0, "port_cpu()");
 _Static_assert(offsetof(struct port_cpu, stack_top) == 8, "traps.S");
 _Static_assert(offsetof(struct port_cpu, user_sp) == 16, "traps.S");
+_Static_assert(offsetof(struct port_cpu, attention) == 36, "traps.S");
 
 /* A CPU's own: the TSS says where its stacks are, and the GDT where its TSS is. */
 static struct tables {
@@ -134,34 +135,76 @@ void traps_start(unsigned number)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
 }
 
-/* What each exception is called, and what a program that raises it dies of. */
+/* What each exception is called, and what signal it is to a program that raises it, with what si_code. */
 static const struct {
 	const char *name;
-	unsigned signal;
+	uint8_t signal;
+	int16_t code;
+	bool has_address; /* si_addr is the pc, else 0 */
 } exceptions[VECTOR_EXCEPTIONS] = {
-    [0] = {"divide error", 8},
-    [1] = {"debug trap", 5},
-    [2] = {"non-maskable interrupt", 0},
-    [3] = {"breakpoint", 5},
-    [4] = {"overflow", 11},
-    [5] = {"bound range exceeded", 11},
-    [6] = {"illegal instruction", 4},
-    [7] = {"no coprocessor", 8},
-    [8] = {"double fault", 0},
-    [10] = {"invalid TSS", 11},
-    [11] = {"segment not present", 7},
-    [12] = {"stack segment fault", 7},
-    [13] = {"general protection fault", 11},
-    [14] = {"page fault", 11},
-    [16] = {"floating-point error", 8},
-    [17] = {"alignment check", 7},
-    [18] = {"machine check", 0},
-    [19] = {"SIMD floating-point error", 8},
+    [0] = {"divide error", SIGNAL_FPE, 1, true},
+    [1] = {"debug trap", SIGNAL_TRAP, 2, true},
+    [2] = {"non-maskable interrupt", 0, 0, false},
+    [3] = {"breakpoint", SIGNAL_TRAP, SIGNAL_BY_KERNEL, false},
+    [4] = {"overflow", SIGNAL_SEGV, SIGNAL_BY_KERNEL, false},
+    [5] = {"bound range exceeded", SIGNAL_SEGV, SIGNAL_BY_KERNEL, false},
+    [6] = {"illegal instruction", SIGNAL_ILL, 2, true},
+    [7] = {"no coprocessor", SIGNAL_FPE, SIGNAL_BY_KERNEL, false},
+    [8] = {"double fault", 0, 0, false},
+    [10] = {"invalid TSS", SIGNAL_SEGV, SIGNAL_BY_KERNEL, false},
+    [11] = {"segment not present", SIGNAL_BUS, SIGNAL_BY_KERNEL, false},
+    [12] = {"stack segment fault", SIGNAL_BUS, SIGNAL_BY_KERNEL, false},
+    [13] = {"general protection fault", SIGNAL_SEGV, SIGNAL_BY_KERNEL, false},
+    [14] = {"page fault", SIGNAL_SEGV, SIGNAL_BY_KERNEL, false},
+    [16] = {"floating-point error", SIGNAL_FPE, 0, true},
+    [17] = {"alignment check", SIGNAL_BUS, SIGNAL_BUS_ADRALN, false},
+    [18] = {"machine check", 0, 0, false},
+    [19] = {"SIMD floating-point error", SIGNAL_FPE, 0, true},
 };
 
-void traps_exception(const struct port_frame *frame)
+/* Of a floating-point exception: the first that the state says has happened and is not masked. */
+static int floating_code(uint64_t vector)
+{
+	static const struct {
+		uint8_t bits, code;
+	} codes[] = {{0x01, 7}, {0x04, 3}, {0x08, 4}, {0x12, 5}, {0x20, 6}};
+	uint32_t status, happened;
+	uint16_t word, control;
+
+	if (vector == 19) {
+		__asm__ volatile("stmxcsr %0" : "=m"(status));
+		happened = ~(status >> 7) & status;
+	} else {
+		__asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(word), "=m"(control));
+		happened = (uint32_t)word & ~(uint32_t)control;
+	}
+	for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if ((happened & codes[i].bits) != 0) {
+			return codes[i].code;
+		}
+	}
+	return 0;
+}
+
+/* What the frame of a handler tells. A program learns nothing of the kernel's half from the error code. */
+static void note_exception(const struct port_frame *frame)
+{
+	struct port_thread *thread = kernel_port_thread();
+
+	thread->fault_vector = frame->vector;
+	thread->fault_error = frame->error;
+	if (frame->vector == VECTOR_PAGE_FAULT) {
+		thread->fault_address = read_cr2();
+		if (thread->fault_address >= vmem_aspace_user_size()) {
+			thread->fault_error |= 1;
+		}
+	}
+}
+
+void traps_exception(struct port_frame *frame)
 {
 	const uint64_t pc = frame->rip;
+	struct port_trap trap = {SIGNAL_SEGV, SIGNAL_BY_KERNEL, 0, "unknown exception"};
 
 	/* A single step of the user's SYSCALL is reported at the kernel's first instruction. */
 	if (frame->vector == VECTOR_DEBUG && !port_frame_is_user(frame) &&
@@ -173,13 +216,24 @@ void traps_exception(const struct port_frame *frame)
 		 * found room. */
 		kernel_log("double fault: CR2 %lx\n", read_cr2());
 		if (vmem_kernel_is_guard((void *)(uintptr_t)read_cr2())) {
-			kernel_trap(frame, 0, "kernel stack overflow");
+			trap = (struct port_trap){.name = "kernel stack overflow"};
+			kernel_trap(frame, &trap);
 		}
 	}
-	if (frame->vector >= VECTOR_EXCEPTIONS || exceptions[frame->vector].name == NULL) {
-		kernel_trap(frame, 11, "unknown exception");
+	if (frame->vector < VECTOR_EXCEPTIONS && exceptions[frame->vector].name != NULL) {
+		trap = (struct port_trap){
+		    .signal = exceptions[frame->vector].signal,
+		    .code = exceptions[frame->vector].code,
+		    .address = exceptions[frame->vector].has_address ? pc : 0,
+		    .name = exceptions[frame->vector].name,
+		};
 	}
-	kernel_trap(frame, exceptions[frame->vector].signal, exceptions[frame->vector].name);
+	if (port_frame_is_user(frame)) {
+		note_exception(frame);
+		trap.code = trap.signal == SIGNAL_FPE && trap.code == 0 ? floating_code(frame->vector)
+									: trap.code;
+	}
+	kernel_trap(frame, &trap);
 }
 
 void port_thread_init(

@@ -24,6 +24,7 @@ LINUX = {
     "fault_around_per_page": 312,
     "mincore": 1904,
     "lock_unlock": 7222,
+    "segv_protect_return": 6700,
 }
 CLEARED = {"map_write_unmap", "write_fault"}  # these clear one page each
 LINUX_CLEAR = 519
