@@ -240,8 +240,8 @@ static void gather(struct slab_type *type, struct vmem_page *page)
 /* Frees into a frame other than current; its list may be another one then. False: not of the type. */
 static __attribute__((noinline)) bool free_elsewhere(struct slab_type *type, void *object)
 {
-	struct vmem_page *page = pa_to_page(virt_to_phys(object));
-	if (!page || shared_load(&page->kind) != PAGE_SLAB || page->u.slab.type != type) {
+	struct vmem_page *page = slab_page(type, object);
+	if (!page) {
 		return false;
 	}
 	bool was_full = page->u.slab.first_free == SLAB_NONE;

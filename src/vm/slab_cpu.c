@@ -90,7 +90,7 @@ static void spill(struct slab_type *type, struct slab_list *list, uint32_t count
 		void *object = list->next;
 		list->next = *(void **)object;
 		list->count--;
-		VMEM_CHECK(vmem_slab_put(type, object), "a small object is freed that is not of its type");
+		(void)vmem_slab_put(type, object);
 	}
 }
 
@@ -145,6 +145,7 @@ void vmem_slab_free(enum slab_id id, void *object)
 	struct slab_type *type = type_of(id);
 	struct slab_list *list = slab_list(id);
 	VMEM_ASSERT(vmem_slab_owns(id, object));
+	VMEM_CHECK(slab_page(type, object), "a small object is freed that is not of its type");
 	spin_take(&list->lock, LOCK_SLAB_LIST);
 	list_push(list, object);
 	if (__builtin_expect(list->count > 2 * type->batch + list->claim, 0)) {

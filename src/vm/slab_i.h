@@ -31,6 +31,15 @@ void vmem_slab_lower(struct slab_type *type, uint64_t count);
 #define SLAB_SCRAPES 4u
 bool vmem_slab_scrape(struct slab_type *type);
 
+/* The frame that the object lies in; NULL: none of the type. The type's lock is not needed: who frees an
+ * object of it has had it from there. */
+static inline struct vmem_page *slab_page(const struct slab_type *type, const void *object)
+{
+	struct vmem_page *page = pa_to_page(virt_to_phys(object));
+	bool is_of = page && shared_load(&page->kind) == PAGE_SLAB && page->u.slab.type == type;
+	return is_of ? page : NULL;
+}
+
 /* The free list of a frame that is not current. */
 static inline void *slab_free_list(const struct vmem_page *page)
 {

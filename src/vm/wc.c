@@ -28,7 +28,7 @@ static int errno_of(vmem_status_t status)
 	if (status == VMEM_ERR_NO_MEMORY || status == VMEM_ERR_NO_SPACE || status == VMEM_ERR_LIMIT) {
 		return VMEM_ENOMEM;
 	}
-	return status == VMEM_ERR_DENIED || status == VMEM_ERR_WX ? VMEM_EACCES : VMEM_EINVAL;
+	return status == VMEM_ERR_DENIED ? VMEM_EACCES : VMEM_EINVAL;
 }
 
 static int answer(struct vmem_wc *wc, vmem_status_t status)

@@ -12,6 +12,8 @@
 #include "frame.c"
 #include "frame_buddy.c"
 #include "slab.c"
+#define list_push cpu_list_push /* one name, two files */
+#include "slab_cpu.c"
 
 const struct slab_spec vmem_slab_specs[SLAB_COUNT] = {
     {200, 8}, {200, 8}, {544, 32}, {64, 64}, {64, 64}, {24, 8}, {64, 64},

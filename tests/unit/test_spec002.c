@@ -15,7 +15,7 @@
 #define COMBINE VMEM_WC_MAP_WC
 #define HINT UINT64_C(0x20000000)
 
-enum { FILE_FD = 3, ODD_FD, DEVICE_FD, EMPTY_FD };
+enum { FILE_FD = 3, ODD_FD, DEVICE_FD, EMPTY_FD, LYING_FD };
 #define FILE_PAGES 4u
 #define FILE_BYTES (3 * PAGE + 100) /* what the file says that it holds; its object holds more */
 
@@ -39,9 +39,10 @@ static bool find(void *context, const struct vmem_wc_request *request, struct vm
 	switch (request->fd) {
 	case FILE_FD:
 	case EMPTY_FD:
+	case LYING_FD: /* says of an object that it holds more than it can */
 		out->object = file;
 		out->offset = (uint64_t)request->offset;
-		out->size = request->fd == FILE_FD ? FILE_BYTES : 0;
+		out->size = request->fd == FILE_FD ? FILE_BYTES : request->fd == EMPTY_FD ? 0 : PAGES(100);
 		out->inode = true;
 		break;
 	case DEVICE_FD:
@@ -352,6 +353,7 @@ static void bad_descriptor(void **state)
 	FAILS(VMEM_EINVAL, MMAP(0, PAGE, R, 0, ODD_FD, 0));
 	FAILS(VMEM_EINVAL, MMAP(0, PAGE, R, 0, FILE_FD, -1));
 	FAILS(VMEM_EINVAL, MMAP(0, PAGE, R, 0, FILE_FD, INT64_MIN));
+	FAILS(VMEM_EINVAL, MMAP(0, PAGES(6), R, 0, LYING_FD, 1));
 	wc.find = NULL;
 	FAILS(VMEM_EINVAL, MMAP(0, PAGE, R, 0, FILE_FD, 0));
 }
@@ -563,7 +565,12 @@ static void no_memory(void **state)
 		assert_int_equal(wc.error, VMEM_ENOMEM);
 		step();
 	}
-	FAILS(VMEM_ENOMEM, MMAP(0, as ? vmem_vmar_length(vmem_aspace_root(as)) : 0, R, ANON, -1, 0));
+	FAILS(VMEM_ENOMEM, MMAP(0, vmem_vmar_length(vmem_aspace_root(as)), R, ANON, -1, 0));
+	const struct vmem_aspace_config one = {.max_regions = 1};
+	wc.aspace = space_with(&one);
+	assert_ptr_equal(MMAP(HINT, PAGE, R, ANON | FIXED, -1, 0), pointer(HINT));
+	FAILS(VMEM_ENOMEM, MMAP(HINT + PAGES(8), PAGE, R, ANON | FIXED, -1, 0));
+	end(wc.aspace);
 }
 
 int main(void)
