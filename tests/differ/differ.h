@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * differ.h - random steps through the library on the software machine and through the system calls of the
+ * Linux that the test runs on, in the same window of addresses.
+ *
+ * A step is a call or an access of one of a few processes that are relatives by fork. Both sides run it, and
+ * then say what they answer, which regions the process has in the window, and what its pages hold.
+ */
+#ifndef DIFFER_H
+#define DIFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PAGE UINT64_C(4096)
+#define PROCESSES 4u
+/* What the steps aim at, and what is looked at: a step reaches a few pages beyond its aim. Nothing else is
+ * there on either side; below 2 GiB, because the sanitizers use what is above. */
+#define AIMED 40u
+#define MARGIN 24u
+#define WINDOW_PAGES (AIMED + 2 * MARGIN)
+#define WINDOW UINT64_C(0x20000000)
+#define AIM (WINDOW + MARGIN * PAGE)
+#define WINDOW_END (WINDOW + WINDOW_PAGES * PAGE)
+#define WORDS 2u /* of a page that are compared: its first and its last */
+#define REGIONS (WINDOW_PAGES + 1u)
+#define EPOCH 4000u /* steps on one machine */
+#define BATCH 64u   /* so many numbers go to one process, in a row */
+#define LOCK_LIMIT (12 * PAGE)
+
+enum kind {
+	STEP_MMAP,
+	STEP_MUNMAP,
+	STEP_MPROTECT,
+	STEP_MREMAP,
+	STEP_MADVISE,
+	STEP_MLOCK,
+	STEP_MUNLOCK,
+	STEP_MSYNC,
+	STEP_READ,
+	STEP_WRITE,
+	STEP_FORK, /* when there is no room for a child, one of the others exits first */
+	STEP_KINDS
+};
+
+struct step {
+	enum kind kind;
+	unsigned process, other; /* modulo those that live; other: which one exits */
+	uint64_t address, length;
+	uint64_t target, new_length; /* mremap */
+	int prot, flags;	     /* flags: also advice */
+	uint64_t value;		     /* what WRITE stores */
+	bool fill;		     /* look at pages that nobody wrote to, too */
+};
+
+/* Codes of an access that went wrong, in place of an errno. */
+enum { SIGNAL_MAPERR = 1000, SIGNAL_ACCERR, SIGNAL_ADRERR, SIGNAL_OTHER };
+/* In place of an address: somewhere outside of the window. It has been unmapped again. */
+#define ELSEWHERE INT64_C(1)
+
+struct region {
+	uint64_t start, end;
+	unsigned permission; /* PROT_* */
+	bool shared;
+};
+
+typedef uint8_t page_set[WINDOW_PAGES]; /* a byte each */
+
+/* What a side says after a step. */
+struct report {
+	int64_t result; /* 0, an address, a value read; or -errno, -SIGNAL_* */
+	bool resync;	/* Linux's: both sides have unmapped what the step was about (resync_range) */
+	unsigned regions;
+	struct region region[REGIONS]; /* rising; equal neighbours are one */
+	/* Which pages were looked at, and their words, or -SIGNAL_* where they cannot be read. */
+	page_set pages;
+	int64_t word[WINDOW_PAGES][WORDS];
+};
+
+/* ---- steps.c ---- */
+extern const char *const step_names[STEP_KINDS];
+/* Step `number` of an epoch: a pure function. Kinds that the library does not have are not made. */
+struct step step_make(uint64_t seed, uint64_t epoch, unsigned number, uint32_t kinds);
+void step_print(const struct step *step);
+/* A step whose answer does not compare, or that one side could not take: left out. */
+bool step_is_safe(const struct step *step);
+
+/*
+ * Linux has two regions where others would have one (accepted.c), and so refuses a remap that the library does.
+ * What it is about is then unmapped on both sides: range i of three; false when there is none.
+ */
+bool resync_range(const struct step *step, unsigned i, uint64_t *out_start, uint64_t *out_length);
+
+/* ---- linux.c: the system calls of this machine, in helper processes. ---- */
+void linux_start(void);
+void linux_stop(void);
+/* Runs the steps one after the other; a report for each, valid until the next batch of the process. A switch
+ * between processes can take long on a busy machine, so there is one for all of them. */
+const struct report *linux_batch(unsigned process, const struct step *steps, unsigned count);
+int64_t linux_fork(unsigned parent, unsigned child);
+void linux_exit(unsigned process);
+/* Regions and words of a process as they are; `every`: of all pages. */
+const struct report *linux_look(unsigned process, bool every);
+
+/* ---- library.c ---- */
+void library_start(void);
+void library_stop(void);
+/* The kinds that the library has, as bits. */
+uint32_t library_kinds(void);
+void library_step(unsigned process, const struct step *step, struct report *out);
+int64_t library_fork(unsigned parent, unsigned child);
+void library_exit(unsigned process);
+void library_resync(unsigned process, const struct step *step);
+/* out->pages says which pages to look at. */
+void library_look(unsigned process, struct report *out);
+void library_check(void);
+
+/* ---- accepted.c ---- */
+#define ACCEPTED 20u
+struct accepted {
+	const char *what, *why;
+	bool (*is)(const struct step *step, const struct report *linux_report, int64_t library_result);
+};
+/* The entry that the difference in results is, or -1. Effects must agree all the same. */
+int accepted_find(const struct step *step, const struct report *linux_report, int64_t library_result);
+extern const struct accepted accepted[];
+extern const unsigned accepted_count;
+
+/* Ends the epoch's process as a failure. */
+_Noreturn void differ_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A region more; it is joined to the last one if they are alike. */
+void report_region(struct report *report, uint64_t start, uint64_t end, unsigned permission, bool shared);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * library.c - the side of the library: a space for each process on one software machine, the calls through
+ * posix.h, accesses through the MMU.
+ *
+ * What the library can do is one line each in `calls`: a kind of step that is not there is never made.
+ */
+#include "differ.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include <vmem/aspace.h>
+#include <vmem/init.h>
+#include <vmem/posix.h>
+
+#include "machine.h"
+#include "user.h"
+
+/* RAM: as little as serves, because the check of the library looks at every frame. */
+#define RAM_LOW (UINT64_C(6) << 20)
+#define RAM_HIGH (UINT64_C(2) << 20)
+
+struct process {
+	struct vmem_aspace *aspace;
+	struct vmem_posix posix;
+};
+
+static struct process processes[PROCESSES];
+
+static bool in_window(uint64_t address)
+{
+	return address >= WINDOW && address < WINDOW_END;
+}
+
+static int64_t call_mmap(struct process *p, const struct step *s)
+{
+	uint64_t at = 0;
+	int error = vmem_posix_mmap(&p->posix, s->address, s->length, s->prot, s->flags, &at);
+	if (error) {
+		return error;
+	}
+	if (in_window(at)) {
+		return (int64_t)at;
+	}
+	error = vmem_posix_munmap(&p->posix, at, s->length);
+	if (error) {
+		differ_fail("what was mapped elsewhere cannot be unmapped: %d", error);
+	}
+	return ELSEWHERE;
+}
+
+static int64_t call_munmap(struct process *p, const struct step *s)
+{
+	return vmem_posix_munmap(&p->posix, s->address, s->length);
+}
+
+static int64_t call_mprotect(struct process *p, const struct step *s)
+{
+	return vmem_posix_mprotect(&p->posix, s->address, s->length, s->prot);
+}
+
+/* What moved out of the window comes back to the target, as on the other side. */
+static int64_t call_mremap(struct process *p, const struct step *s)
+{
+	uint64_t at = 0, target = s->target & ~(PAGE - 1);
+	int error =
+	    vmem_posix_mremap(&p->posix, s->address, s->length, s->new_length, s->flags, s->target, &at);
+	if (error || in_window(at)) {
+		return error ? error : (int64_t)at;
+	}
+	uint64_t length = s->new_length, again;
+	error = vmem_posix_mremap(
+	    &p->posix, at, length, length, VMEM_MREMAP_MAYMOVE | VMEM_MREMAP_FIXED, target, &again);
+	if (error && vmem_posix_munmap(&p->posix, at, length) != 0) {
+		differ_fail("what moved elsewhere cannot be unmapped");
+	}
+	return ELSEWHERE;
+}
+
+static int64_t call_madvise(struct process *p, const struct step *s)
+{
+	return vmem_posix_madvise(&p->posix, s->address, s->length, s->flags);
+}
+
+static int64_t call_mlock(struct process *p, const struct step *s)
+{
+	return vmem_posix_mlock2(&p->posix, s->address, s->length, s->flags);
+}
+
+static int64_t call_munlock(struct process *p, const struct step *s)
+{
+	return vmem_posix_munlock(&p->posix, s->address, s->length);
+}
+
+static int64_t call_msync(struct process *p, const struct step *s)
+{
+	return vmem_posix_msync(&p->posix, s->address, s->length, s->flags);
+}
+
+static int64_t signal_of(enum vmem_fault_result result)
+{
+	switch (result) {
+	case VMEM_FAULT_RESOLVED:
+		return 0;
+	case VMEM_FAULT_NO_REGION:
+	case VMEM_FAULT_GUARD: /* guard pages of Linux are holes to look at */
+		return -SIGNAL_MAPERR;
+	case VMEM_FAULT_PERMISSION:
+		return -SIGNAL_ACCERR;
+	case VMEM_FAULT_BEYOND_END:
+		return -SIGNAL_ADRERR;
+	default:
+		return -SIGNAL_OTHER;
+	}
+}
+
+static int64_t load(struct process *p, uint64_t address)
+{
+	uint64_t value = 0;
+	int64_t wrong = signal_of(user_load(p->aspace, address, &value));
+	return wrong ? wrong : (int64_t)value;
+}
+
+static int64_t call_read(struct process *p, const struct step *s)
+{
+	return load(p, s->address);
+}
+
+static int64_t call_write(struct process *p, const struct step *s)
+{
+	return signal_of(user_store(p->aspace, s->address, s->value));
+}
+
+static const struct {
+	enum kind kind;
+	int64_t (*call)(struct process *p, const struct step *s);
+} calls[] = {
+    {STEP_MMAP, call_mmap},
+    {STEP_MUNMAP, call_munmap},
+    {STEP_MPROTECT, call_mprotect},
+    {STEP_MREMAP, call_mremap},
+    {STEP_MADVISE, call_madvise},
+    {STEP_MLOCK, call_mlock},
+    {STEP_MUNLOCK, call_munlock},
+    {STEP_MSYNC, call_msync},
+    {STEP_READ, call_read},
+    {STEP_WRITE, call_write},
+};
+
+uint32_t library_kinds(void)
+{
+	uint32_t kinds = 1u << STEP_FORK;
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		kinds |= 1u << calls[i].kind;
+	}
+	return kinds;
+}
+
+static void make_process(struct process *p, struct vmem_aspace *aspace)
+{
+	p->aspace = aspace;
+	vmem_posix_init(&p->posix, aspace, &vmem_posix_linux, 0);
+	p->posix.lock_limit = LOCK_LIMIT;
+}
+
+void library_start(void)
+{
+	struct machine_config config = host_default();
+	const struct vmem_aspace_config plain = {0};
+	struct vmem_aspace *aspace;
+	config.ram[0].length = RAM_LOW;
+	config.ram[1].length = RAM_HIGH;
+	host_start(&config);
+	if (vmem_aspace_create(&plain, &aspace) != VMEM_OK) {
+		differ_fail("no space");
+	}
+	make_process(&processes[0], aspace);
+}
+
+void library_step(unsigned process, const struct step *step, struct report *out)
+{
+	machine_operation();
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (calls[i].kind == step->kind) {
+			out->result = calls[i].call(&processes[process], step);
+		}
+	}
+}
+
+void library_resync(unsigned process, const struct step *step)
+{
+	uint64_t start, length;
+	for (unsigned i = 0; i < 3; i++) {
+		if (resync_range(step, i, &start, &length)) {
+			(void)vmem_posix_munmap(&processes[process].posix, start, length);
+		}
+	}
+}
+
+int64_t library_fork(unsigned parent, unsigned child)
+{
+	struct vmem_aspace *aspace;
+	machine_operation();
+	vmem_status_t status = vmem_aspace_fork(processes[parent].aspace, &aspace);
+	if (status == VMEM_OK) {
+		make_process(&processes[child], aspace);
+	}
+	return -vmem_posix_errno(status);
+}
+
+void library_exit(unsigned process)
+{
+	machine_operation();
+	vmem_aspace_activate(NULL);
+	vmem_aspace_destroy(processes[process].aspace);
+	processes[process].aspace = NULL;
+}
+
+void library_look(unsigned process, struct report *out)
+{
+	struct process *p = &processes[process];
+	struct vmem_region_info region;
+	out->regions = 0;
+	for (uint64_t at = WINDOW; vmem_region_next(p->aspace, at, &region) && region.start < WINDOW_END;
+	     at = region.start + region.length) {
+		report_region(out, region.start, region.start + region.length, region.permission,
+		    (region.flags & VMEM_MAP_SHARED) != 0);
+	}
+	for (unsigned i = 0; i < WINDOW_PAGES; i++) {
+		if (out->pages[i]) {
+			out->word[i][0] = load(p, WINDOW + i * PAGE);
+			out->word[i][1] = load(p, WINDOW + (i + 1) * PAGE - 8);
+		}
+	}
+}
+
+void library_check(void)
+{
+	vmem_check();
+	machine_check();
+}
+
+void library_stop(void)
+{
+	host_stop();
+}

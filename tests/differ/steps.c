@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * steps.c - what is done: each step is drawn from its number alone, so any part of a sequence is one too.
+ *
+ * Most addresses are pages of the aim, most lengths short. One step in a few is wrong in itself: an address
+ * that is not a page's, or the kernel's, or beyond; a length of zero, or one that wraps around or does so when
+ * it is rounded. What would reach the helper's own memory on Linux is not made (is_safe).
+ */
+#define _GNU_SOURCE
+#include "differ.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#define MADV_GUARD_ON 102
+#define MADV_GUARD_OFF 103
+
+const char *const step_names[STEP_KINDS] = {
+    "mmap", "munmap", "mprotect", "mremap", "madvise", "mlock", "munlock", "msync", "read", "write", "fork"};
+
+/* In a hundred, of the kinds that there are. */
+static const unsigned weights[STEP_KINDS] = {16, 9, 11, 12, 16, 5, 4, 3, 6, 18, 3};
+
+static uint64_t mix(uint64_t x)
+{
+	x += UINT64_C(0x9e3779b97f4a7c15);
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+static uint64_t draw(uint64_t *state)
+{
+	*state += UINT64_C(0x9e3779b97f4a7c15);
+	return mix(*state);
+}
+
+static unsigned below(uint64_t *state, unsigned n)
+{
+	return (unsigned)(draw(state) >> 33) % n;
+}
+
+static bool one_in(uint64_t *state, unsigned n)
+{
+	return below(state, n) == 0;
+}
+
+static uint64_t an_address(uint64_t *r)
+{
+	static const uint64_t wrong[] = {0, UINT64_C(0xffffffff80000000), UINT64_C(0xfffffffffffff000),
+	    UINT64_C(0x7ffffffffffff000), UINT64_C(0x8000000000000000)};
+	uint64_t page = AIM + below(r, AIMED) * PAGE;
+	if (one_in(r, 14)) {
+		return wrong[below(r, sizeof(wrong) / sizeof(wrong[0]))] +
+		       (one_in(r, 4) ? below(r, 4096) : 0);
+	}
+	return one_in(r, 18) ? page + 1 + below(r, 4095) : page;
+}
+
+static uint64_t a_length(uint64_t *r)
+{
+	static const uint64_t wrong[] = {
+	    0, 0, UINT64_MAX, UINT64_MAX - 4095, UINT64_MAX - 8192, UINT64_C(1) << 60, UINT64_C(1) << 63};
+	uint64_t pages = 1 + below(r, one_in(r, 5) ? 16 : 5);
+	if (one_in(r, 16)) {
+		return wrong[below(r, sizeof(wrong) / sizeof(wrong[0]))];
+	}
+	return pages * PAGE - (one_in(r, 5) ? below(r, 4095) : 0);
+}
+
+static int a_permission(uint64_t *r)
+{
+	static const int some[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
+	    PROT_READ | PROT_WRITE, PROT_WRITE, PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE | PROT_EXEC};
+	return some[below(r, 8)] | (one_in(r, 40) ? 0x100 : 0);
+}
+
+static void make_mmap(uint64_t *r, struct step *s)
+{
+	static const int place[] = {
+	    MAP_FIXED, MAP_FIXED, MAP_FIXED, 0, MAP_FIXED_NOREPLACE, MAP_FIXED_NOREPLACE};
+	s->prot = a_permission(r);
+	s->flags = (one_in(r, 4) ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | place[below(r, 6)];
+	s->flags |= one_in(r, 10) ? MAP_POPULATE : 0;
+	s->flags |= one_in(r, 10) ? MAP_NORESERVE : 0;
+	s->flags |= one_in(r, 14) ? MAP_LOCKED : 0;
+	if (one_in(r, 30)) {
+		s->flags = (s->flags & ~15) | (int)below(r, 16);
+	}
+}
+
+static void make_mremap(uint64_t *r, struct step *s)
+{
+	static const int some[] = {0, 0, MREMAP_MAYMOVE, MREMAP_MAYMOVE, MREMAP_MAYMOVE | MREMAP_FIXED,
+	    MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_FIXED, MREMAP_MAYMOVE | 4,
+	    MREMAP_MAYMOVE | MREMAP_FIXED | 4, 4, 8};
+	s->flags = some[below(r, 12)];
+	s->target = an_address(r);
+	s->new_length = one_in(r, 2) ? s->length : a_length(r);
+}
+
+static void make_madvise(uint64_t *r, struct step *s)
+{
+	static const int some[] = {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTNEED, MADV_DONTNEED,
+	    MADV_DONTNEED, MADV_REMOVE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK,
+	    MADV_KEEPONFORK, MADV_DONTDUMP, MADV_DODUMP, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
+	    MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED, MADV_GUARD_ON, MADV_GUARD_ON, MADV_GUARD_OFF,
+	    MADV_GUARD_OFF, 7, 99};
+	s->flags = some[below(r, sizeof(some) / sizeof(some[0]))];
+}
+
+static enum kind a_kind(uint64_t *r, uint32_t kinds)
+{
+	unsigned all = 0, at;
+	for (unsigned i = 0; i < STEP_KINDS; i++) {
+		all += kinds >> i & 1 ? weights[i] : 0;
+	}
+	at = below(r, all);
+	for (unsigned i = 0;; i++) {
+		unsigned weight = kinds >> i & 1 ? weights[i] : 0;
+		if (at < weight) {
+			return (enum kind)i;
+		}
+		at -= weight;
+	}
+}
+
+struct step step_make(uint64_t seed, uint64_t epoch, unsigned number, uint32_t kinds)
+{
+	uint64_t state = mix(seed ^ mix(epoch ^ mix(number))), *r = &state;
+	struct step s = {.kind = a_kind(r, kinds), .other = below(r, 12), .fill = one_in(r, 16)};
+	s.process = (unsigned)(mix(seed ^ mix(epoch ^ mix(number / BATCH + 1))) % 12);
+	s.address = an_address(r);
+	s.length = a_length(r);
+	switch (s.kind) {
+	case STEP_MMAP:
+		make_mmap(r, &s);
+		break;
+	case STEP_MPROTECT:
+		s.prot = a_permission(r);
+		break;
+	case STEP_MREMAP:
+		make_mremap(r, &s);
+		break;
+	case STEP_MADVISE:
+		make_madvise(r, &s);
+		break;
+	case STEP_MLOCK:
+		s.flags = one_in(r, 3) ? (int)below(r, 3) : 0;
+		break;
+	case STEP_MSYNC:
+		s.flags = (int)below(r, one_in(r, 8) ? 16 : 7);
+		break;
+	case STEP_READ:
+	case STEP_WRITE:
+		s.address = AIM + below(r, AIMED) * PAGE + (one_in(r, 2) ? PAGE - 8 : 0);
+		s.value = epoch << 32 | (number + 1);
+		break;
+	default:
+		break;
+	}
+	return s;
+}
+
+/* Whether the range leaves user space or wraps around, so that a call refuses it before it does anything; or
+ * ends within the window or right behind it. */
+static bool is_bounded(uint64_t address, uint64_t length)
+{
+	uint64_t end = address + length;
+	bool far = length >= UINT64_C(1) << 60 || address >= UINT64_C(1) << 60;
+	return far || (address < PAGE && length < 64 * PAGE) ||
+	       (address >= WINDOW && end <= WINDOW_END && end >= address);
+}
+
+bool step_is_safe(const struct step *s)
+{
+	bool goes_on = s->kind == STEP_MADVISE || s->kind == STEP_MSYNC; /* past holes, to the end */
+	if (goes_on && s->length < UINT64_MAX - 4095 && s->length >= UINT64_C(1) << 60 &&
+	    s->address + s->length >= s->address) {
+		return false;
+	}
+	if (s->kind == STEP_MREMAP &&
+	    (s->new_length > UINT64_C(1) << 59 ? false : !is_bounded(s->target, s->new_length))) {
+		return false;
+	}
+	return is_bounded(s->address, s->length);
+}
+
+bool resync_range(const struct step *s, unsigned i, uint64_t *out_start, uint64_t *out_length)
+{
+	*out_start = i == 0 ? s->address : (i == 1 ? s->address : s->target) & ~(PAGE - 1);
+	*out_length = i == 0 ? s->length : s->new_length;
+	return *out_start >= WINDOW && *out_start < WINDOW_END && *out_length <= WINDOW_END - *out_start;
+}
+
+void step_print(const struct step *s)
+{
+	printf("process %u %s %#llx+%#llx prot %#x flags %#x target %#llx+%#llx\n", s->process,
+	    step_names[s->kind], (unsigned long long)s->address, (unsigned long long)s->length,
+	    (unsigned)s->prot, (unsigned)s->flags, (unsigned long long)s->target,
+	    (unsigned long long)s->new_length);
+}
