@@ -25,7 +25,7 @@
 #define WORDS 2u /* of a page that are compared: its first and its last */
 #define REGIONS (WINDOW_PAGES + 1u)
 #define EPOCH 4000u /* steps on one machine */
-#define BATCH 64u   /* so many numbers go to one process, in a row */
+#define ROW 64u	    /* so many steps in a row are of one process */
 #define LOCK_LIMIT (12 * PAGE)
 
 enum kind {
@@ -91,16 +91,23 @@ bool step_is_safe(const struct step *step);
  */
 bool resync_range(const struct step *step, unsigned i, uint64_t *out_start, uint64_t *out_length);
 
-/* ---- linux.c: the system calls of this machine, in helper processes. ---- */
-void linux_start(void);
-void linux_stop(void);
-/* Runs the steps one after the other; a report for each, valid until the next batch of the process. A switch
- * between processes can take long on a busy machine, so there is one for all of them. */
-const struct report *linux_batch(unsigned process, const struct step *steps, unsigned count);
-int64_t linux_fork(unsigned parent, unsigned child);
-void linux_exit(unsigned process);
-/* Regions and words of a process as they are; `every`: of all pages. */
-const struct report *linux_look(unsigned process, bool every);
+/* ---- linux.c, helper.c: the system calls of this machine, in processes of their own. ---- */
+enum action { ACTION_STEP, ACTION_LOOK, ACTION_FORK, ACTION_EXIT };
+
+/* What one process does. */
+struct entry {
+	enum action action;
+	unsigned process, child;
+	unsigned number; /* of the step that it comes from */
+	struct step step;
+	struct report report; /* filled in by linux_run() */
+};
+#define ENTRIES (3 * EPOCH + 3 * PROCESSES)
+/* Room for the entries of an epoch, which helpers see as well. */
+struct entry *linux_entries(void);
+/* Runs all of them, process 0 being there at the start and all of them gone in the end. A switch between
+ * processes can take long on a busy machine: so each goes on as far as it can, without asking anybody. */
+void linux_run(const char *helper, unsigned count);
 
 /* ---- library.c ---- */
 void library_start(void);

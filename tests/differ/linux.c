@@ -1,418 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linux.c - the side of the real kernel. A helper process for each process of the test, relatives of each
- * other by fork as these are, executes the calls and catches the signals of accesses. It is driven through a
- * page that it shares with the test, by turns; the kernel's own list says what it has mapped.
- *
- * A helper whose test is gone ends by itself, because nobody gives it a turn.
+ * linux.c - the side of the real kernel, as the test sees it: it starts a helper (helper.c), and waits until
+ * it and its children have done all there is to do.
  */
 #define _GNU_SOURCE
-#include "differ.h"
+#include "board.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/futex.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define PATIENCE 60 /* seconds without a turn */
+static struct board *board;
+static int board_fd = -1;
 
-enum command { COMMAND_STEPS, COMMAND_LOOK, COMMAND_FORK, COMMAND_EXIT };
-enum { OURS, THEIRS };
-
-struct box {
-	uint32_t turn; /* whose */
-	enum command command;
-	unsigned count, child;
-	bool every;
-	struct step step[BATCH];
-	int64_t result;
-	page_set written; /* not zero, or written to since it was looked at */
-	struct report report[BATCH];
-};
-
-static struct box *boxes;
-static struct box *mine; /* in a helper */
-static int maps = -1;
-static sigjmp_buf back;
-static volatile int64_t caught;
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define NOT_SANITIZED __attribute__((no_sanitize("address", "undefined")))
-#endif
-#endif
-#ifndef NOT_SANITIZED
-#define NOT_SANITIZED __attribute__((no_sanitize_address, no_sanitize_undefined))
-#endif
-
-static void wait_turn(struct box *box, uint32_t turn)
+struct entry *linux_entries(void)
 {
-	const struct timespec patience = {.tv_sec = PATIENCE};
-	uint32_t now;
-	while ((now = __atomic_load_n(&box->turn, __ATOMIC_ACQUIRE)) != turn) {
-		if (syscall(SYS_futex, &box->turn, FUTEX_WAIT, now, &patience, NULL, 0) != 0 &&
-		    errno == ETIMEDOUT) {
-			_exit(4);
+	if (!board) {
+		board_fd = memfd_create("board", 0);
+		if (board_fd < 0 || ftruncate(board_fd, sizeof(*board)) != 0 ||
+		    !(board = board_map(board_fd))) {
+			differ_fail("no memory to share: %s", strerror(errno));
 		}
 	}
+	return board->entries;
 }
 
-static void give_turn(struct box *box, uint32_t turn)
+void linux_run(const char *helper, unsigned count)
 {
-	__atomic_store_n(&box->turn, turn, __ATOMIC_RELEASE);
-	(void)syscall(SYS_futex, &box->turn, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-static void on_signal(int number, siginfo_t *info, void *context)
-{
-	(void)context;
-	caught = number == SIGBUS		? SIGNAL_ADRERR
-		 : info->si_code == SEGV_MAPERR ? SIGNAL_MAPERR
-		 : info->si_code == SEGV_ACCERR ? SIGNAL_ACCERR
-						: SIGNAL_OTHER;
-	siglongjmp(back, 1);
-}
-
-/* The word, or -SIGNAL_*. The helper handles nothing else by these signals, so their mask need not be kept. */
-static NOT_SANITIZED int64_t load(uint64_t address)
-{
-	if (sigsetjmp(back, 0) != 0) {
-		return -caught;
-	}
-	return *(volatile int64_t *)(uintptr_t)address;
-}
-
-static NOT_SANITIZED int64_t store(uint64_t address, uint64_t value)
-{
-	if (sigsetjmp(back, 0) != 0) {
-		return -caught;
-	}
-	*(volatile uint64_t *)(uintptr_t)address = value;
-	return 0;
-}
-
-static int64_t raw(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-	long result = syscall(number, a, b, c, d, e, f);
-	return result == -1 ? -errno : result;
-}
-
-/* An answer outside of the window goes at once; what moved there comes back. */
-static int64_t inside(const struct step *s, int64_t result, uint64_t length)
-{
-	uint64_t at = (uint64_t)result;
-	if (result < 0 && result >= -4095) {
-		return result;
-	}
-	if (at < WINDOW || at >= WINDOW_END) {
-		if (s->kind == STEP_MMAP) {
-			(void)raw(SYS_munmap, at, length, 0, 0, 0, 0);
-		} else {
-			int64_t again = raw(SYS_mremap, at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED,
-			    s->target & ~(PAGE - 1), 0);
-			if (again < 0) {
-				(void)raw(SYS_munmap, at, length, 0, 0, 0, 0);
-			}
-		}
-		return ELSEWHERE;
-	}
-	return result;
-}
-
-/* Where two regions that are alike were joined, when the list was read last. */
-static uint64_t joints[REGIONS];
-static unsigned joint_count;
-
-/* A remap of what is one region to look at, and two to Linux. */
-static bool crosses_joint(const struct step *s)
-{
-	for (unsigned i = 0; i < joint_count; i++) {
-		if (joints[i] > s->address && joints[i] < s->address + s->length) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void resync(const struct step *s)
-{
-	uint64_t start, length;
-	for (unsigned i = 0; i < 3; i++) {
-		if (resync_range(s, i, &start, &length)) {
-			(void)raw(SYS_munmap, start, length, 0, 0, 0, 0);
-		}
-	}
-}
-
-static int64_t execute(const struct step *s)
-{
-	switch (s->kind) {
-	case STEP_MMAP:
-		return inside(s,
-		    raw(SYS_mmap, s->address, s->length, (uint64_t)s->prot, (uint64_t)s->flags, UINT64_MAX,
-			0),
-		    s->length);
-	case STEP_MUNMAP:
-		return raw(SYS_munmap, s->address, s->length, 0, 0, 0, 0);
-	case STEP_MPROTECT:
-		return raw(SYS_mprotect, s->address, s->length, (uint64_t)s->prot, 0, 0, 0);
-	case STEP_MREMAP:
-		return inside(s,
-		    raw(SYS_mremap, s->address, s->length, s->new_length, (uint64_t)s->flags, s->target, 0),
-		    s->new_length);
-	case STEP_MADVISE:
-		return raw(SYS_madvise, s->address, s->length, (uint64_t)s->flags, 0, 0, 0);
-	case STEP_MLOCK:
-		return raw(SYS_mlock2, s->address, s->length, (uint64_t)s->flags, 0, 0, 0);
-	case STEP_MUNLOCK:
-		return raw(SYS_munlock, s->address, s->length, 0, 0, 0, 0);
-	case STEP_MSYNC:
-		return raw(SYS_msync, s->address, s->length, (uint64_t)s->flags, 0, 0, 0);
-	case STEP_READ:
-		return load(s->address);
-	case STEP_WRITE:
-		return store(s->address, s->value);
-	default:
-		return 0;
-	}
-}
-
-static void run_step(const struct step *s, struct report *out)
-{
-	bool odd = s->kind == STEP_MREMAP && crosses_joint(s);
-	out->result = execute(s);
-	out->resync = odd && out->result == -EFAULT;
-	if (out->resync) {
-		resync(s);
-	}
-}
-
-/* One line: "start-end perm ..."; false behind the window. */
-static bool take_line(struct report *out, const char *line)
-{
-	uint64_t start, end;
-	char *rest;
-	start = strtoull(line, &rest, 16);
-	end = strtoull(rest + 1, &rest, 16);
-	if (start >= WINDOW_END) {
-		return false;
-	}
-	if (end > WINDOW) {
-		unsigned permission = (rest[1] == 'r' ? PROT_READ : 0u) | (rest[2] == 'w' ? PROT_WRITE : 0u) |
-				      (rest[3] == 'x' ? PROT_EXEC : 0u);
-		unsigned before = out->regions;
-		report_region(out, start, end, permission, rest[4] == 's');
-		if (out->regions == before) {
-			joints[joint_count++] = start;
-		}
-	}
-	return true;
-}
-
-static void list_regions(struct report *out)
-{
-	static char text[16384];
-	size_t length = 0;
-	ssize_t n;
-	out->regions = joint_count = 0;
-	while (length < sizeof(text) - 1 &&
-	       (n = pread(maps, text + length, sizeof(text) - 1 - length, (off_t)length)) > 0) {
-		size_t from = length;
-		length += (size_t)n;
-		text[length] = 0;
-		/* The list rises: a line behind the window ends it. */
-		char *last = strrchr(text, '\n'), *line = last;
-		while (line && line > text + from && line[-1] != '\n') {
-			line--;
-		}
-		if (line && strtoull(line, NULL, 16) >= WINDOW_END) {
-			break;
-		}
-	}
-	for (char *line = text; line && *line && take_line(out, line);) {
-		line = strchr(line, '\n');
-		line += line != NULL;
-	}
-}
-
-static void mark(page_set set, uint64_t address, uint64_t length)
-{
-	for (unsigned i = 0; i < WINDOW_PAGES; i++) {
-		uint64_t page = WINDOW + i * PAGE;
-		if (page + PAGE > address && page < address + length) {
-			set[i] = 1;
-		}
-	}
-}
-
-/* A page may have come to another place with its content: what is not known is looked at. */
-static void note(page_set written, const struct step *s)
-{
-	if (s->kind == STEP_WRITE) {
-		mark(written, s->address, 8);
-	} else if (s->kind == STEP_MREMAP) {
-		mark(written, s->target & ~(PAGE - 1),
-		    s->new_length < PAGE * WINDOW_PAGES ? s->new_length : 0);
-		mark(written, s->address & ~(PAGE - 1), s->length < PAGE * WINDOW_PAGES ? s->length : 0);
-	}
-}
-
-static void look(page_set written, bool every, struct report *out)
-{
-	list_regions(out);
-	for (unsigned i = 0; i < WINDOW_PAGES; i++) {
-		out->pages[i] = every || written[i];
-		if (out->pages[i]) {
-			out->word[i][0] = load(WINDOW + i * PAGE);
-			out->word[i][1] = load(WINDOW + (i + 1) * PAGE - 8);
-			/* What cannot be read now may be there; what is not mapped is not. */
-			written[i] =
-			    (out->word[i][0] || out->word[i][1]) && out->word[i][0] != -SIGNAL_MAPERR;
-		}
-	}
-}
-
-static void open_maps(void)
-{
-	if (maps >= 0) {
-		close(maps);
-	}
-	maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	if (maps < 0) {
-		_exit(5);
-	}
-}
-
-/* The child goes on as the process of its box. */
-static void give_birth(void)
-{
-	struct box *child = &boxes[mine->child];
-	memcpy(child->written, mine->written, sizeof(page_set));
-	pid_t pid = fork();
-	if (pid == 0) {
-		mine = child;
-		open_maps(); /* the parent's descriptor shows the parent */
-	} else {
-		mine->result = pid < 0 ? -errno : 0;
-	}
-}
-
-static _Noreturn void serve(unsigned process)
-{
-	mine = &boxes[process];
-	open_maps();
-	for (;;) {
-		wait_turn(mine, THEIRS);
-		switch (mine->command) {
-		case COMMAND_STEPS:
-			for (unsigned i = 0; i < mine->count; i++) {
-				run_step(&mine->step[i], &mine->report[i]);
-				note(mine->written, &mine->step[i]);
-				look(mine->written, mine->step[i].fill, &mine->report[i]);
-			}
-			break;
-		case COMMAND_LOOK:
-			look(mine->written, mine->every, &mine->report[0]);
-			break;
-		case COMMAND_FORK:
-			give_birth();
-			break;
-		case COMMAND_EXIT:
-			give_turn(mine, OURS);
-			_exit(0);
-		}
-		give_turn(mine, OURS);
-	}
-}
-
-/* As user 1000, without capabilities, and with the limits that the library has. */
-static void become_ordinary(void)
-{
-	static unsigned char stack[65536];
-	const stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)};
-	const struct rlimit locked = {LOCK_LIMIT, LOCK_LIMIT};
-	struct sigaction action = {
-	    .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
-	if (getuid() == 0 && (setresgid(1000, 1000, 1000) != 0 || setresuid(1000, 1000, 1000) != 0)) {
-		_exit(6);
-	}
-	setrlimit(RLIMIT_MEMLOCK, &locked);
-	sigaltstack(&other, NULL);
-	sigaction(SIGSEGV, &action, NULL);
-	sigaction(SIGBUS, &action, NULL);
-}
-
-void linux_start(void)
-{
-	boxes =
-	    mmap(NULL, PROCESSES * sizeof(*boxes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (boxes == MAP_FAILED) {
-		differ_fail("no memory to share");
-	}
+	char number[16];
+	snprintf(number, sizeof(number), "%d", board_fd);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* a helper whose parent is gone is ours, */
 	signal(SIGCHLD, SIG_IGN);		   /* and nobody is waited for */
+	board->count = count;
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid < 0) {
 		differ_fail("fork: %s", strerror(errno));
 	}
 	if (pid == 0) {
-		become_ordinary();
-		serve(0);
+		execl(helper, helper, number, (char *)NULL);
+		_exit(8);
 	}
-}
-
-static void drive(unsigned process, enum command command)
-{
-	struct box *box = &boxes[process];
-	box->command = command;
-	give_turn(box, THEIRS);
-	wait_turn(box, OURS);
-}
-
-const struct report *linux_batch(unsigned process, const struct step *steps, unsigned count)
-{
-	memcpy(boxes[process].step, steps, count * sizeof(*steps));
-	boxes[process].count = count;
-	drive(process, COMMAND_STEPS);
-	return boxes[process].report;
-}
-
-const struct report *linux_look(unsigned process, bool every)
-{
-	boxes[process].every = every;
-	drive(process, COMMAND_LOOK);
-	return boxes[process].report;
-}
-
-int64_t linux_fork(unsigned parent, unsigned child)
-{
-	boxes[parent].child = child;
-	boxes[child].turn = THEIRS;
-	drive(parent, COMMAND_FORK);
-	if (boxes[parent].result == 0) {
-		wait_turn(&boxes[child], OURS);
-	}
-	return boxes[parent].result;
-}
-
-void linux_exit(unsigned process)
-{
-	drive(process, COMMAND_EXIT);
-}
-
-void linux_stop(void)
-{
-	munmap(boxes, PROCESSES * sizeof(*boxes));
+	board_give(board, 0);
+	board_wait(board, TEST);
 }

@@ -26,7 +26,7 @@ const char *const step_names[STEP_KINDS] = {
     "mmap", "munmap", "mprotect", "mremap", "madvise", "mlock", "munlock", "msync", "read", "write", "fork"};
 
 /* In a hundred, of the kinds that there are. */
-static const unsigned weights[STEP_KINDS] = {16, 9, 11, 12, 16, 5, 4, 3, 6, 18, 3};
+static const unsigned weights[STEP_KINDS] = {24, 5, 11, 12, 16, 4, 4, 3, 6, 16, 3};
 
 static uint64_t mix(uint64_t x)
 {
@@ -91,8 +91,11 @@ static void make_mmap(uint64_t *r, struct step *s)
 	s->flags |= one_in(r, 10) ? MAP_POPULATE : 0;
 	s->flags |= one_in(r, 10) ? MAP_NORESERVE : 0;
 	s->flags |= one_in(r, 14) ? MAP_LOCKED : 0;
-	if (one_in(r, 30)) {
-		s->flags = (s->flags & ~15) | (int)below(r, 16);
+	if (one_in(r, 30)) { /* of the types, all but MAP_DROPPABLE, which the library does not have */
+		s->flags = (s->flags & ~15) | (int)below(r, 8);
+	}
+	if (one_in(r, 2) && s->length < 16 * PAGE) { /* or there would be more holes than memory */
+		s->length += 8 * PAGE;
 	}
 }
 
@@ -136,7 +139,7 @@ struct step step_make(uint64_t seed, uint64_t epoch, unsigned number, uint32_t k
 {
 	uint64_t state = mix(seed ^ mix(epoch ^ mix(number))), *r = &state;
 	struct step s = {.kind = a_kind(r, kinds), .other = below(r, 12), .fill = one_in(r, 16)};
-	s.process = (unsigned)(mix(seed ^ mix(epoch ^ mix(number / BATCH + 1))) % 12);
+	s.process = (unsigned)(mix(seed ^ mix(epoch ^ mix(number / ROW + 1))) % 12);
 	s.address = an_address(r);
 	s.length = a_length(r);
 	switch (s.kind) {
@@ -193,17 +196,9 @@ bool step_is_safe(const struct step *s)
 	return is_bounded(s->address, s->length);
 }
 
-bool resync_range(const struct step *s, unsigned i, uint64_t *out_start, uint64_t *out_length)
-{
-	*out_start = i == 0 ? s->address : (i == 1 ? s->address : s->target) & ~(PAGE - 1);
-	*out_length = i == 0 ? s->length : s->new_length;
-	return *out_start >= WINDOW && *out_start < WINDOW_END && *out_length <= WINDOW_END - *out_start;
-}
-
 void step_print(const struct step *s)
 {
-	printf("process %u %s %#llx+%#llx prot %#x flags %#x target %#llx+%#llx\n", s->process,
-	    step_names[s->kind], (unsigned long long)s->address, (unsigned long long)s->length,
-	    (unsigned)s->prot, (unsigned)s->flags, (unsigned long long)s->target,
-	    (unsigned long long)s->new_length);
+	printf("%s %#llx+%#llx prot %#x flags %#x target %#llx+%#llx\n", step_names[s->kind],
+	    (unsigned long long)s->address, (unsigned long long)s->length, (unsigned)s->prot,
+	    (unsigned)s->flags, (unsigned long long)s->target, (unsigned long long)s->new_length);
 }

@@ -2,13 +2,13 @@
 /*
  * test_differ.c - the library beside a real Linux: random calls on both, compared after every step.
  *
+ *	--helper FILE              the program that executes the system calls
  *	--seed N --ops N           which sequence, and how long
  *	--epoch N --only A,B,...   of one epoch these steps alone: how a shrunk failure is run again
  *
  * After each step its answer and the regions of its process are compared, and what every page holds that a
  * step wrote to or that was not zero when it was last looked at. Looking at the other pages would fault them
- * in and so hide how calls treat memory that nobody has touched; it happens after every 16th step or so.
- * After a fork all processes are compared. A sequence falls into epochs as in tests/model, each on a machine of its own in a child process,
+ * in and so hide how calls treat memory that nobody has touched; it happens after every 16th step or so. A sequence falls into epochs as in tests/model, each on a machine of its own in a child process,
  * and a failing one is shrunk in the same way.
  */
 #define _GNU_SOURCE
@@ -34,16 +34,16 @@ struct counters {
 static uint64_t seed = 1, operations = 200000;
 static struct counters *counters;
 static bool verbose;
+static const char *helper;
 
 /* The state of an epoch that the test itself keeps. */
 static struct {
 	bool alive[PROCESSES];
-	struct step batch[BATCH]; /* steps of one process that wait */
-	unsigned numbers[BATCH], count, process;
+	struct entry *entries;
+	unsigned count;
 } state;
 
 static unsigned current_number;
-static uint64_t epoch_number;
 
 void differ_fail(const char *format, ...)
 {
@@ -55,19 +55,6 @@ void differ_fail(const char *format, ...)
 	fprintf(stderr, "\n");
 	va_end(args);
 	_exit(1);
-}
-
-void report_region(struct report *report, uint64_t start, uint64_t end, unsigned permission, bool shared)
-{
-	struct region *last = report->regions ? &report->region[report->regions - 1] : NULL;
-	if (last && last->end == start && last->permission == permission && last->shared == shared) {
-		last->end = end;
-		return;
-	}
-	if (report->regions == REGIONS) {
-		differ_fail("more regions than pages");
-	}
-	report->region[report->regions++] = (struct region){start, end, permission, shared};
 }
 
 static void print_regions(const char *side, const struct report *report)
@@ -141,15 +128,6 @@ static int vacant(void)
 	return -1;
 }
 
-static void compare_all(void)
-{
-	for (unsigned i = 0; i < PROCESSES; i++) {
-		if (state.alive[i]) {
-			compare(i, linux_look(i, false));
-		}
-	}
-}
-
 static void answers(const struct step *s, const struct report *report, int64_t ours)
 {
 	int64_t real = report->result;
@@ -165,94 +143,97 @@ static void answers(const struct step *s, const struct report *report, int64_t o
 	}
 }
 
-/* Runs the steps that wait on Linux, then one by one on the library. */
-static void run_batch(void)
+static struct entry *add(enum action action, unsigned process, unsigned number)
 {
-	if (state.count == 0) {
-		return;
-	}
-	const struct report *real = linux_batch(state.process, state.batch, state.count);
-	struct report ours = {0};
-	for (unsigned i = 0; i < state.count; i++) {
-		const struct step *s = &state.batch[i];
-		current_number = state.numbers[i];
-		if (verbose) {
-			printf("# %u: process %u ", current_number, state.process);
-			step_print(s);
-		}
-		library_step(state.process, s, &ours);
-		answers(s, &real[i], ours.result);
-		if (real[i].resync) {
-			library_resync(state.process, s);
-		}
-		compare(state.process, &real[i]);
-	}
-	state.count = 0;
-	library_check();
+	struct entry *e = &state.entries[state.count++];
+	*e = (struct entry){.action = action, .process = process, .number = number};
+	return e;
 }
 
-static void exit_one(unsigned which)
-{
-	unsigned victim = pick(which);
-	linux_exit(victim);
-	library_exit(victim);
-	state.alive[victim] = false;
-}
-
-static void fork_one(const struct step *s)
+/* When there is no room for a child, one of the others exits first. */
+static void plan_fork(const struct step *s, unsigned number)
 {
 	if (vacant() < 0) {
-		exit_one(s->other);
+		unsigned victim = pick(s->other);
+		(void)add(ACTION_EXIT, victim, number);
+		state.alive[victim] = false;
 	}
 	unsigned parent = pick(s->process), child = (unsigned)vacant();
-	if (verbose) {
-		printf("# %u: process %u forks %u\n", current_number, parent, child);
+	struct entry *e = add(ACTION_FORK, parent, number);
+	e->step = *s;
+	e->child = child;
+	state.alive[child] = true;
+	(void)add(ACTION_LOOK, parent, number);
+	if (s->other % 2) {
+		(void)add(ACTION_LOOK, child, number);
 	}
-	const struct report real = {.result = linux_fork(parent, child)};
-	answers(s, &real, library_fork(parent, child));
-	state.alive[child] = real.result == 0;
-	compare_all();
 }
 
-static void apply(unsigned number)
+/* What is to be done, which depends on nothing that is answered. */
+static void plan(uint64_t epoch, const unsigned *numbers, unsigned count)
 {
-	struct step s = step_make(seed, epoch_number, number, library_kinds());
-	unsigned process = pick(s.process);
-	if (s.kind != STEP_FORK && !step_is_safe(&s)) {
-		counters->unsafe++;
-		return;
+	state.entries = linux_entries();
+	state.alive[0] = true;
+	for (unsigned i = 0; i < count; i++) {
+		struct step s = step_make(seed, epoch, numbers[i], library_kinds());
+		if (s.kind == STEP_FORK) {
+			plan_fork(&s, numbers[i]);
+		} else if (step_is_safe(&s)) {
+			add(ACTION_STEP, pick(s.process), numbers[i])->step = s;
+		} else {
+			counters->unsafe++;
+		}
 	}
-	if (s.kind == STEP_FORK || process != state.process || state.count == BATCH) {
-		run_batch();
+	for (unsigned i = 0; i < PROCESSES; i++) {
+		if (state.alive[i]) {
+			(void)add(ACTION_LOOK, i, EPOCH);
+			(void)add(ACTION_EXIT, i, EPOCH);
+		}
 	}
-	if (s.kind == STEP_FORK) {
-		current_number = number;
-		fork_one(&s);
-		return;
+}
+
+/* The library's turn: what Linux did, one by one. */
+static void replay(const struct entry *e)
+{
+	static struct report ours;
+	current_number = e->number;
+	if (verbose && (e->action == ACTION_STEP || e->action == ACTION_FORK)) {
+		printf("# %u: process %u ", e->number, e->process);
+		step_print(&e->step);
 	}
-	state.process = process;
-	state.numbers[state.count] = number;
-	state.batch[state.count++] = s;
+	switch (e->action) {
+	case ACTION_STEP:
+		library_step(e->process, &e->step, &ours);
+		answers(&e->step, &e->report, ours.result);
+		if (e->report.resync) {
+			library_resync(e->process, &e->step);
+		}
+		compare(e->process, &e->report);
+		break;
+	case ACTION_LOOK:
+		compare(e->process, &e->report);
+		break;
+	case ACTION_FORK:
+		answers(&e->step, &e->report, library_fork(e->process, e->child));
+		break;
+	case ACTION_EXIT:
+		library_exit(e->process);
+		break;
+	}
 }
 
 static void run_epoch_here(uint64_t epoch, const unsigned *numbers, unsigned count)
 {
-	epoch_number = epoch;
-	linux_start();
+	plan(epoch, numbers, count);
+	linux_run(helper, state.count);
 	library_start();
-	state.alive[0] = true;
-	for (unsigned i = 0; i < count; i++) {
-		apply(numbers[i]);
-	}
-	run_batch();
-	compare_all();
-	for (unsigned i = 0; i < PROCESSES; i++) {
-		if (state.alive[i]) {
-			exit_one(0);
+	for (unsigned i = 0; i < state.count; i++) {
+		replay(&state.entries[i]);
+		if (i % 64 == 63) {
+			library_check();
 		}
 	}
 	library_stop();
-	linux_stop();
 }
 
 /* Starts the numbered steps of an epoch in a process group of its own. */
@@ -382,9 +363,16 @@ int main(int argc, char **argv)
 			seed = strtoull(argv[i + 1], NULL, 0);
 		} else if (strcmp(argv[i], "--ops") == 0) {
 			operations = strtoull(argv[i + 1], NULL, 0);
+		} else if (strcmp(argv[i], "--helper") == 0) {
+			helper = argv[i + 1];
 		} else if (strcmp(argv[i], "--epoch") == 0) {
 			epoch = strtoull(argv[i + 1], NULL, 0);
 		}
+	}
+	if (!helper) {
+		fprintf(stderr, "usage: %s --helper FILE [--seed N] [--ops N] [--epoch N --only A,B,...]\n",
+		    argv[0]);
+		return 2;
 	}
 	counters = mmap(NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (counters == MAP_FAILED) {
