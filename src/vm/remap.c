@@ -85,7 +85,7 @@ static bool holds_pages(const struct region *region)
 }
 
 /* Leaves an empty region like this one in its place, under other keys (M4). */
-static void leave_copy(struct remap *m, struct region *region, vmem_vaddr_t old, bool keeps_keys)
+static void leave_copy(struct remap *m, struct region *region, vmem_vaddr_t old)
 {
 	struct vmem_aspace *aspace = m->vmar->aspace;
 	struct region *copy = use_record(m);
@@ -97,8 +97,7 @@ static void leave_copy(struct remap *m, struct region *region, vmem_vaddr_t old,
 	shared_store(&copy->private_key, old >> VMEM_PAGE_SHIFT);
 	copy->attributes &= ~(uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT);
 	if (region_uses_keys(region)) {
-		vmem_region_set_key(
-		    copy, keeps_keys ? vmem_keys_find(aspace, old, pages) : old >> VMEM_PAGE_SHIFT);
+		vmem_region_set_key(copy, vmem_keys_find(aspace, old, pages));
 	}
 	if (copy->object) {
 		vmem_object_hold(copy->object);
@@ -131,7 +130,7 @@ static void relocate(struct remap *m, struct region *region)
 	vmem_span_insert(&m->vmar->tree, &region->span);
 	unlock_object(region);
 	if (m->keeps) {
-		leave_copy(m, region, old, keeps_keys);
+		leave_copy(m, region, old);
 	}
 }
 

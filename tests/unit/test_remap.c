@@ -201,6 +201,26 @@ static void source_kept(void **state)
 	release(object);
 }
 
+/* What was mapped where something moved away from has other keys than its address, and its copy needs them,
+ * too, although it holds nothing. */
+static void source_kept_where_keys_are_taken(void **state)
+{
+	struct vmem_map to = fixed_at(THERE + PAGES(64), 4);
+	uint64_t at;
+	(void)state;
+	begin();
+	map_at(as, BASE, 4, RW);
+	fill(as, BASE, 4, 10);
+	move(BASE, 4, THERE, 4);
+	map_at(as, BASE, 4, RW);
+	OK(try_move(BASE, 4, &to, VMEM_MOVE_KEEP_SOURCE, &at));
+	assert_int_not_equal(region_at(as, BASE).key, BASE / PAGE);
+	assert_int_equal(get(as, 0, BASE), 0);
+	fill(as, BASE, 4, 20);
+	expect(as, THERE, 4, 10);
+	end(as);
+}
+
 static void objects(void **state)
 {
 	struct vmem_object *object = anonymous(8, VMEM_OBJECT_RESIZABLE);
@@ -510,6 +530,7 @@ int main(void)
 	    CORE(parts),
 	    CORE(within),
 	    CORE(source_kept),
+	    CORE(source_kept_where_keys_are_taken),
 	    CORE(objects),
 	    CORE(growth),
 	    CORE(translations_go_along),
