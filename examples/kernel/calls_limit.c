@@ -2,12 +2,12 @@
 /*
  * calls_limit.c - resource limits: prlimit64, getrlimit, setrlimit. A process has the defaults of Linux until
  * it sets others. Those of memory are the library's to keep: limit_apply() tells it. The others are kept and
- * answered, and have no effect.
+ * answered, and have no effect but for the number of descriptors.
  */
 #include "calls.h"
 #include "thread.h"
 
-enum { RLIMIT_STACK = 3, RLIMIT_NOFILE = 7, RLIMIT_MEMLOCK = 8 };
+enum { RLIMIT_DATA = 2, RLIMIT_STACK = 3, RLIMIT_NOFILE = 7, RLIMIT_MEMLOCK = 8, RLIMIT_AS = 9 };
 
 /* With the process's lock of its memory. */
 static struct limit limit_of(const struct process *process, unsigned resource)
@@ -29,7 +29,19 @@ static struct limit limit_of(const struct process *process, unsigned resource)
 
 void limit_apply(struct process *process)
 {
-	process->posix.lock_limit = limit_of(process, RLIMIT_MEMLOCK).soft;
+	static const uint8_t heeded[] = {RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK, RLIMIT_AS};
+
+	for (unsigned i = 0; i < sizeof(heeded); i++) {
+		vmem_posix_set_limit(&process->posix, (enum vmem_posix_limit)heeded[i],
+		    limit_of(process, heeded[i]).soft);
+	}
+}
+
+uint64_t limit_files(struct process *process)
+{
+	const uint64_t soft = limit_of(process, RLIMIT_NOFILE).soft;
+
+	return soft < FILES_MAX ? soft : FILES_MAX;
 }
 
 /* Nobody here may raise a hard limit. */

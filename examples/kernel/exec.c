@@ -97,7 +97,6 @@ static _Noreturn void become(const struct process *image)
 	old = family_leave_space(process);
 	process->aspace = image->aspace;
 	process->posix = image->posix;
-	limit_apply(process);
 	process->entry = image->entry;
 	process->sp = image->sp;
 	process->file = image->file;
@@ -109,6 +108,7 @@ static _Noreturn void become(const struct process *image)
 	signal_exec(process);
 	thread->signal_stack = (struct signal_stack){.flags = SIGNAL_STACK_OFF};
 	kernel_unlock();
+	limit_apply(process);
 	process_destroy_space(old);
 	begin_anew(thread);
 }

@@ -81,7 +81,7 @@ void files_release(struct open_file *file)
 
 static int64_t duplicate(struct open_file *file, uint64_t lowest)
 {
-	for (uint64_t i = lowest; i < FILES_MAX; i++) {
+	for (uint64_t i = lowest; i < limit_files(process_current()); i++) {
 		if (process_current()->files[i] == NULL) {
 			process_current()->files[i] = file;
 			file->references++;

@@ -168,6 +168,8 @@ extern unsigned process_live; /* [k] processes that run */
 
 /* The library heeds the limits that the process has: after vmem_posix_init(). */
 void limit_apply(struct process *process);
+/* How many descriptors it may have. */
+uint64_t limit_files(struct process *process);
 
 /* Makes a ready process of a file; argv[0] names it. NULL when it cannot be loaded, which has been said. Boot
  * context only. */

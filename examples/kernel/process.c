@@ -59,6 +59,7 @@ static bool make_space(struct process *process, struct strings argv, struct stri
 		kernel_say("%s: not run: no memory for an address space", process->name);
 		return false;
 	}
+	vmem_posix_init(&process->posix, process->aspace, &policy, 0); /* what is mapped now counts as well */
 	if (!elf_load(process, process->file, &program)) {
 		return false;
 	}

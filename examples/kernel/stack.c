@@ -5,7 +5,8 @@
  *	sp ->	argc | argv[0..] 0 | envp[0..] 0 | auxv pairs, AT_NULL
  *		padding | 16 random bytes | platform | environment | arguments	<- top
  *
- * sp is a multiple of 16. The region has a guard below it of a size that no ordinary frame jumps over.
+ * sp is a multiple of 16. The region grows down as far as the limit of the stack lets it, and keeps a gap to
+ * what is below.
  * Above it, where the ISA wants it, lies a page of code that handlers of signals return to.
  */
 #include <vmem/copy.h>
@@ -13,7 +14,7 @@
 #include "kernel.h"
 
 #define STACK_SIZE (UINT64_C(8) << 20)
-#define STACK_GUARD (UINT64_C(1) << 20)
+#define STACK_FIRST (UINT64_C(132) << 10) /* what is mapped at first */
 #define WORDS_MAX 512u
 
 enum {
@@ -81,25 +82,16 @@ static unsigned strings_count(struct strings strings)
 
 static bool map_stack(struct process *process, uint64_t top)
 {
-	struct vmem_map map = {
-	    .length = STACK_SIZE,
+	const struct vmem_map map = {
+	    .length = STACK_FIRST,
 	    .permission = VMEM_READ | VMEM_WRITE,
 	    .maximum = VMEM_RWX,
-	    .flags = VMEM_MAP_NO_MERGE,
+	    .attributes = VMEM_REGION_GROWS_DOWN,
 	    .place = VMEM_PLACE_FIXED,
-	    .address = top - STACK_SIZE,
+	    .address = top - STACK_FIRST,
 	};
 	vmem_vaddr_t ignored;
 
-	if (vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) != VMEM_OK) {
-		return false;
-	}
-	map = (struct vmem_map){
-	    .length = STACK_GUARD,
-	    .flags = VMEM_MAP_GUARD,
-	    .place = VMEM_PLACE_FIXED,
-	    .address = top - STACK_SIZE - STACK_GUARD,
-	};
 	return vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) == VMEM_OK;
 }
 

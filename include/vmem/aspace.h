@@ -3,9 +3,9 @@
  * @file aspace.h - address spaces, VMARs and regions: what addresses mean.
  *
  * An address space has a root VMAR. A VMAR is a range that holds regions and child VMARs; a region maps an
- * object, or private zero-filled memory. Layout calls take the VMAR they work in (usually vmem_aspace_root())
- * and absolute addresses; a range that leaves the VMAR answers RANGE. Child VMARs are not entered: a range
- * that touches one answers EXISTS (map) or INVALID (unmap, protect, decommit).
+ * object, or private zero-filled memory. Layout calls take the VMAR they work in (usually
+ * vmem_aspace_root()) and absolute addresses; a range that leaves the VMAR answers RANGE. Child VMARs are
+ * not entered: a range that touches one answers EXISTS (map) or INVALID (unmap, protect, decommit).
  *
  * Addresses and lengths are bytes and must be page aligned, lengths not zero: else INVALID. All calls: not
  * from interrupt handlers; never sleep; an error means that nothing has changed.
@@ -41,8 +41,9 @@ struct vmem_access_request {
 	unsigned permission; /**< VMEM_READ | ...; 0 where none is given */
 };
 
-/** The host's access control. Every way into a space asks it, vmem_aspace_destroy() excepted. False: the call
- * answers DENIED and has changed nothing. Context: the space is locked; must not sleep or call the library.
+/** The host's access control. Every way into a space asks it, vmem_aspace_destroy() excepted. False: the
+ * call answers DENIED and has changed nothing. Context: the space is locked; must not sleep or call the
+ * library.
  */
 struct vmem_access_control {
 	bool (*allows)(void *context, const struct vmem_access_request *request);
@@ -106,7 +107,8 @@ enum {
 	VMEM_MAP_POPULATE = 1u << 6, /**< fault everything in at once; best effort, never fails the call */
 };
 
-/** What else a region carries, beside permission and content; part of what neighbours must agree in to merge.
+/** What else a region carries, beside permission and content; part of what neighbours must agree in to
+ * merge.
  */
 enum {
 	VMEM_REGION_NO_FORK = 1u << 0,	    /**< not in a child that vmem_aspace_fork() makes */
@@ -118,6 +120,11 @@ enum {
 					 space, or its VMAR, is destroyed */
 	VMEM_REGION_RANDOM = 1u << 6,	  /**< read without order: a fault enters one page only */
 	VMEM_REGION_SEQUENTIAL = 1u << 7, /**< read in order: a fault enters the pages that follow */
+	VMEM_REGION_GROWS_DOWN = 1u << 8, /**< a fault below it, where nothing is mapped, lets it grow down to
+					     there; without object, and not NO_MERGE */
+	VMEM_REGION_ACCOUNT = 1u << 9,	  /**< its pages are promised (commit.h); in a space of posix.h
+					     writable private memory comes to have it */
+	VMEM_REGION_NO_RESERVE = 1u << 10, /**< its pages are never promised */
 	VMEM_REGION_GUARDS = 1u << 11,	  /**< may have guarded pages; set by vmem_vmar_guard() alone */
 };
 
@@ -148,8 +155,8 @@ struct vmem_map {
 vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start);
 
 /**
- * Unmaps whatever is mapped in the range; holes are allowed. When it returns no CPU can reach what was there.
- * Errors: INVALID, RANGE, SEALED, NO_MEMORY or LIMIT (only when it splits a region: it then needs one
+ * Unmaps whatever is mapped in the range; holes are allowed. When it returns no CPU can reach what was
+ * there. Errors: INVALID, RANGE, SEALED, NO_MEMORY or LIMIT (only when it splits a region: it then needs one
  * record).
  */
 vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
@@ -180,9 +187,9 @@ enum {
 vmem_status_t vmem_vmar_move(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length,
     const struct vmem_map *to, unsigned flags, vmem_vaddr_t *out_start);
 /**
- * Lets the region that ends at @p end grow upwards by @p length, its object's offsets going on. It may become
- * two regions that agree in all but key. Errors: INVALID, RANGE, NOT_FOUND (none ends there), EXISTS (no
- * room), LIMIT, DENIED, NO_MEMORY, UNSUPPORTED (the kernel's space).
+ * Lets the region that ends at @p end grow upwards by @p length, its object's offsets going on. It may
+ * become two regions that agree in all but key. Errors: INVALID, RANGE, NOT_FOUND (none ends there), EXISTS
+ * (no room), LIMIT, DENIED, NO_MEMORY, UNSUPPORTED (the kernel's space).
  */
 vmem_status_t vmem_vmar_extend(struct vmem_vmar *vmar, vmem_vaddr_t end, uint64_t length);
 
@@ -236,8 +243,8 @@ struct vmem_region_info {
 bool vmem_region_next(struct vmem_aspace *aspace, vmem_vaddr_t address, struct vmem_region_info *out);
 
 /** Pages of a region that have a frame now, its object's included where it shows them, and of these the ones
- * another space or object can reach too (a private region's object is one). O(present), times the mappings of
- * the object. */
+ * another space or object can reach too (a private region's object is one). O(present), times the mappings
+ * of the object. */
 void vmem_region_residence(struct vmem_aspace *aspace, const struct vmem_region_info *region,
     uint64_t *out_resident, uint64_t *out_shared);
 

@@ -108,6 +108,16 @@ struct vmem_posix {
 void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
     const struct vmem_posix_policy *policy, vmem_vaddr_t brk_start);
 
+/** Limits of a process, by Linux's numbers. */
+enum vmem_posix_limit {
+	VMEM_RLIMIT_DATA = 2,	 /**< private memory that may be written, stacks left out; and the break */
+	VMEM_RLIMIT_STACK = 3,	 /**< a region that grows down; 8 MiB at first */
+	VMEM_RLIMIT_MEMLOCK = 8, /**< locked memory */
+	VMEM_RLIMIT_AS = 9,	 /**< all that is mapped */
+};
+/** Sets a soft limit in bytes (UINT64_MAX: none). What passes it already stays. */
+void vmem_posix_set_limit(struct vmem_posix *posix, enum vmem_posix_limit which, uint64_t bytes);
+
 /** The errno (positive) for a status; 0 for OK. The one table. */
 int vmem_posix_errno(vmem_status_t status);
 

@@ -94,6 +94,8 @@ vmem_status_t vmem_aspace_create_below(
 	*aspace = (struct vmem_aspace){
 	    .max_bytes = config->max_bytes ? config->max_bytes : UINT64_MAX,
 	    .max_regions = config->max_regions ? config->max_regions : UINT64_MAX,
+	    .max_data = UINT64_MAX,
+	    .max_stack = UINT64_MAX,
 	    .random = config->seed ? config->seed : next_seed(),
 	    .entropy_bits = config->entropy_bits,
 	    .wx = config->wx,

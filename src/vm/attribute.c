@@ -14,7 +14,7 @@
 #include "region.h"
 #include "slab.h"
 
-#define SETTABLE (REGION_ATTRIBUTES & ~(uint32_t)VMEM_REGION_GUARDS)
+#define SETTABLE CHANGE_ATTRIBUTES
 
 struct change {
 	uint32_t set, clear;
@@ -78,7 +78,7 @@ vmem_status_t vmem_vmar_set_attributes_locked(
 	if (status != VMEM_OK) {
 		return status;
 	}
-	if (aspace->regions + splits > aspace->max_regions) {
+	if (!aspace_may_split(aspace, splits)) {
 		return VMEM_ERR_LIMIT;
 	}
 	if (!vmem_region_take(aspace, splits, record)) {

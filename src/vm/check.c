@@ -4,10 +4,10 @@
  * indexes. It changes nothing.
  */
 #include "panic.h"
-#include "region.h"
+#include "commit_i.h"
 
 struct totals {
-	uint64_t regions, mapped, locked;
+	uint64_t regions, mapped, locked, data;
 };
 
 static bool grants(unsigned permission, unsigned access)
@@ -67,6 +67,7 @@ static void check_vmar(const struct vmem_vmar *root, struct totals *totals)
 		    (((const struct region *)(const void *)span)->attributes & VMEM_REGION_LOCKED)
 			? span->length
 			: 0;
+		totals->data += region_is_data((const struct region *)(const void *)span) ? span->length : 0;
 		span = span->next;
 	}
 }
@@ -185,8 +186,10 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	check_vmar(&aspace->root, &totals);
 	VMEM_CHECK(totals.regions == aspace->regions && totals.mapped == aspace->mapped,
 	    "internal: regions are miscounted");
-	VMEM_CHECK(aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes,
+	VMEM_CHECK(aspace->accounts || /* whose limits may be lowered at any time */
+		       (aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes),
 	    "internal: a quota is exceeded");
+	VMEM_CHECK(totals.data == aspace->data, "internal: bytes of data are miscounted");
 	VMEM_CHECK(totals.locked == aspace->locked, "internal: A1, locked bytes are miscounted");
 	vmem_pmap_check(&aspace->pmap);
 	if (aspace->root.tree.length) {

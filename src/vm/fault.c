@@ -466,16 +466,14 @@ static __attribute__((noinline)) enum vmem_fault_result shared_fault(struct faul
 }
 
 /* No region was met on the way. That is believed under the lock alone: the tree may have changed meanwhile.
- */
+ * One that grows down may reach there now. */
 static enum vmem_fault_result confirm_absence(struct vmem_aspace *aspace, vmem_vaddr_t address)
 {
-	if (!VMEM_SMP) {
-		return VMEM_FAULT_NO_REGION;
-	}
 	if (!mutex_try(&aspace->lock, aspace_rank(aspace))) {
 		return FAULT_AGAIN;
 	}
-	bool absent = !vmem_region_find(aspace, address);
+	bool absent =
+	    (!VMEM_SMP || !vmem_region_find(aspace, address)) && !vmem_region_grow_down(aspace, address);
 	aspace_unlock(aspace);
 	return absent ? VMEM_FAULT_NO_REGION : FAULT_AGAIN;
 }

@@ -20,7 +20,7 @@
  * waits for no other.
  */
 #include "panic.h"
-#include "region.h"
+#include "commit_i.h"
 #include "slab.h"
 
 static bool passes_on(const struct region *region)
@@ -40,6 +40,10 @@ static bool copy_region(struct region *region, struct vmem_vmar *to)
 	if (!copy) {
 		return false;
 	}
+	if (region->attributes & VMEM_REGION_ACCOUNT && !vmem_commit_take(child, region->span.length)) {
+		vmem_region_free(copy);
+		return false;
+	}
 	vmem_region_copy(copy, region);
 	vmem_region_set_key(copy, region->private_key);
 	copy->attributes &= ~REGION_NOT_INHERITED;
@@ -50,7 +54,7 @@ static bool copy_region(struct region *region, struct vmem_vmar *to)
 	vmem_span_insert_before(&to->tree, &copy->span, NULL);
 	region_changed(copy);
 	child->regions++;
-	child->mapped += copy->span.length;
+	aspace_count(child, copy, copy->span.length);
 	return true;
 }
 
@@ -172,6 +176,12 @@ vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **
 	    .access = parent->access,
 	};
 	vmem_status_t status = vmem_aspace_create_below(&config, parent, &fork.child);
+	if (status == VMEM_OK) {
+		fork.child->split_slack = parent->split_slack;
+		fork.child->max_data = parent->max_data;
+		fork.child->max_stack = parent->max_stack;
+		fork.child->accounts = parent->accounts;
+	}
 	bool done = status == VMEM_OK && copy_tree(&fork) && share_pages(&fork);
 	aspace_unlock(parent);
 	if (status == VMEM_OK && !done) {

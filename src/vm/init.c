@@ -7,6 +7,7 @@
 
 #include "cpu.h"
 #include "frame.h"
+#include "commit_i.h"
 #include "kernel_i.h"
 #include "panic.h"
 #include "slab.h"
@@ -81,6 +82,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 		return status;
 	}
 	vmem_slabs_init();
+	vmem_commit_init();
 	vmem_zero_page = vmem_frame_take(PAGE_ZERO);
 	if (!vmem_zero_page) {
 		return VMEM_ERR_NO_MEMORY;

@@ -31,7 +31,11 @@ struct vmem_pmap *vmem_kernel_pmap(void)
 
 vmem_status_t vmem_kernel_init(vmem_vaddr_t start, uint64_t length)
 {
-	kernel_aspace = (struct vmem_aspace){.max_bytes = UINT64_MAX, .max_regions = UINT64_MAX, .wx = true};
+	kernel_aspace = (struct vmem_aspace){.max_bytes = UINT64_MAX,
+	    .max_regions = UINT64_MAX,
+	    .max_data = UINT64_MAX,
+	    .max_stack = UINT64_MAX,
+	    .wx = true};
 	vmem_status_t status = vmem_pmap_init_kernel(&kernel_aspace.pmap, start, length);
 	if (status != VMEM_OK) {
 		return status;

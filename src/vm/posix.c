@@ -5,13 +5,14 @@
  *
  * Locks: each call takes the space's for all it looks at and does, struct vmem_posix included.
  */
+#include "commit_i.h"
 #include "posix_i.h"
 
 #define PROT_SEM 0x8
 #define PROT_GROWSDOWN 0x01000000
 #define PROT_GROWSUP 0x02000000
 #define MMAP_TYPE 0x0f
-#define LATER_FLAGS (VMEM_MMAP_GROWSDOWN | 0x40000 /* HUGETLB */)
+#define LATER_FLAGS 0x40000 /* HUGETLB */
 /* What mmap knew before MAP_SHARED_VALIDATE came, and so lets pass there: all but SYNC, FIXED_NOREPLACE and
  * what nobody knows. */
 #define LEGACY_FLAGS                                                                                         \
@@ -32,7 +33,32 @@ void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
 	    .brk_start = brk_start,
 	    .brk_end = brk_start,
 	    .lock_limit = policy->lock_limit};
-	aspace->max_regions = policy->max_regions ? policy->max_regions : UINT64_MAX;
+	aspace->max_regions = policy->max_regions ? policy->max_regions + 1 : UINT64_MAX;
+	aspace->split_slack =
+	    policy->max_regions ? 1 : 0; /* mmap may pass the limit by one, a split may not */
+	aspace->max_stack = UINT64_C(8) << 20;
+	aspace->accounts = true;
+}
+
+void vmem_posix_set_limit(struct vmem_posix *posix, enum vmem_posix_limit which, uint64_t bytes)
+{
+	struct vmem_aspace *aspace = posix->aspace;
+	aspace_lock(aspace);
+	switch (which) {
+	case VMEM_RLIMIT_DATA:
+		aspace->max_data = bytes == UINT64_MAX ? bytes : vmem_page_floor(bytes);
+		break;
+	case VMEM_RLIMIT_STACK:
+		aspace->max_stack = bytes;
+		break;
+	case VMEM_RLIMIT_MEMLOCK:
+		posix->lock_limit = bytes;
+		break;
+	case VMEM_RLIMIT_AS:
+		aspace->max_bytes = bytes == UINT64_MAX ? bytes : vmem_page_floor(bytes);
+		break;
+	}
+	aspace_unlock(aspace);
 }
 
 int vmem_posix_errno(vmem_status_t status)
@@ -146,6 +172,22 @@ static int map_file(struct vmem_posix *posix, struct vmem_map *map, int flags,
 	return error ? error : -vmem_posix_errno(vmem_vmar_map_locked(&posix->aspace->root, map, out));
 }
 
+/* The object of shared memory without a file, promised as a whole. */
+static vmem_status_t make_shared(struct vmem_posix *posix, struct vmem_map *map)
+{
+	uint64_t promised = map->attributes & VMEM_REGION_NO_RESERVE ? 0 : map->length;
+	if (!vmem_commit_take(posix->aspace, promised)) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	vmem_status_t status = vmem_object_create_anonymous(map->length, 0, &map->object);
+	if (status == VMEM_OK) {
+		map->object->store->promised = promised;
+	} else {
+		vmem_commit_give(promised);
+	}
+	return status;
+}
+
 static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, int flags, vmem_vaddr_t *out)
 {
 	vmem_status_t status = VMEM_OK;
@@ -163,9 +205,10 @@ static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, int fla
 	if (flags & LATER_FLAGS) {
 		return -VMEM_EOPNOTSUPP;
 	}
+	map->attributes |= flags & VMEM_MMAP_GROWSDOWN ? (uint32_t)VMEM_REGION_GROWS_DOWN : 0;
 	if (type == VMEM_MMAP_SHARED) {
 		map->flags |= VMEM_MAP_SHARED;
-		status = vmem_object_create_anonymous(map->length, 0, &map->object);
+		status = make_shared(posix, map);
 	}
 	status = status == VMEM_OK ? vmem_vmar_map_locked(&posix->aspace->root, map, out) : status;
 	if (map->object) {
@@ -187,12 +230,17 @@ static int map_any(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t leng
 	if (map.length == 0 || map.length > posix->aspace->root.tree.length) {
 		return -VMEM_ENOMEM;
 	}
-	int error = fixed ? vmem_posix_check_fixed(posix, address, map.length) : 0;
+	aspace_lock(posix->aspace);
+	bool full = posix->policy.max_regions && posix->aspace->regions > posix->policy.max_regions;
+	int error = full ? -VMEM_ENOMEM : fixed ? vmem_posix_check_fixed(posix, address, map.length) : 0;
 	if (error) {
+		aspace_unlock(posix->aspace);
 		return error;
 	}
 	vmem_posix_place(posix, address, flags, &map);
-	aspace_lock(posix->aspace);
+	if (flags & VMEM_MMAP_NORESERVE && !vmem_commit_is_strict()) {
+		map.attributes |= VMEM_REGION_NO_RESERVE;
+	}
 	error = file ? map_file(posix, &map, flags, file, out_address)
 		     : map_anonymous(posix, &map, flags, out_address);
 	aspace_unlock(posix->aspace);
@@ -262,12 +310,18 @@ static int protect_regions(
 {
 	struct vmem_vmar *root = &posix->aspace->root;
 	while (length > 0) {
-		const struct span *span = vmem_span_find_from(&root->tree, address);
+		struct span *span = vmem_span_find_from(&root->tree, address);
 		if (!span || span->start > (grows == PROT_GROWSDOWN ? address + length - 1 : address)) {
 			return -VMEM_ENOMEM;
 		}
 		if (grows) {
-			return -VMEM_EINVAL; /* no region grows */
+			if (grows != PROT_GROWSDOWN || span->kind != SPAN_REGION ||
+			    !(region_of(span)->attributes & VMEM_REGION_GROWS_DOWN)) {
+				return -VMEM_EINVAL; /* no region grows upwards */
+			}
+			length += address - span->start; /* from its start, wherever that is by now */
+			address = span->start;
+			grows = 0;
 		}
 		uint64_t part = span->start + span->length - address;
 		part = part < length ? part : length;
@@ -333,7 +387,7 @@ static vmem_vaddr_t brk_locked(struct vmem_posix *posix, vmem_vaddr_t address)
 {
 	vmem_vaddr_t old_end = vmem_page_ceil(posix->brk_end), new_end = vmem_page_ceil(address);
 	if (posix->brk_start == 0 || address < posix->brk_start || new_end < address ||
-	    !move_break(posix, old_end, new_end)) {
+	    address - posix->brk_start > posix->aspace->max_data || !move_break(posix, old_end, new_end)) {
 		return posix->brk_end;
 	}
 	posix->brk_end = address;

@@ -3,7 +3,7 @@
  * region.c - region records: finding, splitting, merging, and the list of regions that show a store (L3).
  * Invariants R1 to R5 and locks are in region.h.
  */
-#include "region.h"
+#include "commit_i.h"
 
 #include "panic.h"
 #include "slab.h"
@@ -391,8 +391,7 @@ void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t lengt
 		vmem_vaddr_t low = span->start < start ? start : span->start,
 			     high = span_end > end ? end : span_end;
 		next = span->next;
-		aspace->mapped -= high - low;
-		aspace->locked -= region->attributes & VMEM_REGION_LOCKED ? high - low : 0;
+		aspace_discount(aspace, region, high - low);
 		vmem_region_forget_private(region, low, high - low);
 		if (low == span->start && high == span_end) {
 			detach(vmar, region);

@@ -58,6 +58,7 @@ struct vmem_aspace {
 	struct region *moved; /* regions with private keys that do not follow from their addresses */
 	uint64_t fresh_key;   /* where keys that no address has are looked for next (keys.c) */
 	uint64_t regions;     /* in all VMARs */
+	uint64_t data;	      /* bytes: private, may be written, no stack */
 	uint64_t random;
 	struct vmem_aspace *all_next, **all_pprev;
 	struct vmem_vmar root;
@@ -65,6 +66,9 @@ struct vmem_aspace {
 	struct store *private_store __attribute__((aligned(64)));
 	uint64_t max_bytes; /* UINT64_MAX: no limit */
 	uint64_t max_regions;
+	uint64_t split_slack; /* of max_regions, not for regions that a split makes */
+	uint64_t max_data, max_stack; /* bytes; of a region that grows down */
+	bool accounts;		      /* private memory is promised (commit.c) */
 	unsigned entropy_bits;
 	bool wx, large;
 	const struct vmem_access_control *access; /* NULL: none */
@@ -76,8 +80,13 @@ struct vmem_aspace {
 #define REGION_ATTRIBUTES                                                                                    \
 	((uint32_t)(VMEM_REGION_NO_FORK | VMEM_REGION_WIPE_ON_FORK | VMEM_REGION_NO_DUMP |                   \
 		    VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT | VMEM_REGION_SEALED |                    \
-		    VMEM_REGION_RANDOM | VMEM_REGION_SEQUENTIAL | VMEM_REGION_GUARDS))
+		    VMEM_REGION_RANDOM | VMEM_REGION_SEQUENTIAL | VMEM_REGION_GROWS_DOWN |               \
+		    VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE | VMEM_REGION_GUARDS))
 #define MAP_ATTRIBUTES (REGION_ATTRIBUTES & ~(uint32_t)VMEM_REGION_GUARDS)
+/* and those that vmem_vmar_set_attributes() changes: whether memory is promised, or grows, is for good. */
+#define CHANGE_ATTRIBUTES                                                                                    \
+	(MAP_ATTRIBUTES &                                                                                    \
+	    ~(uint32_t)(VMEM_REGION_GROWS_DOWN | VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE))
 #define REGION_NOT_INHERITED ((uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT))
 
 static inline unsigned aspace_rank(const struct vmem_aspace *aspace)
@@ -99,6 +108,12 @@ static inline void aspace_unlock(struct vmem_aspace *aspace)
 static inline uint64_t vmem_page_number_limit(void)
 {
 	return vmem_aspace_user_size() >> VMEM_PAGE_SHIFT;
+}
+
+/* Whether splits may make so many regions more. */
+static inline bool aspace_may_split(const struct vmem_aspace *aspace, uint64_t splits)
+{
+	return splits == 0 || aspace->regions + splits <= aspace->max_regions - aspace->split_slack;
 }
 
 static inline struct region *region_of(struct span *span)
@@ -202,6 +217,12 @@ vmem_status_t vmem_vmar_check_covered(const struct span *first, vmem_vaddr_t sta
 /* Takes up to two records, or none. */
 bool vmem_region_take(struct vmem_aspace *aspace, unsigned count, struct region *record[2]);
 
+/* Lets the region above the address grow down to it, if it does that. With the space's lock. */
+bool vmem_region_grow_down(struct vmem_aspace *aspace, vmem_vaddr_t address);
+/* Whether what ends at `end` would lie in the gap below a region that grows; where that gap begins. */
+bool vmem_region_in_gap(const struct span *next, vmem_vaddr_t end);
+vmem_vaddr_t vmem_region_gap_start(const struct span *next);
+
 /* What a removal of [start, start + length) meets: whether it touches a child VMAR, splits one region, and
  * how much it frees. */
 struct cut {
@@ -210,6 +231,7 @@ struct cut {
 	bool splits;
 	uint64_t regions; /* that go as a whole */
 	uint64_t bytes;
+	uint64_t promised; /* bytes of them, by regions with ACCOUNT */
 };
 struct cut vmem_vmar_survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
 /* Quotas after `fresh` regions and `bytes` more, when `cut` goes first. */

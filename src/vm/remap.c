@@ -16,6 +16,7 @@
  * a time.
  */
 #include "panic.h"
+#include "commit_i.h"
 #include "policy.h"
 #include "slab.h"
 
@@ -24,6 +25,7 @@ struct remap {
 	vmem_vaddr_t start, end; /* of the source */
 	vmem_vaddr_t to;
 	uint64_t growth;      /* bytes, behind the last region */
+	uint64_t promised;    /* bytes, for what comes to be */
 	struct region *spare; /* records in hand, chained through moved_next */
 	bool keeps;
 };
@@ -106,7 +108,7 @@ static void leave_copy(struct remap *m, struct region *region, vmem_vaddr_t old)
 	vmem_span_insert(&m->vmar->tree, &copy->span);
 	region_changed(copy);
 	aspace->regions++;
-	aspace->mapped += copy->span.length;
+	aspace_count(aspace, copy, copy->span.length);
 }
 
 /* One region of the source goes to its new place; its translations are gone. */
@@ -172,8 +174,7 @@ static void grow(struct remap *m, struct region *last)
 	} else {
 		append(m->vmar, last, m->growth, use_record(m));
 	}
-	m->vmar->aspace->mapped += m->growth;
-	m->vmar->aspace->locked += last->attributes & VMEM_REGION_LOCKED ? m->growth : 0;
+	aspace_count(m->vmar->aspace, last, m->growth);
 }
 
 static void merge_range(struct vmem_vmar *vmar, vmem_vaddr_t start, vmem_vaddr_t end)
@@ -303,6 +304,34 @@ static vmem_status_t check_source(
 	return status;
 }
 
+static vmem_status_t promise(struct remap *m, uint64_t data, uint64_t promised)
+{
+	struct vmem_aspace *aspace = m->vmar->aspace;
+	if (data > 0 && !data_allows(aspace, data)) {
+		return VMEM_ERR_LIMIT;
+	}
+	if (!vmem_commit_take(aspace, promised)) {
+		return VMEM_ERR_NO_MEMORY;
+	}
+	m->promised = promised;
+	return VMEM_OK;
+}
+
+/* What a source that stays, or grows, takes of limits and promises. */
+static vmem_status_t take_promise(struct remap *m)
+{
+	uint64_t data = 0, promised = 0;
+	for (struct span *s = vmem_span_find(&m->vmar->tree, m->start); s && s->start < m->end; s = s->next) {
+		const struct region *region = region_of(s);
+		vmem_vaddr_t low = s->start < m->start ? m->start : s->start, end = s->start + s->length;
+		uint64_t more = m->keeps ? (end < m->end ? end : m->end) - low : 0;
+		more += end >= m->end ? m->growth : 0;
+		data += region_is_data(region) ? more : 0;
+		promised += region->attributes & VMEM_REGION_ACCOUNT ? more : 0;
+	}
+	return promise(m, data, promised);
+}
+
 /* A move maps at one place and unmaps at another, or at two. */
 static bool move_allowed(const struct remap *m, uint64_t length, const struct cut *cut)
 {
@@ -337,9 +366,14 @@ vmem_status_t vmem_vmar_move_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, 
 	if (!move_allowed(&m, to->length, &cut)) {
 		return VMEM_ERR_DENIED;
 	}
+	status = take_promise(&m);
+	if (status != VMEM_OK) {
+		return status;
+	}
 	spare = cut.splits ? vmem_region_alloc(aspace) : NULL;
 	if ((cut.splits && !spare) || !take_records(aspace, &m, fresh)) {
 		give_records(&m);
+		vmem_commit_give(m.promised);
 		if (spare) {
 			vmem_region_free(spare);
 		}
@@ -394,7 +428,13 @@ vmem_status_t vmem_vmar_extend_locked(struct vmem_vmar *vmar, vmem_vaddr_t end, 
 	if (!policy_allows(aspace, VMEM_OPERATION_MAP, end, length, region->permission)) {
 		return VMEM_ERR_DENIED;
 	}
+	status = promise(
+	    &m, region_is_data(region) ? length : 0, region->attributes & VMEM_REGION_ACCOUNT ? length : 0);
+	if (status != VMEM_OK) {
+		return status;
+	}
 	if (!take_records(aspace, &m, records)) {
+		vmem_commit_give(m.promised);
 		return VMEM_ERR_NO_MEMORY;
 	}
 	grow(&m, region);

@@ -8,7 +8,7 @@
 #include "frame.h"
 #include "lineage.h"
 #include "panic.h"
-#include "region.h"
+#include "commit_i.h"
 #include "slab.h"
 
 /* The anonymous ones, which the byte keeps, and those of fixed frames, which the mutex keeps. */
@@ -77,6 +77,7 @@ static struct store *store_alloc(enum store_kind kind, struct vmem_aspace *owner
 	store->references = 1;
 	shared_store(&store->physical, 0);
 	store->pages = 0;
+	store->promised = 0;
 	shared_store(&store->kind, (uint8_t)kind);
 	shared_store(&store->cache, (uint8_t)VMEM_WRITE_BACK);
 	store->odd_cache = false;
@@ -179,6 +180,9 @@ void vmem_store_release(struct store *store)
 		return;
 	}
 	VMEM_ASSERT(store->mappings == NULL);
+	if (store->promised) {
+		vmem_commit_give(store->promised);
+	}
 	if (store->kind == STORE_ANONYMOUS) {
 		store_lock(store); /* a relative may be taking over pages (lineage.c) */
 		vmem_index_remove(&store->index, 0, INDEX_KEY_LAST, drop, NULL);

@@ -62,6 +62,7 @@ struct store {
 	uint64_t references;	   /* views, and the owner */
 	vmem_paddr_t physical;	   /* CONTIGUOUS, PHYSICAL: of key 0 */
 	uint64_t pages;		   /* CONTIGUOUS, PHYSICAL: how many */
+	uint64_t promised;	   /* bytes, while it lives (commit.c) */
 	struct store *all_next, **all_pprev;
 };
 _Static_assert(offsetof(struct store, owner) == 64, "what faults read is one line");

@@ -12,6 +12,7 @@
 #include <vmem/fault.h>
 
 #include "panic.h"
+#include "commit_i.h"
 #include "policy.h"
 #include "region.h"
 #include "slab.h"
@@ -102,6 +103,23 @@ static uint64_t wanted_align(const struct vmem_map *map)
 	return align;
 }
 
+/* A place that lies in nobody's gap (grow.c, G1). */
+static bool place(struct vmem_vmar *vmar, struct place_request *request, vmem_vaddr_t *out)
+{
+	struct span *next;
+	while (vmem_span_place_before(&vmar->tree, request, out, &next)) {
+		if (!vmem_region_in_gap(next, *out + request->length)) {
+			return true;
+		}
+		if (request->order == PLACE_HIGHEST) {
+			request->limit = vmem_region_gap_start(next);
+		} else {
+			request->minimum = next->start;
+		}
+	}
+	return false;
+}
+
 vmem_status_t vmem_vmar_find_place(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out)
 {
 	uint64_t low = vmar->tree.base, high = vmar->tree.base + vmar->tree.length;
@@ -122,11 +140,12 @@ vmem_status_t vmem_vmar_find_place(struct vmem_vmar *vmar, const struct vmem_map
 	    vmem_vmar_check_range(vmar, map->address, map->length) == VMEM_OK &&
 	    (map->address & (request.align - 1)) == 0 && map->address >= request.minimum &&
 	    map->length <= request.limit && map->address <= request.limit - map->length &&
-	    vmem_span_range_free(&vmar->tree, map->address, map->length, map->pad_before, map->pad_after)) {
+	    vmem_span_range_free(&vmar->tree, map->address, map->length, map->pad_before, map->pad_after) &&
+	    !vmem_region_in_gap(vmem_span_find_from(&vmar->tree, map->address), map->address + map->length)) {
 		*out = map->address;
 		return VMEM_OK;
 	}
-	return vmem_span_place(&vmar->tree, &request, out) ? VMEM_OK : VMEM_ERR_NO_SPACE;
+	return place(vmar, &request, out) ? VMEM_OK : VMEM_ERR_NO_SPACE;
 }
 
 struct cut vmem_vmar_survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
@@ -142,6 +161,11 @@ struct cut vmem_vmar_survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, ui
 		cut.splits |= s->start < start && s->start + s->length > end;
 		cut.regions += s->start >= start && s->start + s->length <= end;
 		cut.bytes += high - low;
+		cut.promised +=
+		    s->kind == SPAN_REGION &&
+			    (((const struct region *)(const void *)s)->attributes & VMEM_REGION_ACCOUNT)
+			? high - low
+			: 0;
 	}
 	return cut;
 }
@@ -150,7 +174,7 @@ bool vmem_vmar_within_limits(
     const struct vmem_aspace *aspace, uint64_t bytes, uint64_t fresh, const struct cut *cut)
 {
 	uint64_t mapped = aspace->mapped - cut->bytes;
-	if (bytes > aspace->max_bytes - mapped) {
+	if (bytes != 0 && (mapped > aspace->max_bytes || bytes > aspace->max_bytes - mapped)) {
 		return false;
 	}
 	return aspace->regions - cut->regions + fresh + cut->splits <= aspace->max_regions;
@@ -209,12 +233,14 @@ static bool join_neighbour(struct vmem_vmar *vmar, const struct region *wanted)
 	return true;
 }
 
-static void insert_region(struct vmem_vmar *vmar, struct region *region, const struct vmem_map *map,
-    vmem_vaddr_t start, uint64_t key)
+static void insert_region(
+    struct vmem_vmar *vmar, struct region *region, const struct vmem_map *map, const struct region *wanted)
 {
+	vmem_vaddr_t start = wanted->span.start;
 	fill_region(region, map, start);
-	if (__builtin_expect(key != start >> VMEM_PAGE_SHIFT, 0)) {
-		vmem_region_set_key(region, key);
+	region->attributes = wanted->attributes;
+	if (__builtin_expect(wanted->private_key != start >> VMEM_PAGE_SHIFT, 0)) {
+		vmem_region_set_key(region, wanted->private_key);
 	}
 	if (map->object) {
 		vmem_object_hold(map->object);
@@ -231,10 +257,43 @@ static bool may_join(const struct vmem_map *map)
 	return !(map->flags & VMEM_MAP_NO_MERGE) && !map->pad_before && !map->pad_after;
 }
 
-static void count_mapped(struct vmem_aspace *aspace, const struct vmem_map *map)
+/* What a region to be takes of limits and promises, when `cut` goes first. OK: the promise is taken, and the
+ * region says so. */
+static vmem_status_t take_promise(struct vmem_aspace *aspace, struct region *wanted, const struct cut *cut)
 {
-	aspace->mapped += map->length;
-	aspace->locked += map->attributes & VMEM_REGION_LOCKED ? map->length : 0;
+	uint64_t length = wanted->span.length;
+	if (__builtin_expect(aspace->max_data != UINT64_MAX, 0) && region_is_data(wanted) &&
+	    !data_allows(aspace, length - cut->bytes)) {
+		return VMEM_ERR_LIMIT;
+	}
+	if (wanted->attributes & VMEM_REGION_ACCOUNT ||
+	    needs_promise(aspace, wanted->flags, wanted->attributes, wanted->permission)) {
+		uint64_t more = length - cut->promised;
+		if (!vmem_commit_take(aspace, more)) {
+			return VMEM_ERR_NO_MEMORY;
+		}
+		vmem_commit_add(cut->promised); /* which the removal gives back */
+		wanted->attributes |= VMEM_REGION_ACCOUNT;
+	}
+	return VMEM_OK;
+}
+
+/* The record of the new region, and one more if what goes first splits another. */
+static vmem_status_t take_two(struct vmem_aspace *aspace, uint64_t length, const struct cut *cut,
+    struct region **region, struct region **spare)
+{
+	if (!vmem_vmar_within_limits(aspace, length, 1, cut) || !aspace_may_split(aspace, cut->splits)) {
+		return VMEM_ERR_LIMIT;
+	}
+	*region = vmem_region_alloc(aspace);
+	*spare = *region && cut->splits ? vmem_region_alloc(aspace) : NULL;
+	if (*region && (!cut->splits || *spare)) {
+		return VMEM_OK;
+	}
+	if (*region) {
+		vmem_region_free(*region);
+	}
+	return VMEM_ERR_NO_MEMORY;
 }
 
 static vmem_status_t map_checked(
@@ -260,27 +319,27 @@ static vmem_status_t map_checked(
 	if (!vmem_vmar_within_limits(aspace, map->length, 0, &cut)) {
 		return VMEM_ERR_LIMIT;
 	}
+	vmem_status_t status = take_promise(aspace, &wanted, &cut);
+	if (status != VMEM_OK) {
+		return status;
+	}
 	if (cut.bytes == 0 && may_join(map) && join_neighbour(vmar, &wanted)) {
-		count_mapped(aspace, map);
+		aspace_count(aspace, &wanted, map->length);
 		*out = start;
 		return VMEM_OK;
 	}
-	if (!vmem_vmar_within_limits(aspace, map->length, 1, &cut)) {
-		return VMEM_ERR_LIMIT;
-	}
-	region = vmem_region_alloc(aspace);
-	spare = region && cut.splits ? vmem_region_alloc(aspace) : NULL;
-	if (!region || (cut.splits && !spare)) {
-		if (region) {
-			vmem_region_free(region);
+	status = take_two(aspace, map->length, &cut, &region, &spare);
+	if (status != VMEM_OK) {
+		if (wanted.attributes & VMEM_REGION_ACCOUNT) {
+			vmem_commit_give(map->length);
 		}
-		return VMEM_ERR_NO_MEMORY;
+		return status;
 	}
 	if (cut.bytes > 0) {
 		vmem_vmar_remove(vmar, start, map->length, &spare);
 	}
-	insert_region(vmar, region, map, start, wanted.private_key);
-	count_mapped(aspace, map);
+	insert_region(vmar, region, map, &wanted);
+	aspace_count(aspace, &wanted, map->length);
 	if (may_join(map)) {
 		(void)vmem_region_merge(vmar, region);
 	}
@@ -364,7 +423,7 @@ vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 		return VMEM_ERR_DENIED;
 	}
 	if (cut.splits) {
-		if (vmar->aspace->regions + 1 > vmar->aspace->max_regions) {
+		if (!aspace_may_split(vmar->aspace, 1)) {
 			return VMEM_ERR_LIMIT;
 		}
 		spare = vmem_region_alloc(vmar->aspace);
@@ -373,97 +432,6 @@ vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 		}
 	}
 	vmem_vmar_remove(vmar, start, length, &spare);
-	return VMEM_OK;
-}
-
-/* Checks a protect against every region of the range; counts the splits at its two ends. */
-static vmem_status_t check_protect(
-    const struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission, unsigned *splits)
-{
-	vmem_vaddr_t end = start + length, at = start;
-	*splits = 0;
-	for (const struct span *s = vmem_span_find(&vmar->tree, start); at < end; s = s->next) {
-		if (!s || s->start > at) {
-			return VMEM_ERR_NOT_FOUND;
-		}
-		if (s->kind == SPAN_VMAR) {
-			return VMEM_ERR_INVALID;
-		}
-		const struct region *region = (const struct region *)(const void *)s;
-		vmem_status_t status = policy_grants(vmar, permission, permission | region->maximum);
-		if (status != VMEM_OK) {
-			return status;
-		}
-		if (permission & ~(unsigned)region->maximum) {
-			return VMEM_ERR_DENIED;
-		}
-		if (region_sealed(region)) {
-			return VMEM_ERR_SEALED;
-		}
-		if (permission != region->permission) {
-			*splits += (s->start < start ? 1u : 0u) + (s->start + s->length > end ? 1u : 0u);
-		}
-		at = s->start + s->length;
-	}
-	return VMEM_OK;
-}
-
-vmem_status_t vmem_vmar_protect(
-    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
-{
-	aspace_lock(vmar->aspace);
-	vmem_status_t status = vmem_vmar_protect_locked(vmar, start, length, permission);
-	aspace_unlock(vmar->aspace);
-	return status;
-}
-
-vmem_status_t vmem_vmar_protect_locked(
-    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
-{
-	struct vmem_aspace *aspace = vmar->aspace;
-	struct region *record[2] = {NULL, NULL};
-	unsigned splits, taken = 0;
-	vmem_vaddr_t end = start + length;
-	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
-	status = status == VMEM_OK && permission & ~(unsigned)VMEM_RWX ? VMEM_ERR_INVALID : status;
-	status = status == VMEM_OK ? check_protect(vmar, start, length, permission, &splits) : status;
-	if (status != VMEM_OK) {
-		return status;
-	}
-	if (!policy_allows(aspace, VMEM_OPERATION_PROTECT, start, length, permission)) {
-		return VMEM_ERR_DENIED;
-	}
-	if (aspace->regions + splits > aspace->max_regions) {
-		return VMEM_ERR_LIMIT;
-	}
-	if (!vmem_region_take(aspace, splits, record)) {
-		return VMEM_ERR_NO_MEMORY;
-	}
-	struct vmem_batch batch;
-	vmem_batch_begin(&batch, &aspace->pmap);
-	for (struct span *s = vmem_span_find(&vmar->tree, start); s && s->start < end; s = s->next) {
-		struct region *region = region_of(s);
-		if (region->permission == permission) {
-			continue;
-		}
-		if (s->start < start) {
-			region = record[taken++];
-			vmem_region_split(vmar, region_of(s), start, region);
-			s = &region->span;
-		}
-		if (s->start + s->length > end) {
-			vmem_region_split(vmar, region, end, record[taken++]);
-		}
-		bool lowers = region->permission & ~permission;
-		region_change(region);
-		shared_store(&region->permission, (uint8_t)permission);
-		region_changed(region);
-		if (lowers) { /* raising is lazy: the next fault grants it */
-			vmem_pmap_restrict(&aspace->pmap, s->start, s->length, permission, &batch);
-		}
-		s = &vmem_region_merge(vmar, region)->span;
-	}
-	vmem_batch_end(&batch);
 	return VMEM_OK;
 }
 

@@ -72,6 +72,23 @@ static enum answer posix_init(struct sweep *s)
 	return ANSWER_OK;
 }
 
+static enum answer posix_limit(struct sweep *s)
+{
+	vmem_posix_init(&s->posix, s->space[0], &vmem_posix_linux, 0);
+	vmem_posix_set_limit(&s->posix, VMEM_RLIMIT_AS, UINT64_MAX);
+	return ANSWER_OK;
+}
+
+static enum answer commit(struct sweep *s)
+{
+	(void)s;
+	uint64_t promised = vmem_commit_promised();
+	vmem_commit_set(VMEM_OVERCOMMIT_ALWAYS, 0);
+	vmem_commit_set(VMEM_OVERCOMMIT_GUESS, 0);
+	assert_int_equal(vmem_commit_promised(), promised);
+	return ANSWER_OK;
+}
+
 static enum answer trap(struct sweep *s)
 {
 	(void)s;
@@ -100,6 +117,9 @@ const struct scenario scenarios_plain[] = {
     PLAIN("vmem_fault_name", NULL, names),
     PLAIN("vmem_posix_errno", NULL, names),
     PLAIN("vmem_posix_init", NULL, posix_init),
+    PLAIN("vmem_posix_set_limit", NULL, posix_limit),
+    PLAIN("vmem_commit_set", NULL, commit),
+    PLAIN("vmem_commit_promised", NULL, commit),
     PLAIN("vmem_range_ok", NULL, arithmetic),
     PLAIN("vmem_page_aligned", NULL, arithmetic),
     PLAIN("vmem_page_floor", NULL, arithmetic),

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <vmem/aspace.h>
+#include <vmem/commit.h>
 #include <vmem/copy.h>
 #include <vmem/fault.h>
 #include <vmem/frame.h>

@@ -17,7 +17,7 @@ EXPECTED = os.path.join(examples_run.USER, "expected")
 SIGNALS = {4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 11: "SIGSEGV"}
 # What the kernel must tell about a page fault, in this order: the access, the address where it is known, the region.
 REPORTS = {
-    "offstack": ("write to", "", "a guard"),
+    "offstack": ("write to", "", "no region there"),
     "fault": ("read of", "", "no region there"),
     "fault-none-read": ("read of", "", "the region there is .* ---"),
     "fault-none-write": ("write to", "", "the region there is .* ---"),

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grow.c - regions that grow downwards (VMEM_REGION_GROWS_DOWN), as stacks do.
+ *
+ * An access below such a region, where nothing is mapped, lets it grow down to there. Faults come here only
+ * when they have found no region, which costs the lock anyway (fault.c).
+ *
+ * G1 Between a region that has grown and what is accessible below it 256 pages stay free, and no place is
+ * chosen there for anything else; who names a place there gets it. G2 Growth passes the same checks as a
+ * mapping, of which it is one, and in addition the limit of the stack, which is for the region as a whole.
+ *
+ * Lock: the space's.
+ */
+#include "region.h"
+
+#define GUARD_GAP (UINT64_C(256) << VMEM_PAGE_SHIFT)
+
+static bool grows_down(const struct span *span)
+{
+	return span && span->kind == SPAN_REGION &&
+	       ((const struct region *)(const void *)span)->attributes & VMEM_REGION_GROWS_DOWN;
+}
+
+/* Whether a region that is accessible ends too near below. */
+static bool crowded(const struct span *prev, vmem_vaddr_t va)
+{
+	if (!prev || prev->start + prev->length > va) {
+		return prev != NULL;
+	}
+	const struct region *below = (const struct region *)(const void *)prev;
+	return (prev->kind != SPAN_REGION ||
+		   (below->permission != 0 && !(below->attributes & VMEM_REGION_GROWS_DOWN))) &&
+	       va - (prev->start + prev->length) < GUARD_GAP;
+}
+
+bool vmem_region_grow_down(struct vmem_aspace *aspace, vmem_vaddr_t address)
+{
+	struct vmem_vmar *root = &aspace->root;
+	const vmem_vaddr_t va = vmem_page_floor(address);
+	struct span *span = vmem_span_find_from(&root->tree, va);
+	vmem_vaddr_t ignored;
+	if (!grows_down(span) || span->start <= va || va < root->tree.base || crowded(span->prev, va) ||
+	    span->start + span->length - va > aspace->max_stack) {
+		return false;
+	}
+	const struct region *region = region_of(span);
+	const struct vmem_map map = {
+	    .length = span->start - va,
+	    .permission = region->permission,
+	    .maximum = region->maximum,
+	    .attributes = region->attributes & MAP_ATTRIBUTES,
+	    .place = VMEM_PLACE_REPLACE, /* nothing is there but, perhaps, strips of neighbours */
+	    .address = va,
+	    .cookie = region->cookie,
+	};
+	return vmem_vmar_map_locked(root, &map, &ignored) == VMEM_OK;
+}
+
+bool vmem_region_in_gap(const struct span *next, vmem_vaddr_t end)
+{
+	return grows_down(next) && next->start - end < GUARD_GAP;
+}
+
+vmem_vaddr_t vmem_region_gap_start(const struct span *next)
+{
+	return next->start < GUARD_GAP ? 0 : next->start - GUARD_GAP;
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_posix_limits.c - stacks that grow, limits, the number of regions, and promises of memory (grow.c,
+ * commit.c). The answers are those of Linux 6.18 for the same calls.
+ */
+#include "core_fixture.h"
+
+#include <vmem/commit.h>
+#include <vmem/posix.h>
+
+#include "region.h"
+
+#define B UINT64_C(0x20000000)
+#define T UINT64_C(0x30000000)
+#define R VMEM_PROT_READ
+#define PROT_RW (VMEM_PROT_READ | VMEM_PROT_WRITE)
+#define ANON VMEM_MMAP_ANONYMOUS
+#define PRIVATE (VMEM_MMAP_PRIVATE | ANON)
+#define SHARED (VMEM_MMAP_SHARED | ANON)
+#define FIXED VMEM_MMAP_FIXED
+#define STACK (PRIVATE | FIXED | VMEM_MMAP_GROWSDOWN)
+#define GROWSDOWN 0x01000000
+
+static struct vmem_aspace *as;
+static struct vmem_posix process;
+
+static int start(void **state)
+{
+	struct vmem_aspace_config config = {0};
+	(void)state;
+	(void)core_setup(NULL);
+	as = space_with(&config);
+	run(0, as);
+	run(1, as);
+	machine_cpu_set(0);
+	vmem_posix_init(&process, as, &vmem_posix_linux, UINT64_C(0x10000000));
+	return 0;
+}
+
+static int stop(void **state)
+{
+	step();
+	end(as);
+	assert_int_equal(vmem_commit_promised(), 0);
+	vmem_commit_set(VMEM_OVERCOMMIT_GUESS, 0);
+	return core_teardown(state);
+}
+
+static int map_posix(uint64_t address, uint64_t length, int prot, int flags)
+{
+	uint64_t out;
+	warm();
+	int error = vmem_posix_mmap(&process, address, length, prot, flags, &out);
+	step();
+	return error;
+}
+
+static int unmap_posix(uint64_t address, uint64_t length)
+{
+	int error = vmem_posix_munmap(&process, address, length);
+	step();
+	return error;
+}
+
+static int protect_posix(uint64_t address, uint64_t length, int prot)
+{
+	int error = vmem_posix_mprotect(&process, address, length, prot);
+	step();
+	return error;
+}
+
+static int remap(uint64_t address, uint64_t old, uint64_t new, int flags)
+{
+	uint64_t out;
+	int error = vmem_posix_mremap(&process, address, old, new, flags, 0, &out);
+	step();
+	return error;
+}
+
+static bool mapped(uint64_t va)
+{
+	return vmem_region_find(as, va) != NULL;
+}
+
+static void stack_grows(void **state)
+{
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, STACK), 0);
+	put(as, 0, B - PAGE, 1);
+	assert_true(mapped(B - PAGES(1)) && !mapped(B - PAGES(2)));
+	assert_int_equal(get(as, 1, B - PAGES(100) + 64), 0);
+	assert_true(mapped(B - PAGES(100)) && !mapped(B - PAGES(101)));
+	assert_int_equal(regions(as), 1);
+	assert_int_equal(get(as, 1, B - PAGE), 1);
+	/* the permission is asked for after it has grown */
+	assert_int_equal(protect_posix(B - PAGES(100), PAGES(104), R), 0);
+	assert_int_equal(get(as, 0, B - PAGES(110)), 0);
+	DENIED(VMEM_FAULT_PERMISSION, as, 0, B - PAGES(120), MACHINE_WRITE);
+	/* from its start, wherever that is */
+	assert_int_equal(protect_posix(B + PAGES(2), PAGE, PROT_RW | GROWSDOWN), 0);
+	put(as, 0, B - PAGES(110), 3);
+	DENIED(VMEM_FAULT_PERMISSION, as, 0, B + PAGES(3), MACHINE_WRITE);
+	assert_int_equal(map_posix(T, PAGE, PROT_RW, PRIVATE | FIXED), 0);
+	assert_int_equal(protect_posix(T, PAGE, R | GROWSDOWN), -VMEM_EINVAL);
+	assert_int_equal(protect_posix(T - PAGES(2), PAGE, R | GROWSDOWN), -VMEM_ENOMEM);
+	assert_int_equal(map_posix(T, PAGE, PROT_RW, SHARED | VMEM_MMAP_GROWSDOWN), -VMEM_EINVAL);
+}
+
+static void stack_and_neighbour(void **state)
+{
+	uint64_t at;
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, STACK), 0);
+	assert_int_equal(map_posix(B - PAGES(500), PAGE, PROT_RW, PRIVATE | FIXED), 0);
+	put(as, 0, B - PAGES(243), 1); /* 256 pages are left */
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(244), MACHINE_WRITE);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(499), MACHINE_READ);
+	assert_int_equal(protect_posix(B - PAGES(500), PAGE, VMEM_PROT_NONE), 0);
+	put(as, 0, B - PAGES(400), 2); /* what is not accessible needs no gap */
+	/* nobody is put into the gap */
+	assert_int_equal(vmem_posix_mmap(&process, B - PAGES(410), PAGE, PROT_RW, PRIVATE, &at), 0);
+	assert_true(at >= B || at < B - PAGES(656));
+	assert_int_equal(map_posix(B - PAGES(410), PAGE, PROT_RW, PRIVATE | VMEM_MMAP_FIXED_NOREPLACE), 0);
+	struct vmem_map map = {.length = PAGES(64),
+	    .permission = RW,
+	    .maximum = RW,
+	    .flags = VMEM_MAP_FROM_TOP,
+	    .minimum = B - PAGES(1000),
+	    .limit = B};
+	OK(vmem_vmar_map(vmem_aspace_root(as), &map, &at));
+	assert_int_equal(at, B - PAGES(410 + 64)); /* below what was put into the gap */
+	assert_int_equal(unmap_posix(B - PAGES(1000), PAGES(600)), 0);
+	map.length = PAGES(32);
+	OK(vmem_vmar_map(vmem_aspace_root(as), &map, &at));
+	assert_int_equal(at, B - PAGES(400 + 256 + 32));
+	map.flags = 0;
+	map.length = PAGES(600); /* only above */
+	assert_int_equal(vmem_vmar_map(vmem_aspace_root(as), &map, &at), VMEM_ERR_NO_SPACE);
+}
+
+static void stack_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, STACK), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_STACK, PAGES(64));
+	put(as, 0, B - PAGES(60), 1);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(61), MACHINE_WRITE);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_STACK, UINT64_C(8) << 20);
+	put(as, 0, B - PAGES(61), 1);
+	put(as, 0, B + PAGES(4) - (UINT64_C(8) << 20), 1);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B + PAGES(3) - (UINT64_C(8) << 20), MACHINE_WRITE);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, PAGES(64));
+	assert_int_equal(map_posix(T, PAGES(4), PROT_RW, STACK), -VMEM_ENOMEM);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, UINT64_MAX);
+	/* moved away, and another one in its place: its keys are in use, it grows all the same */
+	struct vmem_map to = {.length = PAGES(100), .place = VMEM_PLACE_FIXED, .address = T};
+	uint64_t at;
+	OK(vmem_vmar_move(vmem_aspace_root(as), B - PAGES(96), PAGES(100), &to, 0, &at));
+	assert_int_equal(unmap_posix(B - PAGES(4096), PAGES(4096)), 0);
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, STACK), 0);
+	put(as, 0, B, 9);
+	put(as, 0, B - PAGES(61), 9);
+	assert_int_equal(get(as, 0, T + PAGES(35)), 1);
+}
+
+static void space_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, PRIVATE | FIXED), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, PAGE);
+	assert_int_equal(map_posix(T, PAGE, PROT_RW, PRIVATE | FIXED), -VMEM_ENOMEM);
+	assert_int_equal(map_posix(0, PAGE, VMEM_PROT_NONE, PRIVATE), -VMEM_ENOMEM);
+	assert_int_equal(remap(B, PAGES(4), PAGES(5), 0), -VMEM_ENOMEM);
+	assert_int_equal(remap(B, PAGES(4), PAGES(5), VMEM_MREMAP_MAYMOVE), -VMEM_ENOMEM);
+	assert_int_equal(
+	    remap(B, PAGES(4), PAGES(4), VMEM_MREMAP_MAYMOVE | VMEM_MREMAP_DONTUNMAP), -VMEM_ENOMEM);
+	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10000000));
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, PRIVATE | FIXED), -VMEM_ENOMEM);
+	assert_int_equal(protect_posix(B, PAGE, R), 0);
+	assert_int_equal(protect_posix(B, PAGE, PROT_RW), 0);
+	assert_int_equal(unmap_posix(B, PAGE), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, UINT64_MAX);
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, PRIVATE | FIXED), 0);
+}
+
+static void data_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, PRIVATE | FIXED), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGE);
+	assert_int_equal(map_posix(T, PAGE, PROT_RW, PRIVATE | FIXED), -VMEM_ENOMEM);
+	assert_int_equal(map_posix(T, PAGE, R, PRIVATE | FIXED), 0);
+	assert_int_equal(protect_posix(T, PAGE, PROT_RW), -VMEM_ENOMEM);
+	assert_int_equal(map_posix(T + PAGE, PAGE, VMEM_PROT_NONE, PRIVATE | FIXED), 0);
+	assert_int_equal(map_posix(T + PAGES(2), PAGE, PROT_RW, SHARED | FIXED), 0);
+	assert_int_equal(map_posix(T + PAGES(5), PAGE, PROT_RW, STACK), 0);
+	assert_int_equal(remap(B, PAGES(4), PAGES(5), VMEM_MREMAP_MAYMOVE), -VMEM_ENOMEM);
+	assert_int_equal(
+	    remap(B, PAGES(2), PAGES(2), VMEM_MREMAP_MAYMOVE | VMEM_MREMAP_DONTUNMAP), -VMEM_ENOMEM);
+	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10000000));
+	assert_int_equal(map_posix(B + PAGES(2), PAGE, PROT_RW, PRIVATE | FIXED), -VMEM_ENOMEM);
+	assert_int_equal(protect_posix(B, PAGE, R), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, UINT64_MAX);
+	assert_int_equal(protect_posix(T, PAGE, PROT_RW), 0);
+	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10004000));
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGE); /* down is over the limit as well */
+	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10002000)), UINT64_C(0x10004000));
+	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10001000)), UINT64_C(0x10001000));
+}
+
+/* Each step takes what it makes writable and no more, and all of it comes back. */
+static void promises(void **state)
+{
+	(void)state;
+	const uint64_t none = vmem_commit_promised();
+#define PROMISED(pages) assert_int_equal(vmem_commit_promised() - none, PAGES(pages))
+	assert_int_equal(map_posix(B, PAGES(8), PROT_RW, PRIVATE | FIXED), 0);
+	PROMISED(8);
+	assert_int_equal(map_posix(T, PAGES(8), R, PRIVATE | FIXED), 0);
+	PROMISED(8);
+	assert_int_equal(protect_posix(T + PAGES(2), PAGES(3), PROT_RW), 0);
+	PROMISED(11);
+	assert_int_equal(protect_posix(T + PAGES(2), PAGES(3), R), 0);
+	assert_int_equal(protect_posix(T, PAGES(8), PROT_RW), 0); /* not twice */
+	PROMISED(16);
+	assert_int_equal(map_posix(B + PAGES(2), PAGES(2), PROT_RW, PRIVATE | FIXED), 0);
+	PROMISED(16);
+	assert_int_equal(map_posix(B + PAGES(4), PAGES(2), R, PRIVATE | FIXED), 0);
+	PROMISED(14);
+	assert_int_equal(unmap_posix(B + PAGES(6), PAGES(1)), 0);
+	PROMISED(13);
+	assert_int_equal(
+	    map_posix(B + PAGES(16), PAGES(4), PROT_RW, PRIVATE | FIXED | VMEM_MMAP_NORESERVE), 0);
+	assert_int_equal(protect_posix(B + PAGES(16), PAGES(1), R), 0);
+	assert_int_equal(protect_posix(B + PAGES(16), PAGES(1), PROT_RW), 0);
+	PROMISED(13);
+	assert_int_equal(map_posix(B + PAGES(32), PAGES(4), PROT_RW, SHARED | FIXED), 0);
+	PROMISED(17);
+	assert_int_equal(unmap_posix(B + PAGES(32), PAGES(1)), 0); /* the object is there as a whole */
+	PROMISED(17);
+	assert_int_equal(unmap_posix(B + PAGES(32), PAGES(4)), 0);
+	PROMISED(13);
+	assert_int_equal(remap(T, PAGES(8), PAGES(11), 0), 0);
+	PROMISED(16);
+	assert_int_equal(remap(T, PAGES(11), PAGES(2), 0), 0);
+	PROMISED(7);
+	assert_int_equal(remap(T, PAGES(2), PAGES(2), VMEM_MREMAP_MAYMOVE | VMEM_MREMAP_DONTUNMAP), 0);
+	PROMISED(9);
+	assert_int_equal(map_posix(T + PAGES(8192), PAGES(1), PROT_RW, STACK), 0);
+	put(as, 0, T + PAGES(8190), 1);
+	PROMISED(12);
+	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10004000));
+	PROMISED(16);
+	struct vmem_aspace *child;
+	assert_int_equal(vmem_aspace_fork(as, &child), VMEM_OK);
+	PROMISED(32);
+	vmem_aspace_destroy(child);
+	PROMISED(16);
+}
+
+static void modes(void **state)
+{
+	const uint64_t all = frames_now().total * PAGE;
+	const int move = VMEM_MREMAP_MAYMOVE;
+	struct vmem_aspace *child;
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, PRIVATE | FIXED), 0);
+	for (unsigned mode = 0; mode < 2; mode++) {
+		vmem_commit_set((enum vmem_overcommit)mode, 0);
+		int big = mode == 0 ? -VMEM_ENOMEM : 0;
+		assert_int_equal(map_posix(T, 2 * all, PROT_RW, PRIVATE | FIXED), big);
+		assert_int_equal(map_posix(T, 2 * all, PROT_RW, PRIVATE | FIXED | VMEM_MMAP_NORESERVE), 0);
+		assert_int_equal(map_posix(T, 2 * all, R, PRIVATE | FIXED), 0);
+		assert_int_equal(protect_posix(T, 2 * all, PROT_RW), big);
+		assert_int_equal(map_posix(T, 2 * all, PROT_RW, SHARED | FIXED), big);
+		assert_int_equal(unmap_posix(T, 2 * all), 0);
+		assert_int_equal(remap(B, PAGES(4), 2 * all, move), big);
+		if (big) {
+			assert_int_equal(map_posix(T, all / 2, PROT_RW, PRIVATE | FIXED), 0);
+			assert_int_equal(map_posix(T + all / 2, all - PAGE, PROT_RW, PRIVATE | FIXED), 0);
+		}
+		assert_int_equal(unmap_posix(0, vmem_aspace_user_size()), 0);
+		assert_int_equal(vmem_commit_promised(), 0);
+		assert_int_equal(map_posix(B, PAGES(4), PROT_RW, PRIVATE | FIXED), 0);
+	}
+	vmem_commit_set(VMEM_OVERCOMMIT_NEVER, PAGES(20));
+	assert_int_equal(
+	    map_posix(T, PAGES(16), PROT_RW, PRIVATE | FIXED), -VMEM_ENOMEM); /* below it, not up to it */
+	assert_int_equal(map_posix(T, PAGES(15), PROT_RW, PRIVATE | FIXED | VMEM_MMAP_NORESERVE), 0);
+	assert_int_equal(map_posix(T, PAGES(15), PROT_RW, PRIVATE | FIXED), 0); /* in place of that */
+	assert_int_equal(map_posix(T + PAGES(32), PAGE, PROT_RW, PRIVATE | FIXED), -VMEM_ENOMEM);
+	assert_int_equal(map_posix(T + PAGES(32), PAGE, R, PRIVATE | FIXED), 0);
+	uint64_t before = core_state();
+	assert_int_equal(protect_posix(T + PAGES(32), PAGE, PROT_RW), -VMEM_ENOMEM);
+	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10000000));
+	assert_int_equal(remap(B, PAGES(4), PAGES(5), move), -VMEM_ENOMEM);
+	assert_int_equal(vmem_aspace_fork(as, &child), VMEM_ERR_NO_MEMORY);
+	assert_int_equal(core_state(), before);
+	assert_int_equal(vmem_commit_promised(), PAGES(19));
+	assert_int_equal(unmap_posix(T, PAGES(15)), 0);
+	assert_int_equal(map_posix(T, PAGE, PROT_RW, STACK), 0);
+	put(as, 0, T - PAGES(2), 1);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, T - PAGES(15), MACHINE_WRITE);
+}
+
+#define POSIX(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    POSIX(stack_grows),
+	    POSIX(stack_and_neighbour),
+	    POSIX(stack_limit),
+	    POSIX(space_limit),
+	    POSIX(data_limit),
+	    POSIX(promises),
+	    POSIX(modes),
+	};
+	return cmocka_run_group_tests_name("posix_limits", tests, NULL, NULL);
+}
