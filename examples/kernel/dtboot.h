@@ -53,6 +53,17 @@ vmem_paddr_t dtboot_tables(struct kernel_boot *boot, const struct fdt *fdt, cons
  * tree's order, less those that the tree says cannot be used; at most `room`. Answers how many. */
 unsigned dtboot_cpus(const struct fdt *fdt, uint64_t own, uint64_t *name, unsigned room);
 
+/* dtcpus.c: the port's port_cpu_count() and port_cpus_start(), and what it needs for them. */
+#define DTBOOT_CPUS_MAX 64u
+extern char trap_stacks[KERNEL_CPU_MAX][16384]; /* on which bugs of the kernel are reported */
+/* The record of a CPU, with what is known of it from the first. */
+struct port_cpu *dtboot_cpu(unsigned number);
+/* The names of all CPUs; the one that runs has the name `own`. Until then there is one. */
+void dtboot_find_cpus(const struct fdt *fdt, uint64_t own);
+uint64_t dtboot_cpu_name(unsigned number);
+/* The port's: makes firmware start the CPU of that name; what it answers, 0 if it will. */
+int64_t smp_start(struct port_cpu *cpu, uint64_t name);
+
 /* The firmware's seed, folded to a word; 0 without one. */
 uint64_t dtboot_seed(const struct fdt *fdt);
 

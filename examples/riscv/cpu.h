@@ -64,9 +64,7 @@ enum { REGISTER_RA = 0, REGISTER_SP = 1, REGISTER_A0 = 9, REGISTER_A7 = 16 };
 void trap_report(struct port_frame *frame, uint64_t cause, uint64_t value);
 
 /* smp.c */
-extern char trap_stacks[VMEM_MAX_CPUS][16384];
 void smp_boot_cpu(void); /* first of all */
-void smp_find(const struct fdt *fdt, uint64_t boot_hart);
 
 /* timer.c */
 void timer_find(struct dtboot_mmu *mmu, const struct fdt *fdt);

@@ -2,37 +2,21 @@
 /*
  * smp.c - the other harts: firmware starts them (RISC-V SBI specification, "Hart State Management Extension")
  * and carries the interrupts that they send each other ("IPI Extension").
- *
- *  C1  CPU 0 is the hart that booted, whichever that is; the others follow in the device tree's order.
  */
 #include "cpu.h"
 
 #define SBI_HSM 0x48534d
 #define SBI_IPI 0x735049
-#define CPUS_MAX 64u
-
-static uint64_t names[CPUS_MAX]; /* hart ids */
-static unsigned count;
-char trap_stacks[VMEM_MAX_CPUS][16384] __attribute__((aligned(16)));
 
 void smp_boot_cpu(void)
 {
-	struct port_cpu *cpu = kernel_cpu_port(0);
+	struct port_cpu *cpu = dtboot_cpu(0);
 
-	cpu->trap_stack = (uintptr_t)(trap_stacks + 1);
 #if VMEM_MAX_CPUS > 1
 	__asm__ volatile("mv tp, %0" : : "r"(cpu));
+#else
+	(void)cpu;
 #endif
-}
-
-void smp_find(const struct fdt *fdt, uint64_t boot_hart)
-{
-	count = dtboot_cpus(fdt, boot_hart, names, CPUS_MAX);
-}
-
-unsigned port_cpu_count(void)
-{
-	return count;
 }
 
 #if VMEM_MAX_CPUS > 1
@@ -41,24 +25,15 @@ static uint64_t image_physical(const void *va)
 	return (uint64_t)(uintptr_t)va - IMAGE_BASE + RAM_BASE;
 }
 
-void port_cpus_start(unsigned wanted)
+int64_t smp_start(struct port_cpu *cpu, uint64_t name)
 {
-	for (unsigned n = 1; n < wanted; n++) {
-		struct port_cpu *cpu = kernel_cpu_port(n);
+	struct boot_hart *hart = &boot_harts[cpu->number - 1];
 
-		cpu->number = n;
-		cpu->trap_stack = (uintptr_t)(trap_stacks + n + 1);
-		cpu->stack = (uintptr_t)kernel_cpu_stack(n);
-		start_prepare(cpu);
-		boot_harts[n - 1].name = names[n];
-		boot_harts[n - 1].cpu = cpu;
-		__asm__ volatile("fence rw, rw" : : : "memory");
-		int64_t status = sbi_call(SBI_HSM, 0, names[n], image_physical(boot_entry), 0);
-		if (status != 0) {
-			kernel_panic(
-			    "firmware does not start hart %lu: %ld", (unsigned long)names[n], (long)status);
-		}
-	}
+	start_prepare(cpu);
+	hart->name = name;
+	hart->cpu = cpu;
+	__asm__ volatile("fence rw, rw" : : : "memory");
+	return sbi_call(SBI_HSM, 0, name, image_physical(boot_entry), 0);
 }
 
 /* A call of the firmware's takes 64 ids from a first one on: they need not be dense. */
@@ -66,26 +41,22 @@ void port_cpu_interrupt(uint64_t cpus)
 {
 	__asm__ volatile("fence rw, rw" : : : "memory");
 	for (unsigned first = 0; cpus != 0; first++) {
+		const uint64_t name = dtboot_cpu_name(first);
 		uint64_t mask = 0;
 
 		if ((cpus >> first & 1) == 0) {
 			continue;
 		}
 		for (unsigned n = first; n < VMEM_MAX_CPUS; n++) {
-			if ((cpus >> n & 1) != 0 && names[n] - names[first] < 64) {
-				mask |= UINT64_C(1) << (names[n] - names[first]);
+			if ((cpus >> n & 1) != 0 && dtboot_cpu_name(n) - name < 64) {
+				mask |= UINT64_C(1) << (dtboot_cpu_name(n) - name);
 				cpus &= ~(UINT64_C(1) << n);
 			}
 		}
-		(void)sbi_call(SBI_IPI, 0, mask, names[first], 0);
+		(void)sbi_call(SBI_IPI, 0, mask, name, 0);
 	}
 }
 #else
-void port_cpus_start(unsigned wanted)
-{
-	(void)wanted;
-}
-
 void port_cpu_interrupt(uint64_t cpus)
 {
 	(void)cpus;

@@ -204,7 +204,7 @@ _Noreturn void start_c(uint64_t tree, uint64_t hart)
 	boot.isa_features |= probe_hardware_dirty() ? VMEM_RISCV_SVADU : 0u;
 	dtboot_add_device(&mmu, UART_BASE, VMEM_PAGE_SIZE);
 	timer_find(&mmu, &fdt);
-	smp_find(&fdt, hart);
+	dtboot_find_cpus(&fdt, hart);
 	start_tables(&mmu);
 	timer_start(&fdt);
 	kernel_main(&boot);

@@ -132,6 +132,7 @@ void vmem_fault_around(struct fault *f, const struct finding *theirs, const stru
 	}
 	window(f, attributes, &low, &high);
 	strip_begin(&shown, theirs);
+	hidden.found = NULL; /* gcc 12 does not see that without `mine` nobody looks */
 	if (mine) {
 		strip_begin(&hidden, mine);
 	}

@@ -15,11 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/personality.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "glue.h"
+#include "program.h"
 #include "stress.h"
 #include "tlb.h"
 
@@ -46,13 +44,6 @@ static struct cpu cpus[CPUS], boss;
 static bool stop;
 static unsigned running;
 static uint64_t totals[KINDS], refused, calls, faults;
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void one_step(void)
 {
@@ -224,15 +215,6 @@ static void epoch(uint64_t number, double length)
 	faults += machine_counters.faults;
 	end_world(frames.free + frames.slabs);
 	machine_destroy();
-}
-
-static void fix_addresses(char **argv)
-{
-	int now_is = personality(0xffffffff);
-	if (now_is != -1 && (now_is & ADDR_NO_RANDOMIZE) == 0 &&
-	    personality((unsigned long)now_is | ADDR_NO_RANDOMIZE) != -1) {
-		execv("/proc/self/exe", argv);
-	}
 }
 
 int main(int argc, char **argv)

@@ -13,14 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/personality.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <vmem/frame.h>
 #include <vmem/init.h>
 
 #include "glue.h"
+#include "program.h"
 #include "lock.h"
 #include "pmap.h"
 
@@ -65,13 +63,6 @@ static uint64_t any(uint64_t below)
 	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
 	return (x ^ x >> 31) % below;
-}
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static uint64_t word_of(unsigned space, unsigned page, uint32_t version)
@@ -244,16 +235,6 @@ static void epoch(uint64_t number, double length)
 		vmem_pmap_fini(&spaces[s].pmap);
 	}
 	machine_destroy();
-}
-
-/* ThreadSanitizer needs the addresses where it expects them. */
-static void fix_addresses(char **argv)
-{
-	int now_is = personality(0xffffffff);
-	if (now_is != -1 && (now_is & ADDR_NO_RANDOMIZE) == 0 &&
-	    personality((unsigned long)now_is | ADDR_NO_RANDOMIZE) != -1) {
-		execv("/proc/self/exe", argv);
-	}
 }
 
 int main(int argc, char **argv)
