@@ -46,7 +46,7 @@ static vmem_status_t check_guard(
 {
 	vmem_status_t status = vmem_vmar_check_covered(first, start, end);
 	if (status == VMEM_OK && !vmar->aspace->private_store) {
-		return VMEM_ERR_UNSUPPORTED;
+		return VMEM_ERR_UNSUPPORTED; /* the kernel's own space */
 	}
 	for (struct span *s = first; status == VMEM_OK && s && s->start < end; s = s->next) {
 		const struct region *region = region_of(s);

@@ -90,7 +90,7 @@ static bool next_locked(struct vmem_aspace *aspace, vmem_vaddr_t *start, vmem_va
 	bool found = false;
 	aspace_lock(aspace);
 	struct span *s = vmem_span_find_from(&aspace->root.tree, *start);
-	for (; s && s->start < *end && !found; s = s->next) {
+	for (; s && s->start < *end; s = s->next) {
 		const struct region *region = region_of(s);
 		if (s->kind != SPAN_REGION || (region->attributes & LOCK_BITS) != VMEM_REGION_LOCKED) {
 			continue;
@@ -138,7 +138,7 @@ static int lock_range(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 	}
 	aspace_lock(aspace);
 	uint64_t after = rounded + aspace->locked;
-	if (after >= rounded && !within(posix, after) && end >= start) {
+	if (after >= rounded && !within(posix, after)) {
 		after -= locked_in(&aspace->root, start, end);
 	}
 	if (posix->lock_unlimited || (after >= rounded && within(posix, after))) {

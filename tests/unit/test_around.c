@@ -202,6 +202,24 @@ static void executable(void **state)
 	finish();
 }
 
+/* What instruction fetch has seen is entered as writable by a fault of its own, which notes that it may change.
+ */
+static void once_executed(void **state)
+{
+	(void)state;
+	begin(16);
+	show(0, 0, 16, RX, VMEM_MAP_SHARED);
+	fetch(as, 0, BASE + PAGES(2));
+	show(100, 0, 16, RW, VMEM_MAP_SHARED);
+	(void)get(as, 0, BASE + PAGES(100));
+	struct vmem_translation t;
+	assert_true(vmem_aspace_translate(as, BASE + PAGES(101), &t));
+	assert_false(vmem_aspace_translate(as, BASE + PAGES(102), &t));
+	put(as, 0, BASE + PAGES(102), 5);
+	assert_int_equal(peek(object, 2), 5);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +230,7 @@ int main(void)
 	    CORE(private_view),
 	    CORE(guards),
 	    CORE(executable),
+	    CORE(once_executed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

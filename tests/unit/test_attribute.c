@@ -217,10 +217,33 @@ static void residence(void **state)
 	OK(vmem_vmar_resident(root, BASE + PAGE, PAGE, out));
 	assert_int_equal(out[0], 1);
 	REFUSED(VMEM_ERR_NOT_FOUND, vmem_vmar_resident(root, BASE, PAGES(11), out));
+	struct vmem_object *fixed;
+	OK(vmem_object_create_contiguous(PAGE, PAGE, UINT64_MAX, VMEM_WRITE_BACK, &fixed));
+	start = map_object(as, fixed, 0, 1, RW, VMEM_MAP_SHARED);
+	out[0] = 0;
+	OK(vmem_vmar_resident(root, start, PAGE, out));
+	assert_int_equal(out[0], 1);
+	release(fixed);
 	REFUSED(VMEM_ERR_INVALID, vmem_vmar_resident(root, BASE + 1, PAGE, out));
 	REFUSED(VMEM_ERR_RANGE, vmem_vmar_resident(root, 0, PAGE, out));
 	release(o);
 	end(as);
+}
+
+/* The kernel's own space has no private store: nothing there can be guarded, and all is in memory. */
+static void of_the_kernel(void **state)
+{
+	struct vmem_vmar *kernel = vmem_aspace_root(vmem_kernel_aspace());
+	uint8_t out[2] = {0, 0};
+	void *at;
+	(void)state;
+	OK(vmem_kernel_alloc(2, 0, &at));
+	uint64_t va = (uint64_t)(uintptr_t)at;
+	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_vmar_guard(kernel, va, PAGE));
+	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_vmar_unguard(kernel, va, PAGE));
+	OK(vmem_vmar_resident(kernel, va, PAGES(2), out));
+	assert_true(out[0] == 1 && out[1] == 1);
+	vmem_kernel_free(at);
 }
 
 int main(void)
@@ -232,6 +255,7 @@ int main(void)
 	    CORE(locked_is_counted),
 	    CORE(sealing),
 	    CORE(residence),
+	    CORE(of_the_kernel),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

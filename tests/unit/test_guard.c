@@ -42,7 +42,8 @@ static void private_memory(void **state)
 	map_at(as, BASE, 200, RW);
 	fill(as, BASE, 200, 1000);
 	warm();
-	OK(guard(10, 130)); /* over leaves of the index */
+	OK(unguard(0, 200)); /* there is none */
+	OK(guard(10, 130));  /* over leaves of the index */
 	assert_int_equal(regions(as), 1);
 	assert_int_equal(stats_of(as).committed, 70);
 	for (unsigned cpu = 0; cpu < 2; cpu++) {
@@ -53,7 +54,8 @@ static void private_memory(void **state)
 	guarded(139);
 	expect(as, BASE, 10, 1000);
 	expect(as, BASE + PAGES(140), 60, 1140);
-	OK(guard(10, 1)); /* again */
+	OK(guard(10, 1));					    /* again */
+	OK(vmem_vmar_decommit(root, BASE + PAGES(10), PAGES(130))); /* all of it guarded */
 	OK(vmem_vmar_decommit(root, BASE, PAGES(200)));
 	assert_int_equal(stats_of(as).committed, 0);
 	guarded(10);
@@ -180,6 +182,30 @@ static void refusals(void **state)
 	end(as);
 }
 
+static bool nothing_goes(void *context, const struct vmem_access_request *request)
+{
+	(void)context;
+	return request->operation != VMEM_OPERATION_DECOMMIT;
+}
+
+/* What takes content away is asked of the access control. */
+static void access_control(void **state)
+{
+	static const struct vmem_access_control control = {.allows = nothing_goes};
+	const struct vmem_aspace_config config = {.access = &control};
+	(void)state;
+	as = space_with(&config);
+	root = vmem_aspace_root(as);
+	run_all(as);
+	map_at(as, BASE, 4, RW);
+	fill(as, BASE, 4, 9);
+	REFUSED(VMEM_ERR_DENIED, guard(0, 1));
+	REFUSED(VMEM_ERR_DENIED, unguard(0, 1));
+	REFUSED(VMEM_ERR_DENIED, vmem_vmar_decommit(root, BASE, PAGE));
+	expect(as, BASE, 4, 9);
+	end(as);
+}
+
 /* With memory shared with a relative of the store, and with nodes to be had: all or nothing. */
 static void many(void **state)
 {
@@ -284,6 +310,7 @@ int main(void)
 	    CORE(shared_memory),
 	    CORE(private_object),
 	    CORE(refusals),
+	    CORE(access_control),
 	    CORE(many),
 	    CORE(after_moves),
 	    CORE(large),

@@ -220,6 +220,7 @@ static void in_core(void **state)
 	ERRNO(VMEM_ENOMEM, vmem_posix_mincore(&process, W, UINT64_MAX, vector));
 	ERRNO(VMEM_EFAULT, vmem_posix_mincore(&process, W, PAGE, UINT64_C(1) << 63));
 	ERRNO(VMEM_EFAULT, vmem_posix_mincore(&process, W, PAGE, 1));
+	ERRNO(VMEM_EFAULT, vmem_posix_mincore(&process, W, PAGES(2), vmem_aspace_user_size() - 1));
 	ERRNO(VMEM_ENOMEM, vmem_posix_mincore(&process, W - PAGE, PAGE, vector));
 	DONE(vmem_posix_mincore(&process, W - PAGE, 0, 1));
 	put(as, 0, vector & ~UINT64_C(7), UINT64_MAX);

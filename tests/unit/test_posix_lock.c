@@ -73,6 +73,9 @@ static void populating(void **state)
 	assert_int_equal(stats_of(as).locked, PAGES(4));
 	DONE(lock(4, 2));
 	assert_true(entered(4) && entered(5));
+	(void)mapped(6, 1, VMEM_PROT_WRITE, SHARED);
+	DONE(lock(6, 1));
+	assert_true(entered(6));
 	machine_fail_at(1);
 	int answer = 0;
 	for (unsigned n = 0; n < 64 && answer == 0; n++) {
@@ -112,6 +115,7 @@ static void limits(void **state)
 	assert_int_equal(process.lock_limit, UINT64_C(8) << 20);
 	process.lock_limit = PAGES(4) + 5;
 	ERRNO(VMEM_ENOMEM, lock(0, 5));
+	ERRNO(VMEM_ENOMEM, lock(5, 20));
 	DONE(lock(0, 3));
 	DONE(lock(1, 3)); /* what is locked already does not count twice */
 	ERRNO(VMEM_ENOMEM, lock(0, 5));
@@ -128,6 +132,10 @@ static void limits(void **state)
 	process.lock_limit = 0;
 	ERRNO(VMEM_EPERM, lock(0, 1));
 	ERRNO(VMEM_EPERM, lock(0, 0));
+	process.lock_unlimited = true;
+	DONE(lock(0, 1));
+	ERRNO(VMEM_EINVAL, vmem_posix_mlock(&process, W, UINT64_MAX - PAGES(2)));
+	process.lock_unlimited = false;
 	ERRNO(VMEM_EINVAL, vmem_posix_mlock2(&process, W, PAGE, 2));
 	ERRNO(VMEM_EINVAL, vmem_posix_mlockall(&process, 0));
 	ERRNO(VMEM_EPERM, vmem_posix_mlockall(&process, VMEM_MCL_CURRENT));
@@ -197,6 +205,28 @@ static void all(void **state)
 	assert_int_equal(stats_of(as).locked, 0);
 }
 
+/* Child VMARs in the space of a process are not its own to lock, and do not stop what goes through all. */
+static void child_vmar(void **state)
+{
+	const struct vmem_map map = {
+	    .length = PAGES(2), .permission = RW, .place = VMEM_PLACE_FIXED, .address = W + PAGES(2)};
+	struct vmem_vmar *child;
+	(void)state;
+	(void)mapped(0, 2, PROT_RW, PRIVATE);
+	OK(vmem_vmar_allocate(vmem_aspace_root(as), &map, &child));
+	(void)mapped(4, 2, PROT_RW, PRIVATE);
+	process.lock_limit = PAGES(6);
+	assert_int_equal(lock(0, 6), -VMEM_ENOMEM);
+	assert_int_equal(stats_of(as).locked, PAGES(2));
+	assert_int_equal(lock(0, 7), -VMEM_ENOMEM);
+	DONE(vmem_posix_mlockall(&process, VMEM_MCL_CURRENT));
+	assert_int_equal(stats_of(as).locked, PAGES(4));
+	assert_int_equal(vmem_posix_madvise(&process, W, PAGES(6), VMEM_MADV_WILLNEED), -VMEM_EINVAL);
+	assert_int_equal(vmem_posix_madvise(&process, W, PAGES(6), VMEM_MADV_POPULATE_READ), -VMEM_ENOMEM);
+	DONE(vmem_posix_munlockall(&process));
+	DONE(vmem_posix_msync(&process, W, PAGES(6), VMEM_MS_INVALIDATE));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +235,7 @@ int main(void)
 	    CASE(limits),
 	    CASE(at_mmap),
 	    CASE(all),
+	    CASE(child_vmar),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
