@@ -4,7 +4,7 @@
  *
  * A change touches nothing but records: no translation and no content goes. The two ends of the range may
  * split a region each; what then agrees merges. Bytes of locked regions are counted here and where regions
- * come and go (vmar.c, region.c): A1 aspace->locked is the sum of the lengths of the regions with LOCKED.
+ * come and go (commit_i.h): A1 aspace->locked is the sum of the lengths of the regions with LOCKED.
  * A2 SEALED is never taken away again while the region exists. A3 GUARDS says that the private store may
  * have guard markers at the region's keys; it stays when they have gone, and regions merge with and without.
  *

@@ -202,8 +202,8 @@ static void executable(void **state)
 	finish();
 }
 
-/* What instruction fetch has seen is entered as writable by a fault of its own, which notes that it may change.
- */
+/* What instruction fetch has seen is entered as writable by a fault of its own, which notes that it may
+ * change. */
 static void once_executed(void **state)
 {
 	(void)state;

@@ -237,7 +237,7 @@ static void of_the_kernel(void **state)
 	uint8_t out[2] = {0, 0};
 	void *at;
 	(void)state;
-	OK(vmem_kernel_alloc(2, 0, &at));
+	OK(vmem_kernel_alloc(PAGES(2), &at));
 	uint64_t va = (uint64_t)(uintptr_t)at;
 	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_vmar_guard(kernel, va, PAGE));
 	REFUSED(VMEM_ERR_UNSUPPORTED, vmem_vmar_unguard(kernel, va, PAGE));
