@@ -14,7 +14,10 @@ uint64_t vmem_slab_promised(enum slab_id id)
 	uint64_t promised = shared_load(&vmem_slab_types[id].promised);
 #if VMEM_SMP
 	for (unsigned cpu = 0; cpu < VMEM_MAX_CPUS; cpu++) {
-		promised -= shared_load(&vmem_slab_cpus[cpu].of[id].released);
+		struct slab_list *list = &vmem_slab_cpus[cpu].of[id];
+		spin_take(&list->lock, LOCK_SLAB_LIST);
+		promised -= list->released;
+		spin_give(&list->lock, LOCK_SLAB_LIST);
 	}
 #endif
 	return promised;
@@ -28,7 +31,10 @@ uint64_t vmem_slab_in_use(enum slab_id id)
 	spin_give(&type->lock, LOCK_SLAB);
 #if VMEM_SMP
 	for (unsigned cpu = 0; cpu < VMEM_MAX_CPUS; cpu++) {
-		in_use -= shared_load(&vmem_slab_cpus[cpu].of[id].count);
+		struct slab_list *list = &vmem_slab_cpus[cpu].of[id];
+		spin_take(&list->lock, LOCK_SLAB_LIST);
+		in_use -= list->count;
+		spin_give(&list->lock, LOCK_SLAB_LIST);
 	}
 #endif
 	return in_use;

@@ -31,6 +31,13 @@ LINUX_CLEAR = 519
 OTHER_ISA = 1.25  # on AArch64 and RISC-V the same figures and a quarter, the clearing of the page apart
 GROWTH = 1.5  # with 100 000 regions against 10
 
+# A kernel for several CPUs, booted on one, against one for one CPU: how many times the instructions are accepted, and how many are the aim.
+FAULTS = ("write_fault", "read_fault", "write_after_read_fault")
+LAYOUT = ("map_untouched", "unmap_untouched", "map_unmap", "map_read_unmap", "map_write_unmap", "protect_split", "protect_merge", "protect_per_page",
+          "unmap_per_page")
+SMP_FAULTS, SMP_FAULTS_AIM = 1.50, 1.05
+SMP_LAYOUT, SMP_LAYOUT_AIM = 1.40, 1.10
+
 
 def figures(output):
     return {name: int(count) for name, count in re.findall(r"^(\w+) (\d+)$", output, re.M)}
@@ -67,15 +74,35 @@ def judge(rep, isa, counts):
             rep.check(test, share <= GROWTH, "%.2f times, limit %.2f" % (share, GROWTH))
 
 
+def judge_smp(rep, isa, one, several):
+    """What being ready for several CPUs costs where there is one."""
+    for names, most, aim in ((FAULTS, SMP_FAULTS, SMP_FAULTS_AIM), (LAYOUT, SMP_LAYOUT, SMP_LAYOUT_AIM)):
+        for name in names:
+            test = "bench/%s: %s, ready for several CPUs" % (isa, name)
+            if name not in one or name not in several:
+                rep.add(test, report.FAILED, "was not measured")
+                continue
+            share = several[name] / max(1, one[name])
+            figure = "%5d instructions, ready for several CPUs %5d: %.3f times, limit %.2f, aim %.2f" % (one[name], several[name], share, most, aim)
+            rep.note("%-8s %-22s %s" % (isa, name, figure))
+            rep.check(test, share <= most, figure)
+
+
 def measure(isa):
+    """The run of all benchmarks on the kernel for one CPU; that of those without many regions on the kernel for several."""
     bench = boot_part.make_bench(isa)
-    return bench.run(bench.program("bench"), options=["--count", "--memory", "2048"], timeout=400)
+    program, options = bench.program("bench"), ["--count", "--memory", "2048"]
+    return bench.run(program, options=options, timeout=400), bench.smp().run(program, *FAULTS, *LAYOUT, options=options, timeout=400)
 
 
 def run(rep, options):
     chosen = [isa for isa in build.ISAS if rep.wanted("bench/" + isa)]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for isa, (status, out, err) in zip(chosen, pool.map(measure, chosen)):
-            output = out.decode(errors="replace")
-            if rep.check("bench/%s: runs" % isa, status == 0, "status %d\n%s\n%s" % (status, output, err)):
-                judge(rep, isa, figures(output))
+        for isa, runs in zip(chosen, pool.map(measure, chosen)):
+            counts = []
+            for what, (status, out, err) in zip(("runs", "runs, ready for several CPUs"), runs):
+                output = out.decode(errors="replace")
+                rep.check("bench/%s: %s" % (isa, what), status == 0, "status %d\n%s\n%s" % (status, output, err))
+                counts.append(figures(output))
+            judge(rep, isa, counts[0])
+            judge_smp(rep, isa, *counts)
