@@ -31,7 +31,7 @@
  * A flush of more leaves than this, and a batch of more in all its ranges, is of the whole id. Each TLBI is
  * a broadcast that every CPU answers, whether it runs the space or not; a whole id is one, and what it
  * costs the CPUs that run the space is bounded by the refills of what they use. Linux goes up to 512, for
- * the sake of those; we stop where its RISC-V back end does.
+ * the sake of those; we stop where its RISC-V back end does. In instructions: DESIGN.md.
  */
 #define ARCH_FLUSH_PAGES 64u
 

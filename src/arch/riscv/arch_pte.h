@@ -28,7 +28,7 @@
 /*
  * A flush of more leaves than this, and a batch of more in all its ranges, is of the whole id. A fence of one
  * address drains the hart as a fence of all does, and there are harts that take either for all. Linux stops
- * at 64 (arch/riscv/mm/tlbflush.c).
+ * at 64 (arch/riscv/mm/tlbflush.c). In instructions: DESIGN.md.
  */
 #define ARCH_FLUSH_PAGES 64u
 

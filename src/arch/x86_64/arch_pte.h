@@ -27,7 +27,7 @@
  * A flush of more leaves than this, and a batch of more in all its ranges, is of the whole id. What that
  * costs is bounded by the refills of the first-level TLB, about 64 entries; an INVLPG costs as much as one or
  * two of them. Linux measured some 100 ns for each and stops at 33, for 3 us in all
- * (arch/x86/mm/tlb.c).
+ * (arch/x86/mm/tlb.c). In instructions: DESIGN.md.
  */
 #define ARCH_FLUSH_PAGES 33u
 
