@@ -189,8 +189,6 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	VMEM_CHECK(aspace->accounts || /* whose limits may be lowered at any time */
 		       (aspace->regions <= aspace->max_regions && aspace->mapped <= aspace->max_bytes),
 	    "internal: a quota is exceeded");
-	VMEM_CHECK(totals.data == aspace->data, "internal: bytes of data are miscounted");
-	VMEM_CHECK(totals.locked == aspace->locked, "internal: A1, locked bytes are miscounted");
 	vmem_pmap_check(&aspace->pmap);
 	if (aspace->root.tree.length) {
 		struct entries entries = {.aspace = aspace};
@@ -206,6 +204,8 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 		VMEM_CHECK(entries.deposit == aspace->pmap.deposited,
 		    "internal: S1, the deposit is not what the large leaves take");
 	}
+	VMEM_CHECK(totals.data == aspace->data, "internal: bytes of data are miscounted");
+	VMEM_CHECK(totals.locked == aspace->locked, "internal: A1, locked bytes are miscounted");
 	if (aspace->private_store) {
 		vmem_index_check(&aspace->private_store->index);
 		VMEM_CHECK(aspace->private_store->owner == aspace,

@@ -90,11 +90,16 @@ static void live(void)
 	for (unsigned i = 0; i < machine_config()->cpus; i++) {
 		machine_cpu_set(i);
 		vmem_aspace_activate(NULL);
+		machine_cpu_idle(true);
 	}
 	machine_cpu_set(0);
 	machine_operation();
 	vmem_aspace_destroy(a);
 	vmem_aspace_destroy(b);
+	for (unsigned i = machine_config()->cpus; i-- > 0;) {
+		machine_cpu_set(i);
+		machine_cpu_idle(false);
+	}
 	audit_all();
 }
 
