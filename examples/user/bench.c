@@ -286,6 +286,7 @@ static uint64_t run_protect_pages(unsigned n, long unused)
 }
 
 #include "bench_advice.h"
+#include "bench_fork.h"
 
 /*
  * A page that may not be touched is, and the handler of SIGSEGV gives it back: what a garbage collector's
@@ -477,6 +478,7 @@ static const struct benchmark table[] = {
     {"protect_per_page", BIG_PAGES, WRITE, setup_big, run_protect_pages, teardown_big},
     {"unmap_per_page", BIG_PAGES, WRITE, setup_big, run_unmap_pages, NULL},
     ADVICE_BENCHMARKS,
+    FORK_BENCHMARKS,
     REGIONS(10),
     REGIONS(100),
     REGIONS(1000),
