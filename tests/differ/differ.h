@@ -86,8 +86,8 @@ void step_print(const struct step *step);
 bool step_is_safe(const struct step *step);
 
 /*
- * Linux has two regions where others would have one (accepted.c), and so refuses a remap that the library does.
- * What it is about is then unmapped on both sides: range i of three; false when there is none.
+ * Linux has two regions where others would have one (accepted.c), and so refuses a remap that the library
+ * does. What it is about is then unmapped on both sides: range i of three; false when there is none.
  */
 bool resync_range(const struct step *step, unsigned i, uint64_t *out_start, uint64_t *out_length);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * helper.c - a program of its own, without sanitizers, which live where programs may not look and make each
- * jump out of a signal handler slow. A process of it for each process of the test, relatives of each other by
- * fork as these are, executes the calls and catches the signals of accesses, by turns (board.h); the kernel's
- * own list says what it has mapped.
+ * jump out of a signal handler slow. A process of it for each process of the test, relatives of each other
+ * by fork as these are, executes the calls and catches the signals of accesses, by turns (board.h); the
+ * kernel's own list says what it has mapped.
  *
  * A helper whose test is gone ends by itself, because nobody gives it a turn.
  */
@@ -38,7 +38,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	siglongjmp(back, 1);
 }
 
-/* The word, or -SIGNAL_*. The helper handles nothing else by these signals, so their mask need not be kept. */
+/* The word, or -SIGNAL_*. The helper handles nothing else by these signals, so their mask need not be kept.
+ */
 static int64_t load(uint64_t address)
 {
 	if (sigsetjmp(back, 0) != 0) {

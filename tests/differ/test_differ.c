@@ -8,8 +8,9 @@
  *
  * After each step its answer and the regions of its process are compared, and what every page holds that a
  * step wrote to or that was not zero when it was last looked at. Looking at the other pages would fault them
- * in and so hide how calls treat memory that nobody has touched; it happens after every 16th step or so. A sequence falls into epochs as in tests/model, each on a machine of its own in a child process,
- * and a failing one is shrunk in the same way.
+ * in and so hide how calls treat memory that nobody has touched; it happens after every 16th step or so. A
+ * sequence falls into epochs as in tests/model, each on a machine of its own in a child process, and a
+ * failing one is shrunk in the same way.
  */
 #define _GNU_SOURCE
 #include "differ.h"

@@ -200,8 +200,7 @@ static void fixed(void **state)
 	fill(as, HINT, 4, 5);
 	assert_int_equal(must(HINT + PAGE, PAGES(2), RDWR | ANON | FIXED, -1, 0), HINT + PAGE);
 	assert_int_equal(get(as, 0, HINT), 5);
-	assert_int_equal(get(as, 0, HINT + PAGE), 0);
-	assert_int_equal(get(as, 0, HINT + PAGES(2)), 0);
+	assert_int_equal(get(as, 0, HINT + PAGE) | get(as, 0, HINT + PAGES(2)), 0);
 	assert_int_equal(get(as, 0, HINT + PAGES(3)), 8);
 	FAILS(VMEM_EINVAL, MMAP(0, PAGE, RDWR, ANON | FIXED, -1, 0));
 	FAILS(VMEM_EINVAL, MMAP(vmem_aspace_user_size(), PAGE, RDWR, ANON | FIXED, -1, 0));
@@ -225,7 +224,7 @@ static void alignment(void **state)
 		FAILS(VMEM_EINVAL, MUNMAP(HINT + odd[i], PAGE));
 		FAILS(VMEM_EINVAL, MUNMAP(HINT, odd[i]));
 	}
-	static const uint64_t lengths[] = {0, UINT64_C(1) << 63, ~UINT64_C(0) & ~VMEM_PAGE_MASK};
+	static const uint64_t lengths[] = {0, UINT64_C(1) << 63, UINT64_MAX & ~VMEM_PAGE_MASK};
 	for (unsigned i = 0; i < 3; i++) {
 		FAILS(VMEM_EINVAL, MMAP(0, lengths[i], RDWR, ANON, -1, 0));
 		FAILS(VMEM_EINVAL, MMAP(HINT, lengths[i], R, 0, FILE_FD, 0));
@@ -317,8 +316,7 @@ static void inode_content(void **state)
 		assert_int_equal(MUNMAP(at, PAGES(7)), 0);
 	}
 	uint64_t at = must(0, PAGES(2), R, EMPTY_FD, 0);
-	assert_int_equal(get(as, 0, at), 0);
-	assert_int_equal(get(as, 0, at + PAGE), 0);
+	assert_int_equal(get(as, 0, at) | get(as, 0, at + PAGE), 0);
 	at = must(0, PAGE, R, FILE_FD, (int64_t)PAGE); /* shorter than the file */
 	check_window(at, PAGE, PAGE);
 }
@@ -366,7 +364,7 @@ static void device(void **state)
 	struct machine_translation t;
 	uint64_t at = must(HINT, PAGES(2), RDWR, DEVICE_FD, 1);
 	assert_int_equal(type_at(at), MACHINE_UC);
-	assert_true(machine_translate(0, at + PAGE, &t) || user_may(as, at + PAGE));
+	assert_int_equal(user_may(as, at + PAGE), RW);
 	assert_true(machine_translate(0, at + PAGE, &t));
 	assert_int_equal(t.pa, range.start + PAGES(3));
 	uint64_t again = must(0, PAGES(4), RDWR, DEVICE_FD, 0);
@@ -511,7 +509,7 @@ static void access_control(void **state)
 	OK(vmem_vmar_destroy(child));
 }
 
-/* What an object or the space does not grant is EACCES too. */
+/* So is what the region does not grant. */
 static void rights(void **state)
 {
 	(void)state;
