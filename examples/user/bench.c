@@ -287,6 +287,7 @@ static uint64_t run_protect_pages(unsigned n, long unused)
 
 #include "bench_advice.h"
 #include "bench_fork.h"
+#include "bench_remap.h"
 
 /*
  * A page that may not be touched is, and the handler of SIGSEGV gives it back: what a garbage collector's
@@ -479,6 +480,7 @@ static const struct benchmark table[] = {
     {"unmap_per_page", BIG_PAGES, WRITE, setup_big, run_unmap_pages, NULL},
     ADVICE_BENCHMARKS,
     FORK_BENCHMARKS,
+    REMAP_BENCHMARKS,
     REGIONS(10),
     REGIONS(100),
     REGIONS(1000),

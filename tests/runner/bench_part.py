@@ -25,12 +25,18 @@ LINUX = {
     "mincore": 1904,
     "lock_unlock": 7222,
     "segv_protect_return": 6700,
+    "break_up_down": 6614,
+    "remap_grow_shrink": 8238,
+    "move_touched_page": 13718,
+    "move_64_MiB": 27490,
+    "map_fixed_middle": 8828,
+    "shared_write_fault": 3051,
     "cow_break": 3208,
     "fork_64m": 2448573,
     "fork_64m_exit_wait": 5024764,
 }
 TWENTIETH = {"fork_64m", "fork_64m_exit_wait"}  # and of these a twentieth: Linux copies an entry for each page
-CLEARED = {"map_write_unmap", "write_fault"}  # these clear one page each
+CLEARED = {"map_write_unmap", "write_fault", "shared_write_fault"}  # these clear one page each
 COPIED = {"cow_break"}  # and this copies one, which takes a load and a store for each word
 LINUX_CLEAR = 519
 OTHER_ISA = 1.25  # on AArch64 and RISC-V the same figures and a quarter, the clearing of the page apart
