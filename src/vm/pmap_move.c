@@ -50,10 +50,6 @@ static bool lift_table(
 		pmap_give(at);
 	}
 	pmap_give(above);
-	if (lifted) {
-		vmem_batch_leaves(batch, window, window + (arch_level_size(1) - 1), 0);
-		batch->tables_changed = true;
-	}
 	if (parent_empty) {
 		vmem_pmap_unhook(pmap, above.table, batch);
 	}
@@ -89,7 +85,7 @@ void vmem_pmap_lift(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, ui
     struct pmap_moved *moved, struct vmem_batch *batch)
 {
 	const uint64_t window = arch_level_size(1);
-	const vmem_vaddr_t end = va + length;
+	const vmem_vaddr_t start = va, end = va + length;
 	if (length <= (uint64_t)PMAP_MOVED_ENTRIES << VMEM_PAGE_SHIFT) {
 		note_entries(pmap, va, end, moved);
 	}
@@ -103,6 +99,10 @@ void vmem_pmap_lift(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, ui
 	}
 	if (va < end) {
 		vmem_pmap_remove(pmap, va, end - va, batch);
+	}
+	if (moved->tables) {
+		vmem_batch_leaves(batch, start, end - 1, 0);
+		batch->tables_changed = true;
 	}
 }
 
