@@ -56,17 +56,17 @@ static void attributes(void **state)
 	for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		DONE(advise(1, 2, pairs[i].on));
 		assert_int_equal(regions(as), 3);
-		assert_int_equal(attributes_at(0), VMEM_REGION_ACCOUNT);
-		assert_int_equal(attributes_at(2), VMEM_REGION_ACCOUNT | pairs[i].bit);
+		assert_int_equal(attributes_at(0), 0);
+		assert_int_equal(attributes_at(2), pairs[i].bit);
 		DONE(advise(0, 6, pairs[i].off));
 		assert_int_equal(regions(as), 1);
-		assert_int_equal(attributes_at(2), VMEM_REGION_ACCOUNT);
+		assert_int_equal(attributes_at(2), 0);
 	}
 	DONE(advise(0, 6, VMEM_MADV_RANDOM));
 	DONE(advise(0, 6, VMEM_MADV_SEQUENTIAL));
-	assert_int_equal(attributes_at(0), VMEM_REGION_ACCOUNT | VMEM_REGION_SEQUENTIAL);
+	assert_int_equal(attributes_at(0), VMEM_REGION_SEQUENTIAL);
 	DONE(advise(0, 6, VMEM_MADV_RANDOM));
-	assert_int_equal(attributes_at(0), VMEM_REGION_ACCOUNT | VMEM_REGION_RANDOM);
+	assert_int_equal(attributes_at(0), VMEM_REGION_RANDOM);
 	expect(as, W, 6, 1);
 	as->max_regions = 1; /* no room for a split */
 	ERRNO(VMEM_EAGAIN, advise(1, 1, VMEM_MADV_DONTDUMP));
