@@ -65,8 +65,8 @@ static uint64_t measure(uint32_t (*read_down_counter)(void), uint32_t *out_down,
 	return now - from;
 }
 
-/* Measures until nothing went by unseen, for a machine below that puts this CPU aside meanwhile makes any number
- * of it; after some tries the best must do. */
+/* Measures until nothing went by unseen, for a machine below that puts this CPU aside meanwhile makes any
+ * number of it; after some tries the best must do. */
 uint64_t timer_measure(uint32_t (*read_down_counter)(void))
 {
 	uint64_t best = UINT64_MAX, ticks = 0;
