@@ -2,6 +2,10 @@
 /*
  * accepted.c - where the library answers otherwise than Linux, and why. Never what it does: after each of
  * these steps regions and contents agree.
+ *
+ * Two more are not made at all (steps.c). MAP_DROPPABLE: the library does not have it. MREMAP_DONTUNMAP
+ * while memory is locked: Linux takes the lock off all of the region that a part is moved out of, the
+ * library off the part alone.
  */
 #define _GNU_SOURCE
 #include "differ.h"

@@ -19,6 +19,7 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#define KEEP_SOURCE 4 /* MREMAP_DONTUNMAP */
 #define MADV_GUARD_ON 102
 #define MADV_GUARD_OFF 103
 
@@ -26,7 +27,7 @@ const char *const step_names[STEP_KINDS] = {
     "mmap", "munmap", "mprotect", "mremap", "madvise", "mlock", "munlock", "msync", "read", "write", "fork"};
 
 /* In a hundred, of the kinds that there are. */
-static const unsigned weights[STEP_KINDS] = {24, 5, 11, 12, 16, 4, 4, 3, 6, 16, 3};
+static const unsigned weights[STEP_KINDS] = {24, 5, 11, 12, 16, 6, 5, 3, 6, 15, 3};
 
 static uint64_t mix(uint64_t x)
 {
@@ -102,8 +103,8 @@ static void make_mmap(uint64_t *r, struct step *s)
 static void make_mremap(uint64_t *r, struct step *s)
 {
 	static const int some[] = {0, 0, MREMAP_MAYMOVE, MREMAP_MAYMOVE, MREMAP_MAYMOVE | MREMAP_FIXED,
-	    MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_FIXED, MREMAP_MAYMOVE | 4,
-	    MREMAP_MAYMOVE | MREMAP_FIXED | 4, 4, 8};
+	    MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_FIXED,
+	    MREMAP_MAYMOVE | KEEP_SOURCE, MREMAP_MAYMOVE | MREMAP_FIXED | KEEP_SOURCE, KEEP_SOURCE, 8};
 	s->flags = some[below(r, 12)];
 	s->target = an_address(r);
 	s->new_length = one_in(r, 2) ? s->length : a_length(r);
@@ -137,6 +138,9 @@ static enum kind a_kind(uint64_t *r, uint32_t kinds)
 
 struct step step_make(uint64_t seed, uint64_t epoch, unsigned number, uint32_t kinds)
 {
+	/* Memory is locked, or moved with its source kept: never both (accepted.c). */
+	bool keeps = epoch % 4 == 3;
+	kinds &= keeps ? ~(1u << STEP_MLOCK | 1u << STEP_MUNLOCK) : ~0u;
 	uint64_t state = mix(seed ^ mix(epoch ^ mix(number))), *r = &state;
 	struct step s = {.kind = a_kind(r, kinds), .other = below(r, 12), .fill = one_in(r, 16)};
 	s.process = (unsigned)(mix(seed ^ mix(epoch ^ mix(number / ROW + 1))) % 12);
@@ -145,12 +149,14 @@ struct step step_make(uint64_t seed, uint64_t epoch, unsigned number, uint32_t k
 	switch (s.kind) {
 	case STEP_MMAP:
 		make_mmap(r, &s);
+		s.flags &= keeps ? ~MAP_LOCKED : ~0;
 		break;
 	case STEP_MPROTECT:
 		s.prot = a_permission(r);
 		break;
 	case STEP_MREMAP:
 		make_mremap(r, &s);
+		s.flags &= keeps ? ~0 : ~KEEP_SOURCE;
 		break;
 	case STEP_MADVISE:
 		make_madvise(r, &s);

@@ -15,6 +15,7 @@ PARTS = {
     "unit": "each module on the software machine, under sanitizers",
     "model": "random operations against an array of pages",
     "oom": "every allocation made to fail",
+    "differ": "random calls on the library and on this machine's Linux, compared after every step",
     "smp": "several CPUs at once, each a thread: random operations, under ThreadSanitizer and AddressSanitizer",
     "explore": "every schedule of threads that run the library, up to a number of preemptions",
     "conflicts": "the lines of memory that two operations on two CPUs share",

@@ -40,12 +40,12 @@ def arguments(argv, table):
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="tests at a time")
     parser.add_argument("--no-skips", action="store_true", help="a skipped test makes the run fail")
     parser.add_argument("--verbose", action="store_true", help="name every test that passed")
-    parser.add_argument("--seed", type=int, help="for the model and smp: the seed of the first operation")
-    parser.add_argument("--ops", type=int, help="for the model: the number of operations")
+    parser.add_argument("--seed", type=int, help="for the model, differ and smp: the seed of the first operation")
+    parser.add_argument("--ops", type=int, help="for the model and differ: the number of operations")
     parser.add_argument("--seconds", type=int, help="for smp: how long each of its programs runs")
     options = parser.parse_args(argv)
     options.extra = []
-    for name, takers in (("seed", ("model", "smp")), ("ops", ("model",)), ("seconds", ("smp",))):
+    for name, takers in (("seed", ("model", "smp", "differ")), ("ops", ("model", "differ")), ("seconds", ("smp",))):
         if getattr(options, name) is not None:
             if options.part not in takers:
                 parser.error("--%s is for %s" % (name, " and ".join(takers)))
