@@ -4,8 +4,8 @@
  *
  *	--helper FILE              the program that executes the system calls
  *	--seed N --ops N           which sequence, and how long
- *	--epoch N --only A,B,...   of one epoch these steps alone: how a shrunk failure is run again; the seed is
- *	                           then the one that was told
+ *	--epoch N --only A,B,...   of one epoch these steps alone, with the seed that was told: how a shrunk
+ *	                           failure is run again
  *
  * After each step its answer and the regions of its process are compared, and what every page holds that a
  * step wrote to or that was not zero when it was last looked at. Looking at the other pages would fault them
