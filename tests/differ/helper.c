@@ -93,7 +93,7 @@ static unsigned joint_count;
 static bool crosses_joint(const struct step *s)
 {
 	for (unsigned i = 0; i < joint_count; i++) {
-		if (joints[i] > s->address && joints[i] < s->address + s->length) {
+		if (joints[i] > s->address && joints[i] - s->address < s->length) {
 			return true;
 		}
 	}
