@@ -47,6 +47,9 @@ kernel_call_t port_call_clone, port_call_clone3;
 /* futex.c */
 kernel_call_t call_futex;
 
+/* calls_pipe.c */
+kernel_call_t call_pipe, call_pipe2, call_poll, call_ppoll;
+
 /* calls_signal.c */
 kernel_call_t call_rt_sigaction, call_rt_sigprocmask, call_rt_sigpending, call_rt_sigsuspend, call_pause;
 kernel_call_t call_rt_sigtimedwait, call_rt_sigreturn, call_sigaltstack;

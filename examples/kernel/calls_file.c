@@ -8,8 +8,13 @@
 #include "calls.h"
 #include "files.h"
 #include "memfile.h"
+#include "pipe.h"
 
 #define VECTOR_MAX 1024u
+#define O_NONBLOCK 04000
+#define O_CLOEXEC 02000000
+
+enum { F_ADD_SEALS = 1033, F_GET_SEALS = 1034 };
 
 static uint8_t pages[KERNEL_CPU_MAX][VMEM_PAGE_SIZE];
 
@@ -59,6 +64,9 @@ static int64_t read_in(const struct open_file *file, uint64_t to, uint64_t lengt
 		return (file->access & VMEM_READ) != 0
 			   ? memory_file_read(file->memory, to, length, position)
 			   : -EBADF;
+	}
+	if (file->kind == FILE_PIPE) {
+		return file->access == VMEM_READ ? pipe_read(file->pipe, to, length, !file->at_once) : -EBADF;
 	}
 	if (entry == NULL || position >= entry->size) {
 		return 0;
@@ -150,6 +158,8 @@ int64_t call_write(const uint64_t *argument)
 	} else if (file->kind == FILE_MEMORY) {
 		done = write_memory(file, argument[1], argument[2], file->position);
 		file->position += done > 0 ? (uint64_t)done : 0;
+	} else if (file->kind == FILE_PIPE && file->access == VMEM_WRITE) {
+		done = pipe_write(file->pipe, argument[1], argument[2], !file->at_once);
 	}
 	files_release(file);
 	return done;
@@ -264,35 +274,71 @@ int64_t call_dup2(const uint64_t *argument)
 
 int64_t call_dup3(const uint64_t *argument)
 {
-	return argument[0] != argument[1] ? call_dup2(argument) : -EINVAL;
+	int64_t result;
+
+	if (argument[0] == argument[1] || (argument[2] & ~(uint64_t)O_CLOEXEC) != 0) {
+		return -EINVAL;
+	}
+	result = call_dup2(argument);
+	if (result >= 0 && (argument[2] & O_CLOEXEC) != 0) {
+		files_set_exec((uint64_t)result, false);
+	}
+	return result;
 }
 
-/* Close-on-exec means nothing without exec; every file is open for what it can do. */
+static int64_t get_flags(const struct open_file *file)
+{
+	switch (file->kind) {
+	case FILE_MEMORY:
+	case FILE_PIPE:
+		return (file->access == VMEM_READ ? 0 : file->access == VMEM_WRITE ? 1 : 2) |
+		       (file->at_once ? O_NONBLOCK : 0);
+	case FILE_OUTPUT:
+	case FILE_ERRORS:
+		return 1;
+	case FILE_ARCHIVE:
+	case FILE_INPUT:
+		break;
+	}
+	return 0;
+}
+
+static int64_t control_seals(struct open_file *file, const uint64_t *argument)
+{
+	if (file->kind != FILE_MEMORY) {
+		return -EINVAL;
+	}
+	if (argument[1] == F_GET_SEALS) {
+		return (int64_t)file->memory->seals;
+	}
+	return (file->access & VMEM_WRITE) != 0 ? memory_file_seal(file->memory, argument[2]) : -EPERM;
+}
+
 static int64_t control(struct open_file *file, const uint64_t *argument)
 {
 	enum { F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030 };
-	enum { F_ADD_SEALS = 1033, F_GET_SEALS = 1034 };
+	int64_t result;
 
 	switch (argument[1]) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
-		return files_duplicate(file, argument[2]);
+		result = files_duplicate(file, argument[2]);
+		if (result >= 0 && argument[1] == F_DUPFD_CLOEXEC) {
+			files_set_exec((uint64_t)result, false);
+		}
+		return result;
 	case F_ADD_SEALS:
-		if (file->kind != FILE_MEMORY) {
-			return -EINVAL;
-		}
-		return (file->access & VMEM_WRITE) != 0 ? memory_file_seal(file->memory, argument[2])
-							: -EPERM;
 	case F_GET_SEALS:
-		return file->kind == FILE_MEMORY ? (int64_t)file->memory->seals : -EINVAL;
+		return control_seals(file, argument);
 	case F_GETFL:
-		if (file->kind == FILE_MEMORY) {
-			return file->access == VMEM_READ ? 0 : file->access == VMEM_WRITE ? 1 : 2;
-		}
-		return file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS ? 1 : 0;
+		return get_flags(file);
 	case F_GETFD:
+		return files_get_exec(argument[0]) ? 0 : 1;
 	case F_SETFD:
+		files_set_exec(argument[0], (argument[2] & 1) == 0);
+		return 0;
 	case F_SETFL:
+		file->at_once = (argument[2] & O_NONBLOCK) != 0;
 		return 0;
 	default:
 		return -EINVAL;

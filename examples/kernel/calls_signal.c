@@ -64,7 +64,7 @@ int64_t call_rt_sigaction(const uint64_t *argument)
 }
 
 /* What is pending and no longer blocked is taken when the call ends. */
-static void set_mask(struct thread *thread, uint64_t mask)
+void signal_set_mask(struct thread *thread, uint64_t mask)
 {
 	kernel_lock();
 	thread->signal_mask = mask & ~SIGNALS_ALWAYS;
@@ -103,7 +103,7 @@ int64_t call_rt_sigprocmask(const uint64_t *argument)
 		default:
 			return -EINVAL;
 		}
-		set_mask(thread, set);
+		signal_set_mask(thread, set);
 	}
 	return argument[2] != 0 ? kernel_copy_out(argument[2], &before, sizeof(before)) : 0;
 }
@@ -145,7 +145,7 @@ int64_t call_rt_sigsuspend(const uint64_t *argument)
 	}
 	thread->mask_before = thread->signal_mask;
 	thread->mask_changed = true;
-	set_mask(thread, set);
+	signal_set_mask(thread, set);
 	return wait_for_any();
 }
 

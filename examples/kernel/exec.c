@@ -137,6 +137,7 @@ static int64_t exec(struct archive_entry *file, char *room, uint64_t argv_at, ui
 	}
 	end_others(process_current());
 	kernel_unlock();
+	files_exec();
 	become(&image);
 }
 

@@ -6,6 +6,7 @@
 #include "files.h"
 
 #include "memfile.h"
+#include "pipe.h"
 
 #define OPEN_MAX 128u
 
@@ -38,8 +39,15 @@ void files_inherit(struct process *process)
 /* With the kernel's lock. */
 static void drop(struct open_file *file)
 {
-	if (--file->references == 0 && file->memory != NULL) {
+	if (--file->references != 0) {
+		return;
+	}
+	if (file->memory != NULL) {
 		file->memory->references--;
+	}
+	if (file->pipe != NULL) {
+		pipe_close(file->pipe, file->access == VMEM_WRITE);
+		file->pipe = NULL;
 	}
 }
 
@@ -66,6 +74,7 @@ struct open_file *files_hold(uint64_t descriptor)
 	file = get(descriptor);
 	if (file != NULL) {
 		file->references++;
+		thread_current()->holds = file;
 	}
 	kernel_unlock();
 	return file;
@@ -74,9 +83,18 @@ struct open_file *files_hold(uint64_t descriptor)
 void files_release(struct open_file *file)
 {
 	kernel_lock();
+	thread_current()->holds = NULL;
 	drop(file);
 	kernel_unlock();
 	memory_files_reap();
+}
+
+void files_forget(struct thread *thread)
+{
+	if (thread->holds != NULL) {
+		drop(thread->holds);
+		thread->holds = NULL;
+	}
 }
 
 static int64_t duplicate(struct open_file *file, uint64_t lowest)
@@ -84,6 +102,7 @@ static int64_t duplicate(struct open_file *file, uint64_t lowest)
 	for (uint64_t i = lowest; i < limit_files(process_current()); i++) {
 		if (process_current()->files[i] == NULL) {
 			process_current()->files[i] = file;
+			process_current()->files_not_for_exec &= ~(UINT32_C(1) << i);
 			file->references++;
 			return (int64_t)i;
 		}
@@ -116,6 +135,9 @@ static int64_t open_as(const struct open_file *file)
 	if (result < 0 && file->memory != NULL) {
 		file->memory->references--;
 	}
+	if (result < 0 && file->pipe != NULL) {
+		pipe_close(file->pipe, file->access == VMEM_WRITE);
+	}
 	kernel_unlock();
 	return result;
 }
@@ -128,6 +150,39 @@ int64_t files_open(struct archive_entry *entry)
 int64_t files_open_memory(struct memory_file *memory, unsigned access)
 {
 	return open_as(&(struct open_file){.kind = FILE_MEMORY, .memory = memory, .access = access});
+}
+
+int64_t files_open_pipe(struct pipe *pipe, unsigned access, bool at_once)
+{
+	return open_as(
+	    &(struct open_file){.kind = FILE_PIPE, .pipe = pipe, .access = access, .at_once = at_once});
+}
+
+void files_set_exec(uint64_t descriptor, bool keeps)
+{
+	struct process *process = process_current();
+	const uint32_t bit = UINT32_C(1) << (descriptor % FILES_MAX);
+
+	_Static_assert(FILES_MAX <= 32, "files_not_for_exec");
+	kernel_lock();
+	process->files_not_for_exec =
+	    keeps ? process->files_not_for_exec & ~bit : process->files_not_for_exec | bit;
+	kernel_unlock();
+}
+
+bool files_get_exec(uint64_t descriptor)
+{
+	return (process_current()->files_not_for_exec >> (descriptor % FILES_MAX) & 1) == 0;
+}
+
+void files_exec(void)
+{
+	for (unsigned i = 0; i < FILES_MAX; i++) {
+		if (!files_get_exec(i)) {
+			(void)files_close(i);
+			files_set_exec(i, true);
+		}
+	}
 }
 
 int64_t files_reopen(uint64_t descriptor, unsigned access)
@@ -176,6 +231,7 @@ int64_t files_replace(struct open_file *file, uint64_t descriptor)
 		drop(process_current()->files[descriptor]);
 	}
 	process_current()->files[descriptor] = file;
+	process_current()->files_not_for_exec &= ~(UINT32_C(1) << descriptor);
 	kernel_unlock();
 	return (int64_t)descriptor;
 }

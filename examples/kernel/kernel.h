@@ -30,11 +30,13 @@ enum {
 	EISDIR = 21,
 	EINVAL = 22,
 	EMFILE = 24,
+	ENFILE = 23,
 	ENOTTY = 25,
 	EFBIG = 27,
 	ENOSPC = 28,
 	ESPIPE = 29,
 	EROFS = 30,
+	EPIPE = 32,
 	ERANGE = 34,
 	ENAMETOOLONG = 36,
 	ENOSYS = 38,
@@ -138,6 +140,7 @@ struct process {
 	struct archive_entry *file;
 	char name[48];
 	struct open_file *files[FILES_MAX]; /* [k] */
+	uint32_t files_not_for_exec;	    /* [k] bit n: descriptor n is closed by it */
 	struct signal_action actions[SIGNALS]; /* [k] signal n at n - 1 */
 	struct signal_pending pending;	       /* [k] for whichever thread takes it */
 	uint64_t trampoline;		       /* what a handler returns to (stack.c) */

@@ -114,6 +114,7 @@ void thread_end(void)
 	}
 	thread->state = THREAD_ENDED;
 	signal_forget_all(&thread->pending);
+	files_forget(thread);
 	if (--process->live == 0) {
 		process_ended(process);
 	} else if (process->pending.set != 0) {
@@ -135,6 +136,19 @@ void thread_exit(unsigned status)
 	thread_end();
 }
 
+const char thread_any[1];
+
+void thread_wake_waiters(const void *what)
+{
+	for (unsigned i = 0; i < THREAD_MAX; i++) {
+		struct thread *t = &threads[i];
+
+		if (t->state == THREAD_WAITING && (t->waits_on == what || t->waits_on == thread_any)) {
+			sched_wake(t);
+		}
+	}
+}
+
 void thread_end_others(struct process *process)
 {
 	const unsigned self = cpu_this()->number;
@@ -150,6 +164,7 @@ void thread_end_others(struct process *process)
 			futex_forget(t);
 			sched_forget(t);
 			signal_forget_all(&t->pending);
+			files_forget(t);
 			t->state = THREAD_ENDED;
 			process->live--;
 			break;

@@ -36,6 +36,9 @@ struct thread {
 	struct process *lends; /* [k] the one that runs in its space, until that is over */
 	bool waits_child;      /* [k] for one to end */
 
+	struct open_file *holds; /* [k] what a call of it uses now (files.c) */
+	const void *waits_on; /* [k] a pipe, or thread_any */
+
 	uint64_t clear_tid, robust_list; /* user addresses, for its end */
 
 	/* Signals (signal.c, deliver.c). */
@@ -90,6 +93,9 @@ void thread_free_all(struct process *process);
 _Noreturn void thread_exit(unsigned status);
 /* The same for a thread whose process ends. With the kernel's lock. */
 _Noreturn void thread_end(void);
+/* Wakes up all that wait on this. With the kernel's lock. */
+void thread_wake_waiters(const void *what);
+extern const char thread_any[]; /* who waits on this is woken up with everybody */
 /* Ends all others of the process; those that run do so a little later. With the kernel's lock. */
 void thread_end_others(struct process *process);
 
@@ -117,8 +123,10 @@ void sched_leave(void);
 /* The last process has ended. */
 void sched_wake_boot(void);
 
-/* ---- deliver.c ---- */
+/* ---- deliver.c, calls_signal.c ---- */
 
+/* What the running thread blocks from now on. Without the lock. */
+void signal_set_mask(struct thread *thread, uint64_t mask);
 /* What sigaltstack() tells of the thread's stack for handlers when it is at `sp`, and how it is set. */
 void signal_stack_tell(const struct thread *thread, uint64_t sp, struct signal_stack *out);
 int64_t signal_stack_set(struct thread *thread, const struct signal_stack *stack, uint64_t sp);
