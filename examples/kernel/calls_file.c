@@ -65,6 +65,9 @@ static int64_t read_in(const struct open_file *file, uint64_t to, uint64_t lengt
 			   ? memory_file_read(file->memory, to, length, position)
 			   : -EBADF;
 	}
+	if (file->kind == FILE_PROC) {
+		return proc_read(file->proc, to, length, position);
+	}
 	if (file->kind == FILE_PIPE) {
 		return file->access == VMEM_READ ? pipe_read(file->pipe, to, length, !file->at_once) : -EBADF;
 	}
@@ -106,7 +109,7 @@ int64_t call_pread64(const uint64_t *argument)
 	if (file == NULL) {
 		return -EBADF;
 	}
-	if (file->kind != FILE_ARCHIVE && file->kind != FILE_MEMORY) {
+	if (file->kind != FILE_ARCHIVE && file->kind != FILE_MEMORY && file->kind != FILE_PROC) {
 		done = -ESPIPE;
 	} else if ((int64_t)argument[3] < 0) {
 		done = -EINVAL;
@@ -298,6 +301,7 @@ static int64_t get_flags(const struct open_file *file)
 		return 1;
 	case FILE_ARCHIVE:
 	case FILE_INPUT:
+	case FILE_PROC:
 		break;
 	}
 	return 0;

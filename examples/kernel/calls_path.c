@@ -111,10 +111,14 @@ static int64_t open_path(uint64_t directory, uint64_t path_at, uint64_t flags)
 	static const unsigned access[4] = {VMEM_READ, VMEM_WRITE, VMEM_READ | VMEM_WRITE, 0};
 	struct archive_entry *entry;
 	const uint64_t descriptor = named_descriptor(path_at);
+	char path[KERNEL_PATH_MAX];
 	int64_t result;
 
 	if (descriptor < FILES_MAX) {
 		return files_reopen(descriptor, access[flags & O_ACCESS]);
+	}
+	if (kernel_copy_path(path, path_at) == 0 && proc_find(path) != PROC_NONE) {
+		return (flags & O_ACCESS) == 0 ? files_open_proc(proc_find(path)) : -EACCES;
 	}
 	result = find_at(directory, path_at, false, &entry);
 	if (result != 0) {

@@ -152,6 +152,11 @@ int64_t files_open_memory(struct memory_file *memory, unsigned access)
 	return open_as(&(struct open_file){.kind = FILE_MEMORY, .memory = memory, .access = access});
 }
 
+int64_t files_open_proc(enum proc_file proc)
+{
+	return open_as(&(struct open_file){.kind = FILE_PROC, .proc = proc, .access = VMEM_READ});
+}
+
 int64_t files_open_pipe(struct pipe *pipe, unsigned access, bool at_once)
 {
 	return open_as(

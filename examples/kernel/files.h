@@ -5,12 +5,13 @@
 #ifndef KERNEL_FILES_H
 #define KERNEL_FILES_H
 
+#include "proc.h"
 #include "thread.h"
 
 struct memory_file;
 struct pipe;
 
-enum file_kind { FILE_ARCHIVE, FILE_INPUT, FILE_OUTPUT, FILE_ERRORS, FILE_MEMORY, FILE_PIPE };
+enum file_kind { FILE_ARCHIVE, FILE_INPUT, FILE_OUTPUT, FILE_ERRORS, FILE_MEMORY, FILE_PIPE, FILE_PROC };
 
 /* What several descriptors, by dup, can share: [k] with the kernel's lock. Two threads that read one file at
  * the same time may get the same bytes. */
@@ -21,6 +22,7 @@ struct open_file {
 	struct memory_file *memory;  /* MEMORY */
 	unsigned access;	     /* MEMORY, PIPE: VMEM_READ, VMEM_WRITE */
 	struct pipe *pipe;	     /* PIPE */
+	enum proc_file proc;	     /* PROC */
 	bool at_once;		     /* PIPE: O_NONBLOCK */
 	uint64_t position;
 };
@@ -39,6 +41,8 @@ void files_forget(struct thread *thread);
 int64_t files_open(struct archive_entry *entry);
 /* The same for a file in memory, whose reference becomes the open file's, or is given back. */
 int64_t files_open_memory(struct memory_file *memory, unsigned access);
+/* A text of /proc. */
+int64_t files_open_proc(enum proc_file proc);
 /* One side of a pipe, which becomes the open file's, or is closed. */
 int64_t files_open_pipe(struct pipe *pipe, unsigned access, bool at_once);
 /* A program that begins in the running process does not have these; whether it has this one. */

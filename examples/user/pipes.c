@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pipes, descriptors, and children that stop, go on, end and are waited for: each thing by itself, with its
- * result checked.
+ * Pipes, descriptors, children that stop, go on, end and are waited for, /proc: each thing by itself, with
+ * its result checked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -265,6 +267,74 @@ static void test_children(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
+/* The permission and the name in the line of /proc/self/maps that has the address; its range. */
+static int line_of(const void *address, char permission[5], char name[64], unsigned long range[2])
+{
+	FILE *file = fopen("/proc/self/maps", "r");
+	char line[256];
+	int found = 0;
+
+	while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
+		name[0] = 0;
+		found = sscanf(line, "%lx-%lx %4s %*s %*s %*s %63s", &range[0], &range[1], permission,
+			    name) >= 3 &&
+			(unsigned long)address >= range[0] && (unsigned long)address < range[1];
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return found;
+}
+
+static long status_of(const char *what)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	const size_t length = strlen(what);
+	char line[256];
+	long value = -1;
+
+	while (file != NULL && value < 0 && fgets(line, sizeof(line), file) != NULL) {
+		if (strncmp(line, what, length) == 0 && line[length] == ':') {
+			value = strtol(line + length + 1, NULL, 10);
+		}
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return value;
+}
+
+static void test_proc(void)
+{
+	char permission[5] = "", name[64] = "", *memory;
+	unsigned long range[2];
+	long size;
+
+	memory = mmap(NULL, 5 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mprotect(memory + 2 * 4096, 4096, PROT_READ);
+	check("maps: a page",
+	    line_of(memory + 2 * 4096 + 7, permission, name, range) && strcmp(permission, "r--p") == 0 &&
+		name[0] == 0 && range[0] == (unsigned long)memory + 2 * 4096 && range[1] == range[0] + 4096);
+	munmap(memory, 5 * 4096);
+	check("maps: nothing there", !line_of(memory + 4096, permission, name, range));
+	check("maps: the stack", line_of(range, permission, name, range) && strcmp(name, "[stack]") == 0 &&
+				     strcmp(permission, "rw-p") == 0);
+	check("maps: the heap",
+	    line_of((char *)sbrk(0) - 1, permission, name, range) && strcmp(name, "[heap]") == 0);
+	check("maps: the program", line_of((void *)(uintptr_t)test_proc, permission, name, range) &&
+				       permission[2] == 'x' && name[0] == '/');
+	(void)status_of("VmSize");
+	size = status_of("VmSize");
+	memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check("status: size", size > 0 && status_of("VmSize") == size + 1024);
+	size = status_of("VmRSS");
+	memset(memory, 1, 1 << 20);
+	check("status: resident", status_of("VmRSS") >= size + 1000);
+	munmap(memory, 1 << 20);
+	check("status: who",
+	    status_of("Pid") == getpid() && status_of("PPid") == getppid() && status_of("Threads") == 1);
+}
+
 int main(void)
 {
 	test_pipe();
@@ -273,6 +343,7 @@ int main(void)
 	test_much();
 	test_interrupted();
 	test_children();
+	test_proc();
 	printf("pipes: %d wrong\n", wrong);
 	return wrong != 0;
 }
