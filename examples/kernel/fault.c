@@ -48,11 +48,11 @@ static struct signal_info fault_info(const struct kernel_cpu *cpu)
 		info.number = SIGNAL_KILL;
 		break;
 	case VMEM_FAULT_NO_REGION:
+	case VMEM_FAULT_GUARD: /* to Linux a guarded page is a hole to look at */
 		info.code = SIGNAL_SEGV_MAPERR;
 		break;
 	case VMEM_FAULT_RESOLVED:
 	case VMEM_FAULT_PERMISSION:
-	case VMEM_FAULT_GUARD:
 	case VMEM_FAULT_RESULT_COUNT:
 		break;
 	}

@@ -17,7 +17,7 @@ enum vmem_fault_result {
 	VMEM_FAULT_RESOLVED = 0,
 	VMEM_FAULT_NO_REGION,  /**< nothing is mapped there (SIGSEGV, SEGV_MAPERR) */
 	VMEM_FAULT_PERMISSION, /**< the region does not grant the access (SIGSEGV, SEGV_ACCERR) */
-	VMEM_FAULT_GUARD,      /**< a guard region, or a guarded page (SIGSEGV, SEGV_ACCERR) */
+	VMEM_FAULT_GUARD,      /**< a guard region, or a guarded page (SIGSEGV, SEGV_MAPERR) */
 	VMEM_FAULT_BEYOND_END, /**< past the end of the object (SIGBUS, BUS_ADRERR) */
 	VMEM_FAULT_NO_MEMORY,  /**< no frame (the host's choice: kill, or reclaim and retry) */
 	VMEM_FAULT_RESULT_COUNT
