@@ -11,6 +11,7 @@ static void enter(unsigned cpu, int space)
 {
 	machine_cpu_set(cpu);
 	vmem_aspace_activate(space < 0 ? NULL : world.space[space]);
+	machine_cpu_idle(space < 0);
 	world.current[cpu] = space;
 	if (space >= 0) {
 		machine_wx(machine_root(cpu), space == 1);

@@ -119,6 +119,7 @@ static void destroy_space(unsigned i)
 		if (world.current[cpu] == (int)i) {
 			machine_cpu_set(cpu);
 			vmem_aspace_activate(NULL);
+			machine_cpu_idle(true);
 			world.current[cpu] = -1;
 		}
 	}

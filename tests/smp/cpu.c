@@ -43,6 +43,7 @@ void run_space(unsigned space)
 {
 	if (self->space != space) {
 		LIB_VOID(vmem_aspace_activate(world.space[space]));
+		machine_cpu_idle(false);
 		self->space = space;
 	}
 }
@@ -50,6 +51,14 @@ void run_space(unsigned space)
 void run_own(struct vmem_aspace *aspace)
 {
 	LIB_VOID(vmem_aspace_activate(aspace));
+	machine_cpu_idle(false);
+	self->space = SPACES;
+}
+
+void run_nothing(void)
+{
+	machine_cpu_idle(true);
+	LIB_VOID(vmem_aspace_activate(NULL));
 	self->space = SPACES;
 }
 

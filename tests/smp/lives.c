@@ -82,7 +82,7 @@ static void verify(struct own_space *own)
 static void end_space(struct own_space *own)
 {
 	if (self->space == SPACES) {
-		LIB_VOID(vmem_aspace_activate(NULL));
+		run_nothing();
 	}
 	LIB_VOID(vmem_aspace_destroy(own->aspace));
 	if (own->object != NULL) {

@@ -84,6 +84,7 @@ void leave(void);
 	} while (0)
 void run_space(unsigned space); /* one of the shared ones */
 void run_own(struct vmem_aspace *aspace);
+void run_nothing(void);
 /* A word of user memory of the space that runs here; the fault that was not resolved. */
 enum vmem_fault_result load(struct vmem_aspace *aspace, uint64_t va, uint64_t *word);
 enum vmem_fault_result store(struct vmem_aspace *aspace, uint64_t va, uint64_t word);

@@ -149,6 +149,7 @@ static void end_world(uint64_t free_at_start)
 	for (unsigned i = 0; i < world.cpus; i++) {
 		machine_cpu_set(i);
 		(void)machine_audit(i);
+		machine_cpu_idle(true);
 		vmem_aspace_activate(NULL);
 	}
 	machine_cpu_set(0);

@@ -78,8 +78,13 @@ static void set_word(vmem_paddr_t frame, uint64_t word)
 static void go(struct space *space)
 {
 	machine_inside("a switch");
+	if (!space) {
+		machine_cpu_idle(true); /* before others may take it for idle */
+	}
 	vmem_pmap_activate(space ? &space->pmap : NULL);
-	machine_cpu_idle(space == NULL);
+	if (space) {
+		machine_cpu_idle(false);
+	}
 	machine_outside();
 	self.space = space;
 	self.switches++;

@@ -481,9 +481,11 @@ static void generations(void **state)
 		}
 		assert_int_equal(vmem_fault(child, va + PAGES(i & 3), VMEM_WRITE), VMEM_FAULT_RESOLVED);
 		vmem_aspace_activate(NULL);
+		machine_cpu_idle(true);
 		if (i == 0) {
 			machine_cpu_set(1);
 			vmem_aspace_activate(NULL);
+			machine_cpu_idle(true);
 			machine_cpu_set(0);
 		}
 		vmem_aspace_destroy(as);
