@@ -13,7 +13,7 @@
  * thread that could have gone on. One that waits, or has ended, makes way for nothing. E3 What is touched by
  * whom is learned from the runs: schedules are counted again with what was learned, until nothing is new. So
  * nothing is lost to E1 within the bound: a change before an access that nobody else meets is the same as a
- * change before the next one that somebody does. E4 Memory is sequentially consistent here. What weaker
+ * change before the next one that somebody does. E4 Memory is sequentially consistent here, but for EXPLORE_LATE. What weaker
  * orders allow is for ThreadSanitizer and the models.
  */
 #ifndef EXPLORE_H
@@ -28,6 +28,8 @@
 /* A call from another CPU may come in the middle of the library, where no spin lock is held; else only in
  * user code and where the library waits. */
 #define EXPLORE_INTERRUPTS 1u
+/* A store may be seen late, as by a CPU with a store buffer (stores.c). */
+#define EXPLORE_LATE 2u
 
 struct explore_case {
 	const char *name;

@@ -5,7 +5,7 @@
  *
  * H1 A call comes through to a CPU whose thread has ended, at once; to one that is in user code, at once or
  * after its next access, both are tried; to one that waits in vmem_host_relax() or in a call of its own, when
- * it goes on; with EXPLORE_INTERRUPTS to one that holds no spin lock, at once or later. H2 Whoever waits for
+ * it goes on; with EXPLORE_INTERRUPTS to one that holds no spin lock, at once or before any later access. H2 Whoever waits for
  * a call serves those that come for it. H3 The adversary acts after an effect, as it does between
  * two threads: what may be cached is cached.
  */
@@ -51,6 +51,7 @@ _Noreturn void __wrap_vmem_host_panic(const char *rule);
 static void effect_begin(void)
 {
 	threads_always();
+	stores_drain();
 	rt->quiet++;
 }
 
@@ -119,6 +120,7 @@ void __wrap_vmem_arch_page_clear(void *page)
 {
 	THIS->at = (uintptr_t)__builtin_return_address(0);
 	threads_always();
+	stores_drain();
 	__real_vmem_arch_page_clear(page);
 }
 
@@ -126,6 +128,7 @@ void __wrap_vmem_arch_page_copy(void *to, const void *from)
 {
 	THIS->at = (uintptr_t)__builtin_return_address(0);
 	threads_always();
+	stores_drain();
 	__real_vmem_arch_page_copy(to, from);
 }
 
@@ -261,6 +264,7 @@ void __wrap_vmem_host_cpu_call(uint64_t cpus, void (*function)(void *), void *ar
 		explore_fail("CPU %u calls itself, or with a spin lock held", machine_cpu());
 	}
 	threads_always();
+	stores_drain();
 	t->unanswered = 0;
 	for (unsigned i = 0; i < MACHINE_CPUS; i++) {
 		if ((cpus >> i & 1) == 0 || !machine_cpu_is_on(i)) {
@@ -288,6 +292,7 @@ void explore_enter(void)
 
 void explore_leave(void)
 {
+	stores_drain();
 	THIS->user = true;
 	THIS->retries = false;
 	host_serve();

@@ -23,6 +23,14 @@ struct decision {
 	bool threads;	     /* the options are threads, not numbers */
 };
 
+/* A store that is held back (stores.c). */
+#define LATES_MAX 8u
+struct late {
+	uintptr_t at;
+	size_t size;
+	uint64_t value; /* its first bytes: of a little-endian machine */
+};
+
 enum thread_state { THREAD_NONE, THREAD_READY, THREAD_WAITS, THREAD_DONE };
 struct thread {
 	enum thread_state state;
@@ -47,6 +55,8 @@ struct thread {
 	void (*call)(void *); /* what this thread asks for */
 	void *argument;
 	unsigned unanswered; /* threads that have yet to run it */
+	struct late late[LATES_MAX];
+	unsigned lates;
 	void *stack;
 	jmp_buf top;		  /* where it begins its thread */
 	jmp_buf context;	  /* where it goes on */
@@ -136,6 +146,14 @@ void threads_judge(void (*judge)(void));
 bool threads_next(unsigned bound); /* prepares the next one; false: there is none */
 bool thread_may_go_on(unsigned i);
 _Noreturn void threads_violation(const char *text);
+
+/* Whether the schedule says that the store which comes next is held back. */
+bool threads_hold(void);
+
+/* stores.c */
+bool stores_hold(const volatile void *p, size_t n, uint64_t value, bool in_order); /* false: store it now */
+void stores_drain(void);
+void stores_drain_at(const void *p, size_t n); /* if what is held back goes there */
 
 /* checkpoint.c: decision `depth` as it was met. */
 void checkpoint_open(void);

@@ -55,6 +55,74 @@ static void test_two_copies(void **state)
 	explore_holds(&what);
 }
 
+static void setup_three(void)
+{
+	setup_shared(3);
+}
+
+static void read_words(void)
+{
+	uint64_t first = load(space, 0, 1);
+	uint32_t before = heard();
+	EXPLORE_CHECK(load(space, 0, 0) == OLD);
+	uint64_t other = load(space, 0, 2), last = load(space, 0, 1);
+	EXPLORE_CHECK((first == 0 || first == NEW) && (last == NEW || first == 0));
+	EXPLORE_CHECK(before == 0 || other == NEW);
+}
+
+static void test_copies_and_reader(void **state)
+{
+	struct explore_case what = {
+	    .name = "two copy-on-write faults on one page, and a reader",
+	    .preemptions = 1,
+	    .setup = setup_three,
+	    .thread = {write_word_1, write_word_2, read_words},
+	    .finish = both_written,
+	};
+	(void)state;
+	explore_holds(&what);
+}
+
+/* Two CPUs that have the page writable, while a snapshot's flush is on its way: who copies reads the source
+ * only when nobody can store to it any more (contract 3.2). */
+
+static uint64_t words[2];
+
+static void setup_writable(void)
+{
+	setup_object(3);
+}
+
+static void take_and_look(void)
+{
+	KERNEL_OK(vmem_object_snapshot(object, 0, PAGES(4), &child));
+	explore_enter();
+	words[0] = content(child, 0, 1);
+	words[1] = content(child, 0, 2);
+	explore_leave();
+}
+
+static void none_is_lost(void)
+{
+	EXPLORE_CHECK(content(object, 0, 0) == OLD && content(object, 0, 1) == NEW &&
+		      content(object, 0, 2) == NEW);
+	EXPLORE_CHECK(content(child, 0, 0) == OLD && content(child, 0, 1) == words[0] &&
+		      content(child, 0, 2) == words[1]);
+}
+
+static void test_flush_is_out(void **state)
+{
+	struct explore_case what = {
+	    .name = "stores of two CPUs against a snapshot",
+	    .preemptions = 1,
+	    .setup = setup_writable,
+	    .thread = {take_and_look, write_word_1, write_word_2},
+	    .finish = none_is_lost,
+	};
+	(void)state;
+	explore_holds(&what);
+}
+
 /* A writer against a snapshot: what the snapshot has when it returns it has for ever. */
 
 static void setup_unshared(void)
@@ -229,6 +297,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_two_copies),
+	    cmocka_unit_test(test_copies_and_reader),
+	    cmocka_unit_test(test_flush_is_out),
 	    cmocka_unit_test(test_snapshot),
 	    cmocka_unit_test(test_two_mappings),
 	    cmocka_unit_test(test_zero_page),

@@ -68,6 +68,14 @@ static void setup_table(void)
 	world_warm();
 }
 
+/* No table is there: the fault makes the first one of its window, or of more (hazard H1). */
+static void setup_no_table(void)
+{
+	begin(2);
+	world_map(space, AT, 4, RW);
+	world_warm();
+}
+
 /* The table stays, for a page of another region. */
 static void setup_neighbour(void)
 {
@@ -111,6 +119,14 @@ static void test_fault_unmap(void **state)
 	};
 	(void)state;
 	explore_holds(&what);
+	what.name = "fault against unmap, no table";
+	what.preemptions = 2;
+	what.setup = setup_no_table;
+	explore_holds(&what);
+	what.name = "fault against unmap, no table, stores seen late";
+	what.flags = EXPLORE_LATE;
+	explore_holds(&what);
+	what.flags = 0;
 	what.name = "fault against unmap, the table stays";
 	what.preemptions = 2;
 	what.setup = setup_neighbour;
@@ -223,6 +239,62 @@ static void setup_elsewhere(void)
 {
 	setup_table();
 	world_map(space, AT + WINDOW, 1, RW);
+}
+
+/* An address that is being unmapped, and a CPU that maps it as soon as it can. */
+static uint32_t mapped;
+
+static void setup_mapped(void)
+{
+	setup_table();
+	mapped = 0;
+}
+
+static void map_there(void)
+{
+	const struct vmem_map map = {
+	    .length = PAGES(4),
+	    .permission = RW,
+	    .maximum = RW,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = AT,
+	};
+	vmem_vaddr_t start;
+	explore_enter();
+	vmem_status_t status = vmem_vmar_map(vmem_aspace_root(space), &map, &start);
+	explore_leave();
+	if (status == VMEM_OK) {
+		uint64_t value = 0;
+		EXPLORE_CHECK(user_write(space, AT, NEW) == VMEM_FAULT_RESOLVED);
+		EXPLORE_CHECK(user_read(space, AT, &value) == VMEM_FAULT_RESOLVED && value == NEW);
+		mapped = 1;
+	}
+}
+
+static void unmap_once(void)
+{
+	KERNEL_OK(vmem_vmar_unmap(vmem_aspace_root(space), AT, PAGES(4)));
+}
+
+static void new_if_mapped(void)
+{
+	uint64_t value = 0;
+	enum vmem_fault_result result = user_read(space, AT, &value);
+	EXPLORE_CHECK(result == (mapped ? VMEM_FAULT_RESOLVED : VMEM_FAULT_NO_REGION));
+	EXPLORE_CHECK(!mapped || value == NEW);
+}
+
+static void test_map_again(void **state)
+{
+	struct explore_case what = {
+	    .name = "unmap against map at the same address",
+	    .preemptions = 2,
+	    .setup = setup_mapped,
+	    .thread = {unmap_once, map_there},
+	    .finish = new_if_mapped,
+	};
+	(void)state;
+	explore_holds(&what);
 }
 
 static void test_reuse(void **state)
@@ -450,16 +522,67 @@ static void test_table_freed(void **state)
 	explore_holds(&what);
 }
 
+/* Calls that are served in the middle of another operation of the same CPU. */
+
+static void setup_both(void)
+{
+	begin(2);
+	world_map(space, AT, 4, RW);
+	world_map(space, AT + PAGES(16), 4, RW);
+	world_put(space, AT, OLD);
+	world_put(space, AT + PAGES(16), OLD);
+	world_warm();
+}
+
+static void unmap_other(void)
+{
+	KERNEL_OK(vmem_vmar_unmap(vmem_aspace_root(space), AT + PAGES(16), PAGES(4)));
+	world_unreachable(space, AT + PAGES(16), 4);
+}
+
+static void both_unmapped(void)
+{
+	expect_unmapped(AT, 4);
+	expect_unmapped(AT + PAGES(16), 4);
+}
+
+static void test_interrupts(void **state)
+{
+	struct explore_case what = {
+	    .name = "fault against unmap, interrupts in the middle",
+	    .preemptions = 2,
+	    .flags = EXPLORE_INTERRUPTS,
+	    .setup = setup_table,
+	    .thread = {write_second_page, unmap_all},
+	    .finish = nothing_mapped,
+	};
+	(void)state;
+	explore_holds(&what);
+	what.name = "fault against protect, interrupts in the middle";
+	what.thread[0] = write_absent_page;
+	what.thread[1] = protect_all;
+	what.finish = nothing_writable;
+	explore_holds(&what);
+	what.name = "unmap against unmap, interrupts in the middle";
+	what.setup = setup_both;
+	what.thread[0] = unmap_other;
+	what.thread[1] = unmap_all;
+	what.finish = both_unmapped;
+	explore_holds(&what);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_fault_unmap),
 	    cmocka_unit_test(test_fault_unmap_part),
+	    cmocka_unit_test(test_map_again),
 	    cmocka_unit_test(test_reuse),
 	    cmocka_unit_test(test_fault_protect),
 	    cmocka_unit_test(test_fault_resize),
 	    cmocka_unit_test(test_fault_decommit),
 	    cmocka_unit_test(test_table_freed),
+	    cmocka_unit_test(test_interrupts),
 	};
 	return EXPLORE_MAIN(tests, argc, argv);
 }

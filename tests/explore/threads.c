@@ -278,12 +278,25 @@ static void make_way(void)
 	change(count == 1 ? options[0] : take(options, count, true, true));
 }
 
+/* With EXPLORE_INTERRUPTS a call that has come may be served before any access in the middle of the library,
+ * or later. */
+static void interrupt(void)
+{
+	static const uint8_t later_or_now[OPTIONS_MAX] = {0, 1};
+	const struct thread *t = THIS;
+	if ((rt->what->flags & EXPLORE_INTERRUPTS) != 0 && !t->user && t->spinning == 0 &&
+	    host_has_calls(rt->current) && take(later_or_now, 2, false, true) == 1) {
+		host_serve();
+	}
+}
+
 /* A point before an access of `n` bytes; p NULL: before something else. */
 static void decide(const void *p, size_t n, bool writes)
 {
 	uint8_t options[OPTIONS_MAX] = {(uint8_t)rt->current};
 	struct thread *t = THIS;
 	unsigned count = 1;
+	interrupt();
 	if (t->fresh) { /* (S1) */
 		t->fresh = false;
 		return;
@@ -297,7 +310,7 @@ static void decide(const void *p, size_t n, bool writes)
 	if (next == rt->current) {
 		return;
 	}
-	t->stopped = p != NULL && (rt->hooks.is_walked == NULL || !rt->hooks.is_walked(p));
+	t->stopped = p != NULL && t->lates == 0 && (rt->hooks.is_walked == NULL || !rt->hooks.is_walked(p));
 	t->met = false;
 	t->place = p;
 	t->place_size = n;
@@ -324,6 +337,7 @@ void threads_wait(bool relaxed, const uint8_t *lock, uint8_t value)
 {
 	struct thread *t = THIS;
 	uint64_t others = writes_of_others(rt->current);
+	stores_drain();
 	t->state = THREAD_WAITS;
 	t->retries = false;
 	t->relaxed = relaxed;
@@ -348,6 +362,12 @@ unsigned explore_choose(unsigned n)
 	return rt->exploring && n > 1 ? take(numbers, n, false, true) : 0;
 }
 
+bool threads_hold(void)
+{
+	static const uint8_t numbers[OPTIONS_MAX] = {0, 1, 2, 3};
+	return take(numbers, 2, false, false) == 1;
+}
+
 void explore_point(void)
 {
 	THIS->at = (uintptr_t)__builtin_return_address(0);
@@ -358,6 +378,7 @@ void explore_again(void)
 {
 	struct thread *t = THIS;
 	uint64_t others = writes_of_others(rt->current);
+	stores_drain();
 	t->at = (uintptr_t)__builtin_return_address(0);
 	t->idle = t->retries && others == t->others_before ? t->idle + 1 : 0;
 	t->others_before = others;
@@ -384,6 +405,7 @@ static void live(void)
 	struct thread *t = THIS;
 	host_run_on(rt->current);
 	rt->what->thread[rt->current]();
+	stores_drain();
 	t->user = true;
 	t->retries = false;
 	host_serve();
@@ -431,7 +453,7 @@ static void prepare(void)
 		t->state = THREAD_READY;
 		t->fresh = t->user = true;
 		t->relaxed = t->retries = t->stopped = false;
-		t->spinning = t->idle = t->unanswered = 0;
+		t->spinning = t->idle = t->unanswered = t->lates = 0;
 		t->lock = NULL;
 		t->loaded = NULL;
 		t->call = NULL;

@@ -21,6 +21,9 @@ static inline void plain(const void *p, size_t n, bool writes, const void *from)
 	if ((!writes && !noted && !recorder.on) || !image_has(p)) {
 		return; /* (N1) */
 	}
+	if (noted && THIS->lates != 0) {
+		writes ? stores_drain() : stores_drain_at(p, n);
+	}
 	if (writes) {
 		image_write(p, n);
 	}
@@ -59,6 +62,9 @@ static inline void atomic(const volatile void *place, size_t n, enum record_kind
 		threads_point(p, n, writes);
 		threads_touch(p, n, writes);
 		THIS->writes += writes && !THIS->retries;
+		if (THIS->lates != 0) {
+			kind == RECORD_UPDATE ? stores_drain() : kind == RECORD_READ ? stores_drain_at(p, n) : (void)0;
+		}
 	}
 	if (writes) {
 		image_write(p, n);
@@ -145,9 +151,10 @@ void __tsan_func_exit(void)
 	}                                                                                                    \
 	void __tsan_atomic##bits##_store(volatile uint##bits##_t *p, uint##bits##_t v, int order)            \
 	{                                                                                                    \
-		(void)order;                                                                                 \
 		atomic(p, bits / 8, RECORD_WRITE, FROM);                                                     \
-		__atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                                    \
+		if (!stores_hold(p, bits / 8, v, order == __ATOMIC_SEQ_CST)) {                               \
+			__atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                            \
+		}                                                                                            \
 	}                                                                                                    \
 	UPDATE(bits, exchange, __atomic_exchange_n)                                                          \
 	UPDATE(bits, fetch_add, __atomic_fetch_add)                                                          \
@@ -179,7 +186,9 @@ ATOMIC(64)
 
 void __tsan_atomic_thread_fence(int order)
 {
-	(void)order;
+	if (order == __ATOMIC_SEQ_CST && rt->exploring && rt->quiet == 0) {
+		stores_drain();
+	}
 }
 
 void __tsan_atomic_signal_fence(int order)

@@ -35,6 +35,8 @@ static unsigned watched_count;
 
 void world_watch(uint64_t va, uint64_t pages)
 {
+	image_write(watched, sizeof(watched));
+	image_write(&watched_count, sizeof(watched_count));
 	for (uint64_t i = 0; i < pages && watched_count < WATCHED_MAX; i++) {
 		watched[watched_count++] = va + PAGES(i);
 	}
