@@ -13,7 +13,8 @@
  * thread that could have gone on. One that waits, or has ended, makes way for nothing. E3 What is touched by
  * whom is learned from the runs: schedules are counted again with what was learned, until nothing is new. So
  * nothing is lost to E1 within the bound: a change before an access that nobody else meets is the same as a
- * change before the next one that somebody does. E4 Memory is sequentially consistent here, but for EXPLORE_LATE. What weaker
+ * change before the next one that somebody does. E4 Memory is sequentially consistent here, but
+ * for EXPLORE_LATE. What weaker
  * orders allow is for ThreadSanitizer and the models.
  */
 #ifndef EXPLORE_H

@@ -5,7 +5,8 @@
  *
  * H1 A call comes through to a CPU whose thread has ended, at once; to one that is in user code, at once or
  * after its next access, both are tried; to one that waits in vmem_host_relax() or in a call of its own, when
- * it goes on; with EXPLORE_INTERRUPTS to one that holds no spin lock, at once or before any later access. H2 Whoever waits for
+ * it goes on; with EXPLORE_INTERRUPTS to one that holds no spin lock, at once or before any later access. H2
+ * Whoever waits for
  * a call serves those that come for it. H3 The adversary acts after an effect, as it does between
  * two threads: what may be cached is cached.
  */

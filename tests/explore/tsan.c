@@ -63,7 +63,11 @@ static inline void atomic(const volatile void *place, size_t n, enum record_kind
 		threads_touch(p, n, writes);
 		THIS->writes += writes && !THIS->retries;
 		if (THIS->lates != 0) {
-			kind == RECORD_UPDATE ? stores_drain() : kind == RECORD_READ ? stores_drain_at(p, n) : (void)0;
+			if (kind == RECORD_UPDATE) {
+				stores_drain();
+			} else if (kind == RECORD_READ) {
+				stores_drain_at(p, n);
+			}
 		}
 	}
 	if (writes) {
