@@ -171,6 +171,11 @@ void explore_finds(const struct explore_case *what, const char *text)
 	    (unsigned long long)result.schedules, result.rounds, result.text);
 }
 
+bool explore_is_broken(void)
+{
+	return wanted->violation;
+}
+
 int explore_main(const struct CMUnitTest *tests, size_t count, int argc, char **argv)
 {
 	static struct wanted nothing;

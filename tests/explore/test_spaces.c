@@ -229,7 +229,7 @@ static void test_old_path(void **state)
 {
 	struct explore_case what = {
 	    .name = "a path that changes owners after a fork",
-	    .preemptions = 2,
+	    .preemptions = explore_is_broken() ? 2 : 1,
 	    .setup = setup_two_in_child,
 	    .thread = {write_parent, read_child, write_child_second},
 	    .finish = both_pages_differ,
