@@ -412,5 +412,9 @@ int64_t call_memfd_create(const uint64_t *argument)
 		return result;
 	}
 	file = memory_file_create((argument[1] & MFD_ALLOW_SEALING) != 0 ? 0 : SEAL_SEAL);
-	return file != NULL ? files_open_memory(file, VMEM_READ | VMEM_WRITE) : -ENOMEM;
+	result = file != NULL ? files_open_memory(file, VMEM_READ | VMEM_WRITE) : -ENOMEM;
+	if (result >= 0) {
+		files_set_exec((uint64_t)result, (argument[1] & MFD_CLOEXEC) == 0);
+	}
+	return result;
 }

@@ -133,14 +133,25 @@ static int64_t open_path(uint64_t directory, uint64_t path_at, uint64_t flags)
 	return files_open(entry);
 }
 
+static int64_t open_at(uint64_t directory, uint64_t path_at, uint64_t flags)
+{
+	enum { O_CLOEXEC = 02000000 };
+	const int64_t result = open_path(directory, path_at, flags);
+
+	if (result >= 0) {
+		files_set_exec((uint64_t)result, (flags & O_CLOEXEC) == 0);
+	}
+	return result;
+}
+
 int64_t call_open(const uint64_t *argument)
 {
-	return open_path((uint64_t)AT_FDCWD, argument[0], argument[1]);
+	return open_at((uint64_t)AT_FDCWD, argument[0], argument[1]);
 }
 
 int64_t call_openat(const uint64_t *argument)
 {
-	return open_path(argument[0], argument[1], argument[2]);
+	return open_at(argument[0], argument[1], argument[2]);
 }
 
 int64_t call_fstat(const uint64_t *argument)
