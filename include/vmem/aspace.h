@@ -170,7 +170,7 @@ vmem_status_t vmem_vmar_protect(
 
 /** Forgets private content of a range (reads zero, or the object's content, afterwards) or shared content's
  * translations. Guards stay. Errors: INVALID, RANGE, NOT_FOUND (a hole), SEALED (private memory that its
- * program may not write). */
+ * program may not write), DENIED (access control), UNSUPPORTED (the kernel's own space). */
 vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length);
 
 enum {

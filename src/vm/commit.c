@@ -2,9 +2,9 @@
 /*
  * commit.c - promises of memory (include/vmem/commit.h).
  *
- * C1 The sum counts every page of every region with VMEM_REGION_ACCOUNT and every page that an object was
- * charged for, and no other. C2 A promise is taken before anything changes, and given back by the step that
- * takes the region or the object away; so a call that fails leaves the sum as it was. C3 Taking adds first
+ * E1 The sum counts every page of every region with VMEM_REGION_ACCOUNT and every page that an object was
+ * charged for, and no other. E2 A promise is taken before anything changes, and given back by the step that
+ * takes the region or the object away; so a call that fails leaves the sum as it was. E3 Taking adds first
  * and looks then: of two CPUs that would together pass the limit at least one is refused.
  *
  * Nothing here needs a lock: one counter, changed by atomic additions.
@@ -62,7 +62,7 @@ static bool is_within(const struct vmem_aspace *aspace, uint64_t pages, uint64_t
 	}
 	uint64_t reserve = (aspace->mapped >> VMEM_PAGE_SHIFT) / 32, limit = shared_load(&limit_pages);
 	reserve = reserve < RESERVE_MOST ? reserve : RESERVE_MOST;
-	return sum < limit && sum + reserve < limit;
+	return sum + reserve < limit;
 }
 
 bool vmem_commit_take(const struct vmem_aspace *aspace, uint64_t bytes)

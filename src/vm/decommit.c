@@ -48,6 +48,9 @@ vmem_status_t vmem_vmar_decommit_locked(struct vmem_vmar *vmar, vmem_vaddr_t sta
 	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
 	struct span *first = status == VMEM_OK ? vmem_span_find(&vmar->tree, start) : NULL;
 	status = status == VMEM_OK ? vmem_vmar_check_covered(first, start, end) : status;
+	if (status == VMEM_OK && !vmar->aspace->private_store) {
+		return VMEM_ERR_UNSUPPORTED; /* the kernel's own space, where entries are never rebuilt */
+	}
 	for (struct span *s = first; status == VMEM_OK && s && s->start < end; s = s->next) {
 		status = region_discardable(region_of(s)) ? VMEM_OK : VMEM_ERR_SEALED;
 	}

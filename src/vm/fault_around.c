@@ -5,7 +5,7 @@
  * Sixteen pages around the fault, those from it on where the region says SEQUENTIAL, none but it where it
  * says RANDOM; never past the region, the leaf table or the object's end. Nothing is brought in, copied or
  * zeroed, no table is made, and an entry that is there stays: so it can fail at any page without harm.
- * W1 Each entry is what a fault on that page would have made (F2), and is stored as F5 wants it: under the
+ * FA1 Each entry is what a fault on that page would have made (F2), and is stored as F5 wants it: under the
  * byte of the table, with generation and sequences unchanged since they were read before the first page was
  * entered, the slots read and the key found not busy under it. The slot is read before busy, and busy before
  * the sequence: a removal that is over by the second look has changed what the third finds.
@@ -42,7 +42,7 @@ static inline slot_t strip_slot(struct strip *strip, uint64_t key)
 	return shared_load_acquire(&leaf->slot[n]);
 }
 
-/* Whether what a strip showed at key was content, and is (W1). */
+/* Whether what a strip showed at key was content, and is (FA1). */
 static inline bool strip_holds(const struct strip *strip, uint64_t key)
 {
 	if (!VMEM_SMP) {

@@ -6,11 +6,11 @@
  * table. What is shared by that is copied by whoever writes first; what a region does not pass on leaves the
  * child's index before an entry of the parent changes, and so stays the parent's alone (contract 2.2).
  *
- * Y1 The child is an ordinary space from its first step on. What can fail comes before the snapshot, and a
- * fork that fails destroys the child as any other space. Y2 A region of the child stands behind the one it
+ * J1 The child is an ordinary space from its first step on. What can fail comes before the snapshot, and a
+ * fork that fails destroys the child as any other space. J2 A region of the child stands behind the one it
  * is a copy of in the list of its object's mappings, from before the snapshot. Who drops what private
  * mappings have copied from an object goes through that list with the object locked, so it comes to the
- * parent first: whatever the snapshot still takes from there he finds in the child. Y3 Of the private store
+ * parent first: whatever the snapshot still takes from there he finds in the child. J3 Of the private store
  * first the snapshot, then the sequence, then the entries (contract 3.1). The parent's store stays locked
  * until its CPUs have forgotten that they may write: a fault that would copy wants that lock (contract
  * 3.2).
@@ -141,7 +141,7 @@ static void protect_entries(const struct fork *fork)
 	vmem_batch_end(&batch);
 }
 
-/* (Y3) False: no memory for a promise of the nodes that the two may have to copy. */
+/* (J3) False: no memory for a promise of the nodes that the two may have to copy. */
 static bool share_pages(const struct fork *fork)
 {
 	struct store *from = fork->parent->private_store, *to = fork->child->private_store;

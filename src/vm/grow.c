@@ -5,8 +5,8 @@
  * An access below such a region, where nothing is mapped, lets it grow down to there. Faults come here only
  * when they have found no region, which costs the lock anyway (fault.c).
  *
- * G1 Between a region that has grown and what is accessible below it 256 pages stay free, and no place is
- * chosen there for anything else; who names a place there gets it. G2 Growth passes the same checks as a
+ * GD1 Between a region that has grown and what is accessible below it 256 pages stay free, and no place is
+ * chosen there for anything else; who names a place there gets it. GD2 Growth passes the same checks as a
  * mapping, of which it is one, and in addition the limit of the stack, which is for the region as a whole.
  *
  * Lock: the space's.

@@ -3,9 +3,9 @@
  * guard.c - guarded pages: every access is refused, at no cost of regions.
  *
  * A marker is a slot of the space's own store, at the private key of the page, also where the region is
- * shared: markers belong to the mapping, not to the object. G1 A region whose keys have a marker has the
+ * shared: markers belong to the mapping, not to the object. GU1 A region whose keys have a marker has the
  * attribute GUARDS. So only faults on shared regions that may have markers look for them (contract 2.4); a
- * private region's fault looks into that store anyhow. G2 What drops private content but keeps the mapping
+ * private region's fault looks into that store anyhow. GU2 What drops private content but keeps the mapping
  * (decommit, an object that shrinks) spares markers: vmem_region_discard_private().
  *
  * Locks: the space's, then its private store's: the nodes that the markers take are claimed before anything
@@ -57,8 +57,8 @@ static vmem_status_t check_guard(
 	return status;
 }
 
-/* A shared region that had no use for its keys must have some of its own by now. What they touch of the index
- * is as much as before: they are congruent (Y2). */
+/* A shared region that had no use for its keys must have some of its own by now. What they touch of the
+ * index is as much as before: they are congruent (Y2). */
 static void take_keys(struct region *region)
 {
 	const struct span *s = &region->span;

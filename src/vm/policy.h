@@ -2,8 +2,8 @@
 /*
  * policy.h - who may do what: what every way into a space asks before it changes anything.
  *
- * A1 A permission is granted here and nowhere else: within the maximum, within the rights of the VMAR, and,
- * in a space with W^X, never write and execute. A2 The host's access control is asked about every change of a
+ * Z1 A permission is granted here and nowhere else: within the maximum, within the rights of the VMAR, and,
+ * in a space with W^X, never write and execute. Z2 The host's access control is asked about every change of a
  * space after all that is wrong by itself was refused, and before a record is taken: its denial changes
  * nothing. What replaces something asks for both.
  *

@@ -12,6 +12,7 @@
  */
 #include <vmem/copy.h>
 
+#include "policy.h"
 #include "posix_i.h"
 #include "slab.h"
 
@@ -105,6 +106,9 @@ static int punch(const struct region *region, vmem_vaddr_t start, uint64_t lengt
 		return 0;
 	}
 	length = length < size - offset ? length : size - offset;
+	if (!policy_allows(region->aspace, VMEM_OPERATION_DECOMMIT, start, length, 0)) {
+		return -VMEM_EACCES;
+	}
 	vmem_status_t status = vmem_object_decommit(region->object, offset, length);
 	return status == VMEM_ERR_UNSUPPORTED ? -VMEM_ENODEV : -vmem_posix_errno(status);
 }

@@ -180,6 +180,8 @@ static void large_leaves(void **state)
 	warm();
 	char *a = device(far, 3 * LARGE + PAGES(2), RW, VMEM_UNCACHED);
 	assert_true(vmem_aspace_translate(vmem_kernel_aspace(), (uintptr_t)a + LARGE + 77, &t));
+	REFUSED(VMEM_ERR_UNSUPPORTED, /* no fault would bring it back */
+	    vmem_vmar_decommit(vmem_aspace_root(vmem_kernel_aspace()), (uintptr_t)a + LARGE, PAGE));
 	assert_int_equal(t.level, 1);
 	assert_int_equal(t.physical, far + LARGE + 77);
 	assert_int_equal(t.cache, VMEM_UNCACHED);

@@ -81,6 +81,14 @@ static void attributes(void **state)
 	expect(as, W, 6, 1);
 }
 
+static bool allows_all_but_decommit(void *context, const struct vmem_access_request *request)
+{
+	(void)context;
+	return request->operation != VMEM_OPERATION_DECOMMIT;
+}
+
+static const struct vmem_access_control no_decommit = {.allows = allows_all_but_decommit};
+
 static void giving_back(void **state)
 {
 	(void)state;
@@ -90,6 +98,9 @@ static void giving_back(void **state)
 	DONE(advise(8, 4, VMEM_MADV_DONTNEED)); /* the object keeps it */
 	expect(as, W + PAGES(8), 4, 80);
 	ERRNO(VMEM_EINVAL, advise(8, 1, VMEM_MADV_FREE));
+	as->access = &no_decommit; /* a hole is content that goes, whose object it may be in */
+	ERRNO(VMEM_EACCES, advise(9, 1, VMEM_MADV_REMOVE));
+	as->access = NULL;
 	DONE(advise(9, 1, VMEM_MADV_REMOVE));
 	assert_int_equal(get(as, 0, W + PAGES(9)), 0);
 	expect(as, W + PAGES(10), 2, 82);
