@@ -46,7 +46,7 @@ static bool copy_region(struct region *region, struct vmem_vmar *to)
 	}
 	vmem_region_copy(copy, region);
 	vmem_region_set_key(copy, region->private_key);
-	copy->attributes &= ~REGION_NOT_INHERITED;
+	shared_store(&copy->attributes, copy->attributes & ~REGION_LOCKS);
 	if (copy->object) {
 		vmem_object_hold(copy->object);
 		vmem_region_list_behind(copy, region);

@@ -274,7 +274,7 @@ static vmem_status_t protect(vmem_vaddr_t start, uint64_t length, unsigned permi
 		vmem_pmap_cut(&kernel_aspace.pmap, start + length);
 	}
 	if (length == region->span.length) { /* of a part the entries alone tell: the record stays whole */
-		region->permission = (uint8_t)permission;
+		shared_store(&region->permission, (uint8_t)permission);
 	}
 	struct vmem_batch batch;
 	vmem_batch_begin(&batch, &kernel_aspace.pmap);

@@ -11,8 +11,6 @@
 #include "posix_i.h"
 #include "slab.h"
 
-#define LOCK_BITS ((uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT))
-
 static bool may_lock(const struct vmem_posix *posix)
 {
 	return posix->lock_limit != 0 || posix->lock_unlimited;
@@ -53,7 +51,7 @@ static uint64_t locked_in(const struct vmem_vmar *root, vmem_vaddr_t start, vmem
 	return bytes;
 }
 
-/* Sets what of LOCK_BITS is in `bits` and clears the others. Frames that the host gave are there anyway, and
+/* Sets what of REGION_LOCKS is in `bits` and clears the others. Frames that the host gave are there anyway, and
  * count for nothing. */
 static int lock_part(
     struct vmem_vmar *root, struct region *region, vmem_vaddr_t start, uint64_t length, uint32_t bits)
@@ -62,7 +60,7 @@ static int lock_part(
 		return 0;
 	}
 	return -vmem_posix_errno(
-	    vmem_vmar_set_attributes_locked(root, start, length, bits, LOCK_BITS & ~bits));
+	    vmem_vmar_set_attributes_locked(root, start, length, bits, REGION_LOCKS & ~bits));
 }
 
 /* Region by region; what comes before a hole stays changed. */
@@ -92,7 +90,7 @@ static bool next_locked(struct vmem_aspace *aspace, vmem_vaddr_t *start, vmem_va
 	struct span *s = vmem_span_find_from(&aspace->root.tree, *start);
 	for (; s && s->start < *end; s = s->next) {
 		const struct region *region = region_of(s);
-		if (s->kind != SPAN_REGION || (region->attributes & LOCK_BITS) != VMEM_REGION_LOCKED) {
+		if (s->kind != SPAN_REGION || (region->attributes & REGION_LOCKS) != VMEM_REGION_LOCKED) {
 			continue;
 		}
 		unsigned p = region->permission;
@@ -159,7 +157,7 @@ int vmem_posix_mlock2(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 	if (flags & ~VMEM_MLOCK_ONFAULT) {
 		return -VMEM_EINVAL;
 	}
-	return lock_range(posix, address, length, flags ? LOCK_BITS : (uint32_t)VMEM_REGION_LOCKED);
+	return lock_range(posix, address, length, flags ? REGION_LOCKS : (uint32_t)VMEM_REGION_LOCKED);
 }
 
 int vmem_posix_munlock(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length)

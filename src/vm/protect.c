@@ -87,7 +87,7 @@ static void change_permission(struct region *region, unsigned permission)
 	aspace->data -= region_is_data(region) ? length : 0;
 	region_change(region);
 	shared_store(&region->permission, (uint8_t)permission);
-	region->attributes |= promised ? (uint32_t)VMEM_REGION_ACCOUNT : 0;
+	shared_store(&region->attributes, region->attributes | (promised ? (uint32_t)VMEM_REGION_ACCOUNT : 0));
 	region_changed(region);
 	aspace->data += region_is_data(region) ? length : 0;
 }

@@ -87,7 +87,7 @@ struct region *vmem_region_alloc(struct vmem_aspace *aspace)
 		shared_store(&region->permission, 0);
 		region->maximum = 0;
 		shared_store(&region->flags, 0);
-		region->attributes = 0;
+		shared_store(&region->attributes, 0);
 		region->cookie = 0;
 		region->driver[0] = region->driver[1] = 0;
 	}
@@ -246,7 +246,7 @@ void vmem_region_copy(struct region *to, const struct region *from)
 	shared_store(&to->permission, from->permission);
 	to->maximum = from->maximum;
 	shared_store(&to->flags, from->flags);
-	to->attributes = from->attributes;
+	shared_store(&to->attributes, from->attributes);
 	to->cookie = from->cookie;
 	to->driver[0] = from->driver[0];
 	to->driver[1] = from->driver[1];

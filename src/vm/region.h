@@ -87,7 +87,8 @@ struct vmem_aspace {
 #define CHANGE_ATTRIBUTES                                                                                    \
 	(MAP_ATTRIBUTES &                                                                                    \
 	    ~(uint32_t)(VMEM_REGION_GROWS_DOWN | VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE))
-#define REGION_NOT_INHERITED ((uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT))
+/* A fork and what a move leaves behind are without them. */
+#define REGION_LOCKS ((uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT))
 
 static inline unsigned aspace_rank(const struct vmem_aspace *aspace)
 {

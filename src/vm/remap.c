@@ -97,7 +97,7 @@ static void leave_copy(struct remap *m, struct region *region, vmem_vaddr_t old)
 	shared_store(&copy->span.start, old);
 	shared_store(&copy->span.length, region->span.length);
 	shared_store(&copy->private_key, old >> VMEM_PAGE_SHIFT);
-	copy->attributes &= ~(uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT);
+	shared_store(&copy->attributes, copy->attributes & ~REGION_LOCKS);
 	if (region_uses_keys(region)) {
 		vmem_region_set_key(copy, vmem_keys_find(aspace, old, pages));
 	}

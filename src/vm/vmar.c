@@ -192,7 +192,7 @@ static void fill_region(struct region *region, const struct vmem_map *map, vmem_
 	shared_store(&region->permission, (uint8_t)map->permission);
 	region->maximum = (uint8_t)map->maximum;
 	shared_store(&region->flags, (uint16_t)(map->flags & REGION_FLAGS));
-	region->attributes = map->attributes;
+	shared_store(&region->attributes, map->attributes);
 	region->cookie = map->cookie;
 }
 
@@ -238,7 +238,7 @@ static void insert_region(
 {
 	vmem_vaddr_t start = wanted->span.start;
 	fill_region(region, map, start);
-	region->attributes = wanted->attributes;
+	shared_store(&region->attributes, wanted->attributes);
 	if (__builtin_expect(wanted->private_key != start >> VMEM_PAGE_SHIFT, 0)) {
 		vmem_region_set_key(region, wanted->private_key);
 	}
@@ -273,7 +273,7 @@ static vmem_status_t take_promise(struct vmem_aspace *aspace, struct region *wan
 			return VMEM_ERR_NO_MEMORY;
 		}
 		vmem_commit_add(cut->promised); /* which the removal gives back */
-		wanted->attributes |= VMEM_REGION_ACCOUNT;
+		shared_store(&wanted->attributes, wanted->attributes | VMEM_REGION_ACCOUNT);
 	}
 	return VMEM_OK;
 }
