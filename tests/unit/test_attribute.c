@@ -2,21 +2,7 @@
 /*
  * test_attribute.c - attributes over ranges: splits, merges, what is counted, and what sealing forbids.
  */
-#include "core_fixture.h"
-
-#include "region.h"
-
-#define BASE UINT64_C(0x40000000)
-
-static struct vmem_aspace *as;
-static struct vmem_vmar *root;
-
-static void begin(void)
-{
-	as = space();
-	root = vmem_aspace_root(as);
-	run(0, as);
-}
+#include "region_fixture.h"
 
 static uint32_t attributes_at(uint64_t page)
 {
@@ -92,9 +78,7 @@ static void limit(void **state)
 {
 	const struct vmem_aspace_config config = {.max_regions = 2};
 	(void)state;
-	as = space_with(&config);
-	root = vmem_aspace_root(as);
-	run(0, as);
+	begin_with(&config);
 	map_at(as, BASE, 4, RW);
 	REFUSED(VMEM_ERR_LIMIT, set(1, 2, VMEM_REGION_NO_DUMP, 0)); /* three regions */
 	OK(set(1, 3, VMEM_REGION_NO_DUMP, 0));

@@ -4,45 +4,10 @@
  * regions, guards, PROT_NONE and W^X, generations and lists. Pages are checked for content and for what the
  * hardware grants. Merging is in test_region_merge.c.
  */
-#include "core_fixture.h"
+#include "region_fixture.h"
 
 #include "frame.h"
-#include "region.h"
 #include "slab.h"
-
-#define BASE UINT64_C(0x400000)
-
-static struct vmem_aspace *as;
-static struct vmem_vmar *root;
-
-static void begin(void)
-{
-	as = space();
-	root = vmem_aspace_root(as);
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
-}
-
-static struct vmem_map fixed(unsigned page, unsigned pages)
-{
-	return (struct vmem_map){.length = PAGES(pages),
-	    .permission = RW,
-	    .maximum = VMEM_RWX,
-	    .place = VMEM_PLACE_FIXED,
-	    .address = BASE + PAGES(page)};
-}
-
-static void must(struct vmem_map map)
-{
-	vmem_vaddr_t start;
-	OK(vmem_vmar_map(root, &map, &start));
-}
-
-static struct vmem_region_info info(unsigned page)
-{
-	return region_at(as, BASE + PAGES(page));
-}
 
 /* The hardware's word, after the faults that the library resolves. */
 static unsigned may(uint64_t va)
@@ -293,11 +258,7 @@ static void write_or_execute(void **state)
 	struct vmem_map map = fixed(0, 4);
 	vmem_vaddr_t start;
 	(void)state;
-	as = space_with(&config);
-	root = vmem_aspace_root(as);
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
+	begin_with(&config);
 	for (unsigned permission_ = VMEM_WRITE | VMEM_EXEC; permission_ <= VMEM_RWX; permission_++) {
 		map.permission = permission_;
 		REFUSED(VMEM_ERR_WX, vmem_vmar_map(root, &map, &start));

@@ -3,44 +3,9 @@
  * test_region_merge.c - which neighbours become one region (region.h): those that agree in everything, made
  * in any order; and every single reason not to.
  */
-#include "core_fixture.h"
+#include "region_fixture.h"
 
-#include "region.h"
 #include "slab.h"
-
-#define BASE UINT64_C(0x400000)
-
-static struct vmem_aspace *as;
-static struct vmem_vmar *root;
-
-static void begin(void)
-{
-	as = space();
-	root = vmem_aspace_root(as);
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
-}
-
-static struct vmem_map fixed(unsigned page, unsigned pages)
-{
-	return (struct vmem_map){.length = PAGES(pages),
-	    .permission = RW,
-	    .maximum = VMEM_RWX,
-	    .place = VMEM_PLACE_FIXED,
-	    .address = BASE + PAGES(page)};
-}
-
-static void must(struct vmem_map map)
-{
-	vmem_vaddr_t start;
-	OK(vmem_vmar_map(root, &map, &start));
-}
-
-static struct vmem_region_info info(unsigned page)
-{
-	return region_at(as, BASE + PAGES(page));
-}
 
 /* One property of the upper of two neighbours (pages 0 to 3 and 4 to 7) that is not the lower's. */
 struct difference {

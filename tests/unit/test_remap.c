@@ -3,24 +3,9 @@
  * test_remap.c - regions that move and grow (remap.c, keys.c, pmap_move.c): content follows, keys stay and
  * never meet, translations go along or are forgotten, refusals change nothing.
  */
-#include "core_fixture.h"
+#include "region_fixture.h"
 
-#include "region.h"
-
-#define BASE UINT64_C(0x40000000)
 #define THERE UINT64_C(0x80000000)
-
-static struct vmem_aspace *as;
-static struct vmem_vmar *root;
-
-static void begin(void)
-{
-	as = space();
-	root = vmem_aspace_root(as);
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
-}
 
 static struct vmem_map fixed_at(uint64_t address, uint64_t pages)
 {
@@ -383,11 +368,7 @@ static void large(void **state)
 {
 	const struct vmem_aspace_config config = {.large = true};
 	(void)state;
-	as = space_with(&config);
-	root = vmem_aspace_root(as);
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
+	begin_with(&config);
 	map_at(as, BASE, 1024, RW);
 	put(as, 0, BASE + PAGES(5), 5);
 	move(BASE, 1024, BASE * 4, 1024);
@@ -460,9 +441,7 @@ static void access_control(void **state)
 	const struct vmem_aspace_config config = {.access = &access};
 	struct vmem_map to = fixed_at(THERE, 2);
 	(void)state;
-	as = space_with(&config);
-	root = vmem_aspace_root(as);
-	run(0, as);
+	begin_with(&config);
 	map_at(as, BASE, 2, RW);
 	fill(as, BASE, 2, 1);
 	REFUSED(VMEM_ERR_DENIED, vmem_vmar_move(root, BASE, PAGES(2), &to, 0, &at));
