@@ -5,8 +5,9 @@
  * A frame is in one of three places: with the source (frame_source.h: the buddy lists, or the host), in a
  * CPU's cache, or in somebody's hands. Single frames go through the cache of the CPU that runs, a small
  * stack of records, so that the common allocation is a pop and touches no line that another CPU writes.
- * Caches are refilled and spilled by half; a call that finds no memory empties all of them into the source
- * and tries once more, so cached frames are never the reason for NO_MEMORY.
+ * An empty cache is filled, but for room for what comes back, and a full one spills half; a call that
+ * finds no memory empties all of them into the source and tries once more, so cached frames are never the
+ * reason for NO_MEMORY.
  *
  *     somebody --give--> cache (CACHED) --spill, drain--> source (FREE)
  *              <--take--                <----refill------
@@ -35,7 +36,8 @@
 #include "trace.h"
 
 #define CACHE_FRAMES 96u
-#define CACHE_BATCH 48u /* so that less than one fault in 32 fills a cache, tables and all */
+#define CACHE_FILL 80u /* with BATCH of slab.c: one fault in 32 at most fills a cache or a list, tables and all */
+#define CACHE_SPILL 48u
 #define PLENTY 1024u	/* frames */
 #define DRAINS_MAX 4u
 #define POISON UINT64_C(0xdeadf4a3edeadf4a)
@@ -293,7 +295,7 @@ static __attribute__((noinline)) struct vmem_page *take_slow(struct frame_cpu *c
 	bool again = true;
 	unsigned drains = 0;
 	for (;;) {
-		shared_store(&cpu->count, vmem_source_take_batch(cpu->frame, CACHE_BATCH));
+		shared_store(&cpu->count, vmem_source_take_batch(cpu->frame, CACHE_FILL));
 		if (cpu->count != 0) {
 			return cache_pop(cpu, kind);
 		}
@@ -345,7 +347,7 @@ void vmem_frame_give(struct vmem_page *page)
 	shared_store(&cpu->count, count + 1);
 	cpu->frame[count] = page;
 	if (__builtin_expect(count == CACHE_FRAMES - 1, 0)) {
-		cache_spill(cpu, CACHE_BATCH);
+		cache_spill(cpu, CACHE_SPILL);
 	}
 	spin_give(&cpu->lock, LOCK_CACHE);
 }

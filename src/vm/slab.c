@@ -41,8 +41,8 @@ struct slab_type vmem_slab_types[SLAB_COUNT];
 
 #if VMEM_SMP
 #define MANY 16u
-#define BATCH 40u	/* objects that go to a CPU's list or come from it at once, */
-#define BATCH_FRAMES 8u /* or of large ones what so many frames hold */
+#define BATCH 72u	/* objects that go to a CPU's list or come from it at once, */
+#define BATCH_FRAMES 10u /* or of large ones what so many frames hold */
 uint64_t vmem_slab_gathered;
 uint64_t vmem_slab_many;
 #endif
