@@ -4,7 +4,7 @@
  * object again; and Linux's questions in Linux's order before.
  *
  * What Linux calls one mapping may be several regions here, which agree in all but their private keys
- * (keys.c): a run of such regions is taken for one. A move that does not resize may cover several mappings
+ * (keys.c) and promises (protect.c asks for pages, Linux whether there ever were any): a run of such regions is taken for one. A move that does not resize may cover several mappings
  * and holes behind the first; each is moved on its own, so what comes before one that fails stays moved.
  *
  * Locks: the space's for the whole call.

@@ -4,7 +4,8 @@
  *
  * The first half looks at every region of the range and takes what the second can need: records for splits,
  * and a promise for private memory that may be written from now on. The second cannot fail. Lowering cuts
- * entries and is complete when the call returns; raising is lazy: the next fault grants it.
+ * entries and is complete when the call returns; raising is lazy: the next fault grants it. What cannot be
+ * written any more, and never was, gives its promise back.
  *
  * Locks: the space's, until the batch has ended.
  */
@@ -79,6 +80,14 @@ static bool may_be_data(const struct vmem_aspace *aspace, uint64_t bytes)
 	       aspace->mapped > aspace->max_bytes || bytes > aspace->max_bytes - aspace->mapped;
 }
 
+/* Whether memory that loses this permission was promised for nothing: no page of it was written, nor will
+ * be. */
+static bool promised_in_vain(const struct region *region, unsigned permission)
+{
+	return region->aspace->accounts && !(permission & VMEM_WRITE) && !region->object &&
+	       region->attributes & VMEM_REGION_ACCOUNT && !vmem_region_holds_pages(region);
+}
+
 static void change_permission(struct region *region, unsigned permission)
 {
 	struct vmem_aspace *aspace = region->aspace;
@@ -88,6 +97,10 @@ static void change_permission(struct region *region, unsigned permission)
 	region_change(region);
 	shared_store(&region->permission, (uint8_t)permission);
 	shared_store(&region->attributes, region->attributes | (promised ? (uint32_t)VMEM_REGION_ACCOUNT : 0));
+	if (promised_in_vain(region, permission)) {
+		shared_store(&region->attributes, region->attributes & ~(uint32_t)VMEM_REGION_ACCOUNT);
+		vmem_commit_give(length);
+	}
 	region_changed(region);
 	aspace->data += region_is_data(region) ? length : 0;
 }

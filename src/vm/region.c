@@ -285,13 +285,15 @@ bool vmem_region_agrees(const struct region *lower, const struct region *upper)
 	       lower->flags == upper->flags && !(lower->flags & VMEM_MAP_NO_MERGE) &&
 	       lower->object == upper->object && (!lower->object || lower->offset + pages == upper->offset) &&
 	       lower->cookie == upper->cookie &&
-	       !((lower->attributes ^ upper->attributes) & ~(uint32_t)VMEM_REGION_GUARDS);
+	       !((lower->attributes ^ upper->attributes) &
+		   ~(uint32_t)(VMEM_REGION_GUARDS | VMEM_REGION_ACCOUNT));
 }
 
 bool vmem_region_can_join(const struct region *lower, const struct region *upper)
 {
 	return lower->private_key + (lower->span.length >> VMEM_PAGE_SHIFT) == upper->private_key &&
 	       vmem_region_agrees(lower, upper) &&
+	       !((lower->attributes ^ upper->attributes) & VMEM_REGION_ACCOUNT) &&
 	       (region_uses_keys(lower) == region_uses_keys(upper) || !lower->aspace->moved); /* (Y1) */
 }
 
@@ -351,6 +353,19 @@ void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint6
 		vmem_store_forget(store, key, key + (length >> VMEM_PAGE_SHIFT) - 1);
 		store_unlock(store);
 	}
+}
+
+bool vmem_region_holds_pages(const struct region *region)
+{
+	struct store *store = region->aspace->private_store;
+	uint64_t last = region->private_key + (region->span.length >> VMEM_PAGE_SHIFT) - 1;
+	if (!region_uses_keys(region)) {
+		return false;
+	}
+	store_lock(store);
+	bool any = vmem_index_any(&store->index, region->private_key, last);
+	store_unlock(store);
+	return any;
 }
 
 static void dispose(struct region *region)

@@ -207,7 +207,7 @@ void vmem_region_split(struct vmem_vmar *vmar, struct region *region, vmem_vaddr
 struct region *vmem_region_merge(struct vmem_vmar *vmar, struct region *region);
 /* Whether two adjacent regions could be one: all that they say agrees. */
 bool vmem_region_can_join(const struct region *lower, const struct region *upper);
-/* The same but for private keys: to a program the two are one mapping. */
+/* The same but for private keys, and for what is promised: to a program the two are one mapping. */
 bool vmem_region_agrees(const struct region *lower, const struct region *upper);
 
 /* OK if [start, start + length) is a range of pages inside the VMAR; INVALID, RANGE. */
@@ -276,6 +276,8 @@ vmem_status_t vmem_vmar_resident_locked(
 
 /* vmem_region_forget_private() of a region that stays: guards do, too (guard.c). */
 void vmem_region_discard_private(struct region *region, vmem_vaddr_t start, uint64_t length);
+/* Whether the region has private pages; it is being changed, so none come. Takes the private store's lock. */
+bool vmem_region_holds_pages(const struct region *region);
 /* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared,
  * guards apart. Takes
  * the private store's lock. */

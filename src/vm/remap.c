@@ -72,20 +72,6 @@ static void unlock_object(struct region *region)
 	}
 }
 
-/* Whether the region has private pages; it is being changed, so none come. */
-static bool holds_pages(const struct region *region)
-{
-	struct store *store = region->aspace->private_store;
-	uint64_t last = region->private_key + (region->span.length >> VMEM_PAGE_SHIFT) - 1;
-	if (!region_uses_keys(region)) {
-		return false;
-	}
-	store_lock(store);
-	bool any = vmem_index_any(&store->index, region->private_key, last);
-	store_unlock(store);
-	return any;
-}
-
 /* Leaves an empty region like this one in its place, under other keys (M4). */
 static void leave_copy(struct remap *m, struct region *region, vmem_vaddr_t old)
 {
@@ -117,7 +103,7 @@ static void relocate(struct remap *m, struct region *region)
 	struct vmem_aspace *aspace = m->vmar->aspace;
 	vmem_vaddr_t old = region->span.start, fresh = m->to + (old - m->start);
 	uint64_t key = fresh >> VMEM_PAGE_SHIFT, pages = region->span.length >> VMEM_PAGE_SHIFT;
-	bool keeps_keys = holds_pages(region);
+	bool keeps_keys = vmem_region_holds_pages(region);
 	lock_object(region);
 	vmem_span_remove(&m->vmar->tree, &region->span);
 	shared_store(&region->span.start, fresh);

@@ -220,8 +220,14 @@ static void promises(void **state)
 	PROMISED(8);
 	assert_int_equal(protect_posix(T + PAGES(2), PAGES(3), PROT_RW), 0);
 	PROMISED(11);
+	put(as, 0, T + PAGES(2), 1);
 	assert_int_equal(protect_posix(T + PAGES(2), PAGES(3), R), 0);
+	PROMISED(11); /* what has a page keeps it; */
 	assert_int_equal(protect_posix(T, PAGES(8), PROT_RW), 0); /* not twice */
+	PROMISED(16);
+	assert_int_equal(protect_posix(T + PAGES(3), PAGES(2), VMEM_PROT_NONE), 0);
+	PROMISED(14); /* what has none gives it back */
+	assert_int_equal(protect_posix(T + PAGES(3), PAGES(2), PROT_RW), 0);
 	PROMISED(16);
 	assert_int_equal(map_posix(B + PAGES(2), PAGES(2), PROT_RW, PRIVATE | FIXED), 0);
 	PROMISED(16);

@@ -244,6 +244,32 @@ static void too_many(void **state)
 	(void)moved(T, 4, 5, MAYMOVE, 0);
 }
 
+/* Whether memory was promised does not make two mappings of one, be it told by the region or not. */
+static void promises(void **state)
+{
+	(void)state;
+	map_posix(B, 2, VMEM_PROT_NONE, VMEM_MMAP_PRIVATE);
+	map_posix(B + PAGES(2), 4, PROT_RW, VMEM_MMAP_PRIVATE);
+	assert_int_equal(regions(as), 2);
+	/* a hole behind: the rest is done, and what nobody has written to gives its promise back */
+	assert_int_equal(vmem_posix_mprotect(&process, B, PAGES(8), R), -VMEM_ENOMEM);
+	step();
+	assert_int_equal(regions(as), 1);
+	assert_int_equal(moved(B, 3, 5, FIXED, T), T);
+	layout(T, "ppppp...........");
+	assert_int_equal(vmem_posix_munmap(&process, T, PAGES(5)), 0);
+	map_posix(B, 2, VMEM_PROT_NONE, VMEM_MMAP_PRIVATE);
+	map_posix(B + PAGES(2), 4, PROT_RW, VMEM_MMAP_PRIVATE);
+	fill(as, B + PAGES(2), 4, 3);
+	assert_int_equal(vmem_posix_mprotect(&process, B, PAGES(6), R), 0);
+	step();
+	assert_int_equal(regions(as), 2); /* one has a promise to keep */
+	assert_int_equal(moved(B, 5, 6, FIXED, T), T);
+	layout(T, "pppppp..........");
+	expect(as, T + PAGES(2), 3, 3);
+	assert_int_equal(moved(T, 6, 1, 0, 0), T);
+}
+
 #define POSIX(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -254,6 +280,7 @@ int main(void)
 	    POSIX(twice),
 	    POSIX(sizes),
 	    POSIX(too_many),
+	    POSIX(promises),
 	};
 	return cmocka_run_group_tests_name("posix_remap", tests, NULL, NULL);
 }
