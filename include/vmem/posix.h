@@ -100,8 +100,6 @@ struct vmem_posix {
 	struct vmem_aspace *aspace;
 	struct vmem_posix_policy policy;
 	vmem_vaddr_t brk_start, brk_end; /**< brk_end is byte-granular */
-	uint64_t lock_limit;		 /**< RLIMIT_MEMLOCK, in bytes: the host may change it */
-	bool lock_unlimited;		 /**< CAP_IPC_LOCK: the host's, false at first */
 	uint32_t future;		 /**< the library's: VMEM_REGION_* of new mappings, from mlockall */
 };
 /** @p brk_start: where the heap begins (end of the program's data; 0: no brk). */
@@ -112,7 +110,7 @@ void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
 enum vmem_posix_limit {
 	VMEM_RLIMIT_DATA = 2,	 /**< private memory that may be written, stacks left out; and the break */
 	VMEM_RLIMIT_STACK = 3,	 /**< a region that grows down; 8 MiB at first */
-	VMEM_RLIMIT_MEMLOCK = 8, /**< locked memory */
+	VMEM_RLIMIT_MEMLOCK = 8, /**< locked memory; none for a process with CAP_IPC_LOCK */
 	VMEM_RLIMIT_AS = 9,	 /**< all that is mapped */
 };
 /** Sets a soft limit in bytes (UINT64_MAX: none). What passes it already stays. */

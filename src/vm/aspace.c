@@ -96,6 +96,7 @@ vmem_status_t vmem_aspace_create_below(
 	    .max_regions = config->max_regions ? config->max_regions : UINT64_MAX,
 	    .max_data = UINT64_MAX,
 	    .max_stack = UINT64_MAX,
+	    .max_locked = UINT64_MAX,
 	    .random = config->seed ? config->seed : next_seed(),
 	    .entropy_bits = config->entropy_bits,
 	    .wx = config->wx,

@@ -54,6 +54,12 @@ static inline void aspace_discount(struct vmem_aspace *aspace, const struct regi
 	}
 }
 
+/* Whether so many bytes, whole pages, may be locked; the limit's bytes need not be whole pages. */
+static inline bool lock_allows(const struct vmem_aspace *aspace, uint64_t bytes)
+{
+	return bytes >> VMEM_PAGE_SHIFT <= aspace->max_locked >> VMEM_PAGE_SHIFT;
+}
+
 /* Whether the space may have so many bytes more of data. */
 static inline bool data_allows(const struct vmem_aspace *aspace, uint64_t bytes)
 {

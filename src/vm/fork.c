@@ -180,6 +180,7 @@ vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **
 		fork.child->split_slack = parent->split_slack;
 		fork.child->max_data = parent->max_data;
 		fork.child->max_stack = parent->max_stack;
+		fork.child->max_locked = parent->max_locked;
 		fork.child->accounts = parent->accounts;
 	}
 	bool done = status == VMEM_OK && copy_tree(&fork) && share_pages(&fork);

@@ -7,11 +7,12 @@
  *
  * GD1 Between a region that has grown and what is accessible below it 256 pages stay free, and no place is
  * chosen there for anything else; who names a place there gets it. GD2 Growth passes the same checks as a
- * mapping, of which it is one, and in addition the limit of the stack, which is for the region as a whole.
+ * mapping, of which it is one, and in addition the limit of the stack, which is for the region as a whole,
+ * and that of locked memory, where the region is locked.
  *
  * Lock: the space's.
  */
-#include "region.h"
+#include "commit_i.h"
 
 #define GUARD_GAP (UINT64_C(256) << VMEM_PAGE_SHIFT)
 
@@ -44,6 +45,9 @@ bool vmem_region_grow_down(struct vmem_aspace *aspace, vmem_vaddr_t address)
 		return false;
 	}
 	const struct region *region = region_of(span);
+	if (region->attributes & VMEM_REGION_LOCKED && !lock_allows(aspace, aspace->locked + span->start - va)) {
+		return false;
+	}
 	const struct vmem_map map = {
 	    .length = span->start - va,
 	    .permission = region->permission,

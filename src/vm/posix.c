@@ -31,12 +31,12 @@ void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
 	*posix = (struct vmem_posix){.aspace = aspace,
 	    .policy = *policy,
 	    .brk_start = brk_start,
-	    .brk_end = brk_start,
-	    .lock_limit = policy->lock_limit};
+	    .brk_end = brk_start};
 	aspace->max_regions = policy->max_regions ? policy->max_regions + 1 : UINT64_MAX;
 	aspace->split_slack =
 	    policy->max_regions ? 1 : 0; /* mmap may pass the limit by one, a split may not */
 	aspace->max_stack = UINT64_C(8) << 20;
+	aspace->max_locked = policy->lock_limit;
 	aspace->accounts = true;
 }
 
@@ -52,7 +52,7 @@ void vmem_posix_set_limit(struct vmem_posix *posix, enum vmem_posix_limit which,
 		aspace->max_stack = bytes;
 		break;
 	case VMEM_RLIMIT_MEMLOCK:
-		posix->lock_limit = bytes;
+		aspace->max_locked = bytes;
 		break;
 	case VMEM_RLIMIT_AS:
 		aspace->max_bytes = bytes == UINT64_MAX ? bytes : vmem_page_floor(bytes);

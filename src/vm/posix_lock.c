@@ -4,34 +4,25 @@
  *
  * Nothing reclaims memory that nobody has given up, so what locking does is: the pages are faulted in, they
  * are counted, and advice that would take them away is refused. Regions carry it (VMEM_REGION_LOCKED), their
- * space counts it (A1); the limit, the privilege and what new mappings get (mlockall) are the process's.
+ * space counts it (A1) and knows the limit; what new mappings get (mlockall) is the process's.
  *
  * Locks: the space's while regions change; not while pages are faulted in.
  */
+#include "commit_i.h"
 #include "posix_i.h"
 #include "slab.h"
 
-static bool may_lock(const struct vmem_posix *posix)
-{
-	return posix->lock_limit != 0 || posix->lock_unlimited;
-}
-
-/* Whether so many bytes, whole pages, may be locked. */
-static bool within(const struct vmem_posix *posix, uint64_t bytes)
-{
-	return posix->lock_unlimited || bytes >> VMEM_PAGE_SHIFT <= posix->lock_limit >> VMEM_PAGE_SHIFT;
-}
-
 int vmem_posix_lock_more(const struct vmem_posix *posix, uint64_t length, uint32_t attributes)
 {
-	bool counts = attributes & VMEM_REGION_LOCKED;
-	return counts && !within(posix, posix->aspace->locked + length) ? -VMEM_EAGAIN : 0;
+	const struct vmem_aspace *aspace = posix->aspace;
+	return attributes & VMEM_REGION_LOCKED && !lock_allows(aspace, aspace->locked + length) ? -VMEM_EAGAIN
+												: 0;
 }
 
 int vmem_posix_lock_new(const struct vmem_posix *posix, bool locked, uint64_t length, uint32_t *attributes)
 {
 	*attributes |= posix->future | (locked ? (uint32_t)VMEM_REGION_LOCKED : 0);
-	if (locked && !may_lock(posix)) {
+	if (locked && posix->aspace->max_locked == 0) {
 		return -VMEM_EPERM;
 	}
 	return vmem_posix_lock_more(posix, length, *attributes);
@@ -131,15 +122,15 @@ static int lock_range(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 	const uint64_t rounded = vmem_page_ceil(length + (address & VMEM_PAGE_MASK));
 	const vmem_vaddr_t start = vmem_page_floor(address), end = start + rounded;
 	int error = -VMEM_ENOMEM;
-	if (!may_lock(posix)) {
+	if (posix->aspace->max_locked == 0) {
 		return -VMEM_EPERM;
 	}
 	aspace_lock(aspace);
 	uint64_t after = rounded + aspace->locked;
-	if (after >= rounded && !within(posix, after)) {
+	if (after >= rounded && !lock_allows(aspace, after)) {
 		after -= locked_in(&aspace->root, start, end);
 	}
-	if (posix->lock_unlimited || (after >= rounded && within(posix, after))) {
+	if (aspace->max_locked == UINT64_MAX || (after >= rounded && lock_allows(aspace, after))) {
 		error = end < start ? -VMEM_EINVAL : lock_regions(&aspace->root, start, end, bits);
 	}
 	aspace_unlock(aspace);
@@ -196,11 +187,11 @@ int vmem_posix_mlockall(struct vmem_posix *posix, int flags)
 	if (flags == 0 || flags & ~known || flags == VMEM_MCL_ONFAULT) {
 		return -VMEM_EINVAL;
 	}
-	if (!may_lock(posix)) {
+	if (posix->aspace->max_locked == 0) {
 		return -VMEM_EPERM;
 	}
 	aspace_lock(aspace);
-	if (flags & VMEM_MCL_CURRENT && !within(posix, aspace->mapped)) {
+	if (flags & VMEM_MCL_CURRENT && !lock_allows(aspace, aspace->mapped)) {
 		aspace_unlock(aspace);
 		return -VMEM_ENOMEM;
 	}

@@ -227,15 +227,11 @@ int vmem_posix_mremap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t o
 	    .new_length = vmem_page_ceil(new_length),
 	    .flags = flags,
 	};
-	int error = check_arguments(&r);
-	if (error) {
-		return error;
-	}
 	aspace_lock(posix->aspace);
-	if (flags & VMEM_MREMAP_FIXED && r.old_length == r.new_length) {
-		error = remap_several(&r, out_address);
-	} else {
-		error = remap_one(&r, out_address);
+	int error = check_arguments(&r);
+	if (error == 0) {
+		bool several = flags & VMEM_MREMAP_FIXED && r.old_length == r.new_length;
+		error = several ? remap_several(&r, out_address) : remap_one(&r, out_address);
 	}
 	aspace_unlock(posix->aspace);
 	vmem_slab_settle();

@@ -68,6 +68,7 @@ struct vmem_aspace {
 	uint64_t max_regions;
 	uint64_t split_slack; /* of max_regions, not for regions that a split makes */
 	uint64_t max_data, max_stack; /* bytes; of a region that grows down */
+	uint64_t max_locked;	      /* bytes, for those who ask: mlock, and growth of what is locked */
 	bool accounts;		      /* private memory is promised (commit.c) */
 	unsigned entropy_bits;
 	bool wx, large;

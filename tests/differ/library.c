@@ -161,7 +161,7 @@ static void make_process(struct process *p, struct vmem_aspace *aspace)
 {
 	p->aspace = aspace;
 	vmem_posix_init(&p->posix, aspace, &vmem_posix_linux, 0);
-	p->posix.lock_limit = LOCK_LIMIT;
+	vmem_posix_set_limit(&p->posix, VMEM_RLIMIT_MEMLOCK, LOCK_LIMIT);
 }
 
 void library_start(void)

@@ -163,6 +163,22 @@ static void stack_limit(void **state)
 	assert_int_equal(get(as, 0, T + PAGES(35)), 1);
 }
 
+/* A locked region grows as far as its process may lock, and there the access is refused (Linux 6.18 does so). */
+static void locked_stack_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(2), PROT_RW, STACK), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(16));
+	assert_int_equal(vmem_posix_mlock(&process, B, PAGES(2)), 0);
+	put(as, 0, B - PAGES(14), 1);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(15), MACHINE_WRITE);
+	assert_int_equal(stats_of(as).locked, PAGES(16));
+	assert_int_equal(vmem_posix_munlock(&process, B - PAGES(14), PAGES(16)), 0);
+	put(as, 0, B - PAGES(15), 1);
+	assert_int_equal(stats_of(as).locked, 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, UINT64_C(8) << 20);
+}
+
 static void space_limit(void **state)
 {
 	(void)state;
@@ -317,6 +333,7 @@ int main(void)
 	    POSIX(stack_grows),
 	    POSIX(stack_and_neighbour),
 	    POSIX(stack_limit),
+	    POSIX(locked_stack_limit),
 	    POSIX(space_limit),
 	    POSIX(data_limit),
 	    POSIX(promises),

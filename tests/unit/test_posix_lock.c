@@ -112,8 +112,8 @@ static void limits(void **state)
 	uint64_t out;
 	(void)state;
 	make_window();
-	assert_int_equal(process.lock_limit, UINT64_C(8) << 20);
-	process.lock_limit = PAGES(4) + 5;
+	assert_int_equal(as->max_locked, UINT64_C(8) << 20);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(4) + 5);
 	ERRNO(VMEM_ENOMEM, lock(0, 5));
 	ERRNO(VMEM_ENOMEM, lock(5, 20));
 	DONE(lock(0, 3));
@@ -123,19 +123,19 @@ static void limits(void **state)
 	ERRNO(VMEM_EAGAIN, vmem_posix_mmap(&process, 0, PAGE, PROT_RW, VMEM_MMAP_ANONYMOUS | VMEM_MMAP_LOCKED,
 			       &out)); /* before the type */
 	ERRNO(VMEM_ENOMEM, vmem_posix_mlockall(&process, VMEM_MCL_CURRENT));
-	process.lock_unlimited = true;
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, UINT64_MAX);
 	DONE(lock(0, 5));
 	DONE(vmem_posix_mlockall(&process, VMEM_MCL_CURRENT));
-	process.lock_unlimited = false;
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(4) + 5);
 	DONE(vmem_posix_munlockall(&process));
 	assert_int_equal(stats_of(as).locked, 0);
-	process.lock_limit = 0;
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, 0);
 	ERRNO(VMEM_EPERM, lock(0, 1));
 	ERRNO(VMEM_EPERM, lock(0, 0));
-	process.lock_unlimited = true;
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, UINT64_MAX);
 	DONE(lock(0, 1));
 	ERRNO(VMEM_EINVAL, vmem_posix_mlock(&process, W, UINT64_MAX - PAGES(2)));
-	process.lock_unlimited = false;
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, 0);
 	ERRNO(VMEM_EINVAL, vmem_posix_mlock2(&process, W, PAGE, 2));
 	ERRNO(VMEM_EINVAL, vmem_posix_mlockall(&process, 0));
 	ERRNO(VMEM_EPERM, vmem_posix_mlockall(&process, VMEM_MCL_CURRENT));
@@ -157,7 +157,7 @@ static void at_mmap(void **state)
 	DONE(vmem_posix_madvise(&process, W, PAGE, VMEM_MADV_DONTNEED_LOCKED));
 	DONE(vmem_posix_munmap(&process, W, PAGE));
 	assert_int_equal(stats_of(as).locked, PAGES(2));
-	process.lock_limit = PAGES(2); /* what MAP_FIXED replaces counts, as on Linux */
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(2)); /* what MAP_FIXED replaces counts, as on Linux */
 	ERRNO(VMEM_EAGAIN, vmem_posix_mmap(&process, W + PAGES(1), PAGE, PROT_RW,
 			       PRIVATE | VMEM_MMAP_FIXED | VMEM_MMAP_LOCKED, &out));
 	(void)mapped(0, 3, PROT_RW, PRIVATE);
@@ -189,10 +189,10 @@ static void all(void **state)
 	assert_int_equal(stats_of(as).locked, PAGES(10));
 	struct vmem_translation t;
 	assert_true(vmem_aspace_translate(as, UINT64_C(0x10001000), &t));
-	process.lock_limit = PAGES(11);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(11));
 	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), heap);
 	ERRNO(VMEM_EAGAIN, vmem_posix_mmap(&process, 0, PAGES(2), PROT_RW, PRIVATE, &out));
-	process.lock_limit = UINT64_C(8) << 20;
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, UINT64_C(8) << 20);
 	DONE(vmem_posix_mlockall(&process, VMEM_MCL_CURRENT | VMEM_MCL_FUTURE | VMEM_MCL_ONFAULT));
 	assert_int_equal(attributes_at(0) & ~(unsigned)VMEM_REGION_ACCOUNT,
 	    VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT);
@@ -215,7 +215,7 @@ static void child_vmar(void **state)
 	(void)mapped(0, 2, PROT_RW, PRIVATE);
 	OK(vmem_vmar_allocate(vmem_aspace_root(as), &map, &child));
 	(void)mapped(4, 2, PROT_RW, PRIVATE);
-	process.lock_limit = PAGES(6);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(6));
 	assert_int_equal(lock(0, 6), -VMEM_ENOMEM);
 	assert_int_equal(stats_of(as).locked, PAGES(2));
 	assert_int_equal(lock(0, 7), -VMEM_ENOMEM);
