@@ -3,27 +3,24 @@
  * test_differ.c - the library beside a real Linux: random calls on both, compared after every step.
  *
  *	--helper FILE              the program that executes the system calls
- *	--seed N --ops N           which sequence, and how long
- *	--epoch N --only A,B,...   of one epoch these steps alone, with the seed that was told: how a shrunk
- *	                           failure is run again
+ *
+ * and the options of support/epochs.h.
  *
  * After each step its answer and the regions of its process are compared, and what every page holds that a
  * step wrote to or that was not zero when it was last looked at. Looking at the other pages would fault them
  * in and so hide how calls treat memory that nobody has touched; it happens after every 16th step or so. A
- * sequence falls into epochs as in tests/model, each on a machine of its own in a child process. Linux runs
- * an epoch first, then the library does, comparing. A failing epoch is shrunk.
+ * sequence falls into epochs, each on a machine of its own in a child process. Linux runs an epoch first, then
+ * the library does, comparing.
  */
 #define _GNU_SOURCE
 #include "differ.h"
+#include "support/epochs.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* What a run has seen; shared with the epochs' processes. */
@@ -33,7 +30,6 @@ struct counters {
 	uint64_t unsafe, words;
 };
 
-static uint64_t seed = 1, operations = 72000; /* of each ISA: a run has three */
 static struct counters *counters;
 static bool verbose;
 static const char *helper;
@@ -172,7 +168,7 @@ static void plan_fork(const struct step *s, unsigned number)
 }
 
 /* What is to be done, which depends on nothing that is answered. */
-static void plan(uint64_t epoch, const unsigned *numbers, unsigned count)
+static void plan(uint64_t seed, uint64_t epoch, const unsigned *numbers, unsigned count)
 {
 	state.entries = linux_entries();
 	state.alive[0] = true;
@@ -224,9 +220,14 @@ static void replay(const struct entry *e)
 	}
 }
 
-static void run_epoch_here(uint64_t epoch, const unsigned *numbers, unsigned count)
+static void run_epoch(
+    const struct epochs *e, uint64_t epoch, const unsigned *numbers, unsigned count, bool aloud)
 {
-	plan(epoch, numbers, count);
+	verbose = aloud;
+	if (!helper) {
+		differ_fail("--helper FILE is missing");
+	}
+	plan(e->seed, epoch, numbers, count);
 	linux_run(helper, state.count);
 	library_start();
 	for (unsigned i = 0; i < state.count; i++) {
@@ -236,88 +237,6 @@ static void run_epoch_here(uint64_t epoch, const unsigned *numbers, unsigned cou
 		}
 	}
 	library_stop();
-}
-
-/* Starts the numbered steps of an epoch in a process group of its own. */
-static pid_t start(uint64_t epoch, const unsigned *numbers, unsigned count, bool quiet)
-{
-	fflush(NULL);
-	pid_t child = fork();
-	if (child < 0) {
-		perror("fork");
-		exit(2);
-	}
-	if (child == 0) {
-		setpgid(0, 0);
-		if (quiet && !freopen("/dev/null", "w", stderr)) {
-			_exit(2);
-		}
-		verbose = verbose && !quiet;
-		alarm(240);
-		run_epoch_here(epoch, numbers, count);
-		fflush(NULL);
-		_exit(0);
-	}
-	return child;
-}
-
-/* Runs them to the end; true if it went well. */
-static bool run(uint64_t epoch, const unsigned *numbers, unsigned count, bool quiet)
-{
-	int status;
-	pid_t child = start(epoch, numbers, count, quiet);
-	waitpid(child, &status, 0);
-	kill(-child, SIGKILL); /* helpers of one that failed */
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* Leaves out what is not needed for the failure. The number of steps left. */
-static unsigned shrink(uint64_t epoch, unsigned *numbers, unsigned count)
-{
-	static unsigned trial[EPOCH];
-	for (unsigned size = count; size > 0; size /= 2) {
-		for (unsigned from = 0; from < count;) {
-			unsigned skip = from + size > count ? count - from : size;
-			memcpy(trial, numbers, from * sizeof(*trial));
-			memcpy(trial + from, numbers + from + skip, (count - from - skip) * sizeof(*trial));
-			if (!run(epoch, trial, count - skip, true)) {
-				count -= skip;
-				memcpy(numbers, trial, count * sizeof(*trial));
-			} else {
-				from += size;
-			}
-		}
-	}
-	return count;
-}
-
-static void tell(uint64_t epoch, unsigned *numbers, unsigned count)
-{
-	static struct counters kept;
-	kept = *counters;
-	count = shrink(epoch, numbers, count);
-	*counters = kept;
-	printf("# a sequence of %u steps differs; again: --seed %llu --epoch %llu --only ", count,
-	    (unsigned long long)seed, (unsigned long long)epoch);
-	for (unsigned i = 0; i < count; i++) {
-		printf("%s%u", i ? "," : "", numbers[i]);
-	}
-	printf("\n");
-	verbose = true;
-	(void)run(epoch, numbers, count, false);
-}
-
-static bool run_epoch(uint64_t epoch, unsigned count)
-{
-	static unsigned numbers[EPOCH];
-	for (unsigned i = 0; i < count; i++) {
-		numbers[i] = i;
-	}
-	if (run(epoch, numbers, count, false)) {
-		return true;
-	}
-	tell(epoch, numbers, count);
-	return false;
 }
 
 /* Each kind at least 2 % of the steps, a quarter of them errors; the accepted differences all met. */
@@ -346,56 +265,55 @@ static bool seen_enough(void)
 	return enough && errors * 4 >= steps;
 }
 
-static void only(uint64_t epoch, char *list)
+static void use(void *some)
 {
-	static unsigned numbers[EPOCH];
-	unsigned count = 0;
-	for (char *at = strtok(list, ","); at && count < EPOCH; at = strtok(NULL, ",")) {
-		numbers[count++] = (unsigned)strtoul(at, NULL, 10);
+	counters = some;
+}
+
+static void add_counters(void *into, const void *more)
+{
+	struct counters *sum = into;
+	const struct counters *c = more;
+	for (unsigned i = 0; i < STEP_KINDS; i++) {
+		sum->steps[i] += c->steps[i];
+		sum->errors[i] += c->errors[i];
 	}
-	verbose = true;
-	exit(run(epoch, numbers, count, false) ? 0 : 1);
+	for (unsigned i = 0; i < ACCEPTED; i++) {
+		sum->accepted[i] += c->accepted[i];
+	}
+	sum->unsafe += c->unsafe;
+	sum->words += c->words;
+}
+
+static bool option(const char *name, const char *value)
+{
+	if (strcmp(name, "--helper") == 0) {
+		helper = value;
+	}
+	return helper == value;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t epoch = 0;
-	for (int i = 1; i + 1 < argc; i += 2) {
-		if (strcmp(argv[i], "--seed") == 0) {
-			seed = strtoull(argv[i + 1], NULL, 0);
-		} else if (strcmp(argv[i], "--ops") == 0) {
-			operations = strtoull(argv[i + 1], NULL, 0);
-		} else if (strcmp(argv[i], "--helper") == 0) {
-			helper = argv[i + 1];
-		} else if (strcmp(argv[i], "--epoch") == 0) {
-			epoch = strtoull(argv[i + 1], NULL, 0);
-		}
-	}
-	if (!helper) {
-		fprintf(stderr, "usage: %s --helper FILE [--seed N] [--ops N] [--epoch N --only A,B,...]\n",
-		    argv[0]);
-		return 2;
-	}
-	counters = mmap(NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (counters == MAP_FAILED) {
-		perror("mmap");
-		return 2;
-	}
-	for (int i = 1; i + 1 < argc; i += 2) { /* last, because the others count for it */
-		if (strcmp(argv[i], "--only") == 0) {
-			only(epoch, argv[i + 1]);
-		}
-	}
-	seed = seed * 3 + (TEST_ISA[0] == 'a' ? 1 : TEST_ISA[0] == 'r' ? 2 : 0); /* other steps on each ISA */
-	uint64_t done = 0;
-	for (; done < operations; epoch++, done += EPOCH) {
-		uint64_t left = operations - done;
-		if (!run_epoch(epoch, left < EPOCH ? (unsigned)left : EPOCH)) {
-			printf("not ok 1 - random steps\n1..1\n");
-			return 1;
-		}
-	}
-	printf("ok 1 - random steps\n%s 2 - each kind of step, and errors, often enough\n1..2\n",
-	    seen_enough() || operations < 60000 ? "ok" : "not ok");
-	return 0;
+	struct epochs e = {
+	    .seed = 1,
+	    .operations = 72000, /* of each ISA: a run has three */
+	    .jobs = 1,
+	    .length = EPOCH,
+	    .seconds = 240,
+	    .noun = "steps",
+	    .run = run_epoch,
+	    .counters = sizeof(struct counters),
+	    .use = use,
+	    .add = add_counters,
+	    .option = option,
+	    .usage = "--helper FILE ",
+	};
+	epochs_start(&e, argc, argv);
+	e.seed = e.seed * 3 + (TEST_ISA[0] == 'a' ? 1 : TEST_ISA[0] == 'r' ? 2 : 0); /* other steps on each */
+	bool good = epochs_run(&e);
+	bool enough = seen_enough() || e.operations < 60000 || !good;
+	printf("%s 1 - random steps\n%s 2 - each kind of step, and errors, often enough\n1..2\n",
+	    good ? "ok" : "not ok", enough ? "ok" : "not ok");
+	return good && enough ? 0 : 1;
 }
