@@ -295,7 +295,7 @@ static void no_records(void **state)
 	begin();
 	over.place = VMEM_PLACE_REPLACE;
 	over.cookie = 1;
-	for (unsigned i = 0; i < 60; i++) {
+	for (unsigned i = 0; i < 100; i++) {
 		must(fixed(0, 8));
 		for (unsigned what = 0; what < 4; what++) {
 			uint64_t before = core_state();
