@@ -10,7 +10,8 @@
  * for an acknowledgement always ends. Faults do not wait for one: they try, and answer AGAIN. K3 Locks are
  * taken in the order of their ranks; with VMEM_DEBUG a breach panics. K4 What follows the taking of a
  * spin lock does not move before it, and what is before its giving does not move behind. Reads made without a
- * lock are ordered before the look that checks them by order_reads().
+ * lock are ordered before the look that checks them by order_reads(). K5 What a CPU holds at once is part of
+ * one state of each table of LOCKING.md, "States"; with VMEM_DEBUG a breach panics.
  *
  * With one CPU there is nothing of all that: no state is read or written, no instruction is emitted.
  */
