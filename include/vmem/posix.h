@@ -90,6 +90,8 @@ struct vmem_posix_policy {
 	vmem_vaddr_t
 	    mmap_min; /**< lowest address for placement and for MAP_FIXED without privilege (Linux: 65536) */
 	uint64_t lock_limit; /**< bytes that a process may lock at first (Linux: 8 MiB) */
+	bool atomic_protect; /**< an mprotect that fails has changed nothing (Linux: what comes before a hole, or
+				before a part that refuses, stays changed) */
 };
 /** Linux's defaults. */
 extern const struct vmem_posix_policy vmem_posix_linux;
@@ -139,8 +141,8 @@ int vmem_posix_mmap_object(struct vmem_posix *posix, vmem_vaddr_t address, uint6
     int flags, const struct vmem_posix_file *file, vmem_vaddr_t *out_address);
 /** munmap(2). EINVAL, ENOMEM (too many regions, no record). */
 int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length);
-/** mprotect(2), with Linux's partial effect: regions before the one that fails are changed. EINVAL, ENOMEM,
- * EACCES. */
+/** mprotect(2), with Linux's partial effect: regions before the one that fails are changed; or, by policy,
+ * none (atomic_protect). EINVAL, ENOMEM, EACCES, EPERM (sealed). */
 int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot);
 /**
  * mremap(2) in all its forms. @p new_address counts with FIXED and DONTUNMAP only. Errors as Linux, and in

@@ -304,7 +304,7 @@ int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 	return error;
 }
 
-/* Region by region, under the lock: what comes before the one that fails stays changed. */
+/* Region by region, under the lock: what comes before the one that fails stays changed. By policy all at once. */
 static int protect_regions(
     struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, unsigned permission, int grows)
 {
@@ -324,7 +324,7 @@ static int protect_regions(
 			grows = 0;
 		}
 		uint64_t part = span->start + span->length - address;
-		part = part < length ? part : length;
+		part = posix->policy.atomic_protect || part > length ? length : part;
 		vmem_status_t status = vmem_vmar_protect_locked(root, address, part, permission);
 		if (status != VMEM_OK) {
 			return -vmem_posix_errno(status);

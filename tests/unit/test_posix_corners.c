@@ -145,6 +145,35 @@ static void document_000(void **state)
 	stop();
 }
 
+/* By policy an mprotect that fails has changed nothing, whatever refuses; one that does not is as ever. */
+static void protect_atomically(void **state)
+{
+	struct vmem_aspace_config config = {0};
+	struct vmem_posix_policy policy = vmem_posix_linux;
+	const uint64_t w = UINT64_C(0x20000000);
+	uint64_t at;
+	(void)state;
+	policy.atomic_protect = true;
+	start_with(&config, &policy);
+	assert_int_equal(do_map(w, PAGES(3), PRIVATE | VMEM_MMAP_FIXED, &at), 0);
+	assert_int_equal(do_map(w + PAGES(4), PAGES(2), PRIVATE | VMEM_MMAP_FIXED, &at), 0);
+	fill(as, w, 3, 1);
+	REFUSED(-VMEM_ENOMEM, vmem_posix_mprotect(&process, w + PAGE, PAGES(4), R)); /* a hole */
+	REFUSED(-VMEM_ENOMEM, vmem_posix_mprotect(&process, w + PAGES(5), PAGES(2), 0));
+	REFUSED(-VMEM_ENOMEM, vmem_posix_mprotect(&process, w - PAGE, PAGES(2), 0));
+	assert_int_equal(vmem_posix_mseal(&process, w + PAGES(2), PAGE, 0), 0);
+	REFUSED(-VMEM_EPERM, vmem_posix_mprotect(&process, w, PAGES(3), R));
+	assert_int_equal(vmem_posix_mprotect(&process, w, PAGE, R), 0);
+	DENIED(VMEM_FAULT_PERMISSION, as, 0, w, MACHINE_WRITE);
+	assert_int_equal(vmem_posix_mprotect(&process, w, PAGES(2), PROT_RW), 0); /* two regions */
+	put(as, 0, w, 7);
+	assert_int_equal(get(as, 0, w + PAGE), 2);
+	process.policy.atomic_protect = false;
+	assert_int_equal(vmem_posix_mprotect(&process, w, PAGES(3), R), -VMEM_EPERM);
+	DENIED(VMEM_FAULT_PERMISSION, as, 0, w, MACHINE_WRITE); /* Linux's way: what comes before is changed */
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +182,7 @@ int main(void)
 	    cmocka_unit_test(populate),
 	    cmocka_unit_test(break_at_the_limit),
 	    cmocka_unit_test(document_000),
+	    cmocka_unit_test(protect_atomically),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
