@@ -37,6 +37,11 @@ void limit_apply(struct process *process)
 	}
 }
 
+uint64_t limit_stack(const struct process *process)
+{
+	return limit_of(process, RLIMIT_STACK).soft;
+}
+
 uint64_t limit_files(struct process *process)
 {
 	const uint64_t soft = limit_of(process, RLIMIT_NOFILE).soft;

@@ -122,6 +122,8 @@ static int64_t exec(struct archive_entry *file, char *room, uint64_t argv_at, ui
 	if (result == 0) {
 		result = gather(&env, room + STRINGS_MAX, env_at);
 	}
+	memcpy(image.limits, process_current()->limits, sizeof(image.limits));
+	image.limits_set = process_current()->limits_set;
 	if (result == 0 && !process_make_image(&image, argv, env)) {
 		result = -ENOEXEC;
 	}

@@ -173,6 +173,8 @@ extern unsigned process_live; /* [k] processes that run */
 void limit_apply(struct process *process);
 /* How many descriptors it may have. */
 uint64_t limit_files(struct process *process);
+/* How large its stack may become. */
+uint64_t limit_stack(const struct process *process);
 
 /* Makes a ready process of a file; argv[0] names it. NULL when it cannot be loaded, which has been said. Boot
  * context only. */
@@ -221,6 +223,8 @@ bool elf_load(struct process *process, struct archive_entry *file, struct progra
 /* Maps the stack and its guard, and lays out what Linux's ABI puts on it. Sets process->sp. */
 bool stack_build(
     struct process *process, const struct program *program, struct strings argv, struct strings env);
+/* Where a stack with this limit may come down to. */
+uint64_t stack_lowest(uint64_t limit);
 
 /* ---- Reports (report.c). ---- */
 

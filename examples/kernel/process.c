@@ -69,6 +69,7 @@ static bool make_space(struct process *process, struct strings argv, struct stri
 		return false;
 	}
 	vmem_posix_init(&process->posix, process->aspace, &policy, program.end);
+	process->posix.mmap_top = stack_lowest(limit_stack(process));
 	return true;
 }
 

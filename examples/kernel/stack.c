@@ -6,7 +6,7 @@
  *		padding | 16 random bytes | platform | environment | arguments	<- top
  *
  * sp is a multiple of 16. The region grows down as far as the limit of the stack lets it, and keeps a gap to
- * what is below.
+ * what is below; what a program maps without naming a place lies below all that the stack may ever take.
  * Above it, where the ISA wants it, lies a page of code that handlers of signals return to.
  */
 #include <vmem/copy.h>
@@ -15,6 +15,8 @@
 
 #define STACK_SIZE (UINT64_C(8) << 20)
 #define STACK_FIRST (UINT64_C(132) << 10) /* what is mapped at first */
+#define STACK_ROOM (UINT64_C(128) << 20)  /* what is left for it at least, as Linux does */
+#define STACK_GAP (UINT64_C(1) << 20)
 #define WORDS_MAX 512u
 
 enum {
@@ -78,6 +80,19 @@ static unsigned strings_count(struct strings strings)
 		n += strings.bytes[i] == '\0' ? 1u : 0u;
 	}
 	return n;
+}
+
+static uint64_t stack_top(void)
+{
+	return vmem_page_floor(kernel_user_top() - 65536) - 2 * VMEM_PAGE_SIZE;
+}
+
+uint64_t stack_lowest(uint64_t limit)
+{
+	const uint64_t top = stack_top(), most = top / 6 * 5;
+	const uint64_t room = limit < most ? limit + STACK_GAP : most;
+
+	return vmem_page_floor(top - (room > STACK_ROOM ? room : STACK_ROOM));
 }
 
 static bool map_stack(struct process *process, uint64_t top)
@@ -154,7 +169,7 @@ bool stack_build(
 {
 	static const char platform[] = PORT_MACHINE;
 	const uint64_t random[2] = {kernel_random(), kernel_random()};
-	const uint64_t top = vmem_page_floor(kernel_user_top() - 65536) - 2 * VMEM_PAGE_SIZE;
+	const uint64_t top = stack_top();
 	const uint64_t argv_at = top - argv.length;
 	const uint64_t env_at = argv_at - env.length;
 	const uint64_t platform_at = env_at - sizeof(platform);

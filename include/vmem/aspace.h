@@ -126,6 +126,7 @@ enum {
 					     writable private memory comes to have it */
 	VMEM_REGION_NO_RESERVE = 1u << 10, /**< its pages are never promised */
 	VMEM_REGION_GUARDS = 1u << 11,	  /**< may have guarded pages; set by vmem_vmar_guard() alone */
+	VMEM_REGION_DROPPABLE = 1u << 12, /**< its content may be lost: for posix.h, which locks none of it */
 };
 
 /** What to map and where. Zero what does not apply. */
@@ -139,6 +140,7 @@ struct vmem_map {
 	vmem_vaddr_t address;	     /**< HINT, FIXED, REPLACE */
 	uint64_t align;		     /**< of the start; power of two; 0: a page */
 	vmem_vaddr_t minimum, limit; /**< ANY, HINT: bounds of the search, any bytes; 0: the VMAR's */
+	vmem_vaddr_t below; /**< ANY, HINT: a place below it is preferred to one up to limit; 0: none is */
 	uint8_t pad_before,
 	    pad_after; /**< reserved unmapped pages on either side, ANY and HINT only; gone with the region */
 	struct vmem_object *object; /**< NULL: private zero-filled memory; else the region holds it */

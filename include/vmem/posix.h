@@ -24,8 +24,11 @@ enum {
 	VMEM_MMAP_SHARED = 0x01,
 	VMEM_MMAP_PRIVATE = 0x02,
 	VMEM_MMAP_SHARED_VALIDATE = 0x03,
+	VMEM_MMAP_DROPPABLE = 0x08, /* nothing drops memory here; the rest of it is as on Linux */
 	VMEM_MMAP_FIXED = 0x10,
 	VMEM_MMAP_ANONYMOUS = 0x20,
+	VMEM_MMAP_32BIT = 0x40, /* as on x86-64, on every ISA */
+	VMEM_MMAP_ABOVE4G = 0x80,
 	VMEM_MMAP_GROWSDOWN = 0x100,
 	VMEM_MMAP_DENYWRITE = 0x800,
 	VMEM_MMAP_EXECUTABLE = 0x1000,
@@ -103,6 +106,8 @@ struct vmem_posix {
 	struct vmem_posix_policy policy;
 	vmem_vaddr_t brk_start, brk_end; /**< brk_end is byte-granular */
 	uint32_t future;		 /**< the library's: VMEM_REGION_* of new mappings, from mlockall */
+	vmem_vaddr_t mmap_top; /**< the host's, 0 at first: what is placed lies below it while there is room
+				  there (Linux: the stack's limit, and 128 MiB at least, below the stack) */
 };
 /** @p brk_start: where the heap begins (end of the program's data; 0: no brk). */
 void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
@@ -122,7 +127,7 @@ void vmem_posix_set_limit(struct vmem_posix *posix, enum vmem_posix_limit which,
 int vmem_posix_errno(vmem_status_t status);
 
 /** mmap(2) of anonymous memory. Errors as Linux: EINVAL, ENOMEM, EEXIST, EACCES (W^X), EPERM (below
- * mmap_min; MAP_LOCKED and nothing may be locked), EAGAIN (beyond what may be locked), EOPNOTSUPP, ENODEV
+ * mmap_min; MAP_LOCKED and nothing may be locked), EAGAIN (beyond what may be locked), ENODEV
  * (not anonymous). */
 int vmem_posix_mmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, int prot, int flags,
     vmem_vaddr_t *out_address);

@@ -12,14 +12,15 @@
 #define PROT_GROWSDOWN 0x01000000
 #define PROT_GROWSUP 0x02000000
 #define MMAP_TYPE 0x0f
-#define LATER_FLAGS 0x40000 /* HUGETLB */
+#define MMAP_HUGETLB 0x40000 /* unknown, as to a Linux without huge pages */
 /* What mmap knew before MAP_SHARED_VALIDATE came, and so lets pass there: all but SYNC, FIXED_NOREPLACE and
  * what nobody knows. */
 #define LEGACY_FLAGS                                                                                         \
-	(MMAP_TYPE | VMEM_MMAP_FIXED | VMEM_MMAP_ANONYMOUS | 0x40 | 0x80 | VMEM_MMAP_GROWSDOWN |             \
-	    VMEM_MMAP_DENYWRITE | VMEM_MMAP_EXECUTABLE | VMEM_MMAP_LOCKED | VMEM_MMAP_NORESERVE |            \
-	    VMEM_MMAP_POPULATE | VMEM_MMAP_NONBLOCK | VMEM_MMAP_STACK | 0x40000 | 0x4000000 | 21 << 26 |     \
-	    30 << 26)
+	(MMAP_TYPE | VMEM_MMAP_FIXED | VMEM_MMAP_ANONYMOUS | VMEM_MMAP_32BIT | VMEM_MMAP_ABOVE4G |           \
+	    VMEM_MMAP_GROWSDOWN | VMEM_MMAP_DENYWRITE | VMEM_MMAP_EXECUTABLE | VMEM_MMAP_LOCKED |            \
+	    VMEM_MMAP_NORESERVE | VMEM_MMAP_POPULATE | VMEM_MMAP_NONBLOCK | VMEM_MMAP_STACK | 0x4000000 |    \
+	    21 << 26 | 30 << 26)
+#define GIB (UINT64_C(1) << 30)
 #define LOW_LIMIT ((UINT64_C(1) << 47) - VMEM_PAGE_SIZE) /* as x86-64; above only for those who name it */
 
 const struct vmem_posix_policy vmem_posix_linux = {
@@ -96,6 +97,18 @@ int vmem_posix_check_fixed(const struct vmem_posix *posix, vmem_vaddr_t address,
 	return address < posix->policy.mmap_min || address < root->tree.base ? -VMEM_EPERM : 0;
 }
 
+/* The second GiB, upwards, or what is above the fourth; a hint counts below that, too. */
+static void place_in_part(int flags, struct vmem_map *map)
+{
+	vmem_vaddr_t from = flags & VMEM_MMAP_32BIT ? GIB : 4 * GIB;
+	map->minimum = map->address && map->address < from ? map->address : from;
+	if (flags & VMEM_MMAP_32BIT) {
+		map->flags &= ~(unsigned)VMEM_MAP_FROM_TOP;
+		map->limit = 2 * GIB;
+		map->below = 0;
+	}
+}
+
 void vmem_posix_place(const struct vmem_posix *posix, vmem_vaddr_t address, int flags, struct vmem_map *map)
 {
 	map->address = address;
@@ -113,6 +126,10 @@ void vmem_posix_place(const struct vmem_posix *posix, vmem_vaddr_t address, int 
 	map->limit = map->address < LOW_LIMIT ? LOW_LIMIT : 0;
 	if (map->limit && map->place == VMEM_PLACE_HINT && map->address > LOW_LIMIT - map->length) {
 		map->limit = 0;
+	}
+	map->below = map->limit ? posix->mmap_top : 0; /* and so does the stack */
+	if (flags & (VMEM_MMAP_32BIT | VMEM_MMAP_ABOVE4G)) {
+		place_in_part(flags, map);
 	}
 }
 
@@ -166,9 +183,6 @@ static int map_file(struct vmem_posix *posix, struct vmem_map *map, int flags,
 		error = vmem_posix_lock_new(posix, flags & VMEM_MMAP_LOCKED, map->length, &map->attributes);
 	}
 	error = error ? error : check_file(file, flags, map);
-	if (error == 0 && flags & LATER_FLAGS) {
-		error = -VMEM_EOPNOTSUPP;
-	}
 	return error ? error : -vmem_posix_errno(vmem_vmar_map_locked(&posix->aspace->root, map, out));
 }
 
@@ -199,11 +213,16 @@ static int map_anonymous(struct vmem_posix *posix, struct vmem_map *map, int fla
 	if (error) {
 		return error;
 	}
+	if (type == VMEM_MMAP_DROPPABLE) {
+		if (flags & (VMEM_MMAP_LOCKED | VMEM_MMAP_GROWSDOWN)) {
+			return -VMEM_EINVAL;
+		}
+		map->attributes |= VMEM_REGION_DROPPABLE | VMEM_REGION_NO_RESERVE | VMEM_REGION_WIPE_ON_FORK |
+				   VMEM_REGION_NO_DUMP;
+		type = VMEM_MMAP_PRIVATE;
+	}
 	if (type != VMEM_MMAP_PRIVATE && (type != VMEM_MMAP_SHARED || flags & VMEM_MMAP_GROWSDOWN)) {
 		return -VMEM_EINVAL;
-	}
-	if (flags & LATER_FLAGS) {
-		return -VMEM_EOPNOTSUPP;
 	}
 	map->attributes |= flags & VMEM_MMAP_GROWSDOWN ? (uint32_t)VMEM_REGION_GROWS_DOWN : 0;
 	if (type == VMEM_MMAP_SHARED) {
@@ -223,7 +242,7 @@ static int map_any(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t leng
 {
 	bool fixed = flags & (VMEM_MMAP_FIXED | VMEM_MMAP_FIXED_NOREPLACE);
 	struct vmem_map map = {.permission = (unsigned)prot & VMEM_RWX, .maximum = VMEM_RWX};
-	if (length == 0) {
+	if (length == 0 || flags & MMAP_HUGETLB) {
 		return -VMEM_EINVAL;
 	}
 	map.length = vmem_page_ceil(length);

@@ -82,7 +82,9 @@ static bool is_discard(int advice)
 static int set(
     struct vmem_vmar *root, const struct region *region, vmem_vaddr_t start, uint64_t length, int advice)
 {
+	const bool droppable = region->attributes & VMEM_REGION_DROPPABLE;
 	if (((advice == VMEM_MADV_DOFORK || advice == VMEM_MADV_DODUMP) && is_device(region)) ||
+	    ((advice == VMEM_MADV_KEEPONFORK || advice == VMEM_MADV_DODUMP) && droppable) ||
 	    (advice == VMEM_MADV_WIPEONFORK && region->object)) {
 		return -VMEM_EINVAL;
 	}

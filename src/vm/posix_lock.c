@@ -42,12 +42,13 @@ static uint64_t locked_in(const struct vmem_vmar *root, vmem_vaddr_t start, vmem
 	return bytes;
 }
 
-/* Sets what of REGION_LOCKS is in `bits` and clears the others. Frames that the host gave are there anyway, and
- * count for nothing. */
+/* Sets what of REGION_LOCKS is in `bits` and clears the others. Frames that the host gave are there anyway,
+ * and count for nothing; what may be dropped is not locked. */
 static int lock_part(
     struct vmem_vmar *root, struct region *region, vmem_vaddr_t start, uint64_t length, uint32_t bits)
 {
-	if (region->object && region->object->store->kind != STORE_ANONYMOUS) {
+	if ((region->object && region->object->store->kind != STORE_ANONYMOUS) ||
+	    region->attributes & VMEM_REGION_DROPPABLE) {
 		return 0;
 	}
 	return -vmem_posix_errno(

@@ -82,12 +82,15 @@ struct vmem_aspace {
 	((uint32_t)(VMEM_REGION_NO_FORK | VMEM_REGION_WIPE_ON_FORK | VMEM_REGION_NO_DUMP |                   \
 		    VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT | VMEM_REGION_SEALED |                    \
 		    VMEM_REGION_RANDOM | VMEM_REGION_SEQUENTIAL | VMEM_REGION_GROWS_DOWN |               \
-		    VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE | VMEM_REGION_GUARDS))
+		    VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE | VMEM_REGION_GUARDS |                  \
+		    VMEM_REGION_DROPPABLE))
 #define MAP_ATTRIBUTES (REGION_ATTRIBUTES & ~(uint32_t)VMEM_REGION_GUARDS)
-/* and those that vmem_vmar_set_attributes() changes: whether memory is promised, or grows, is for good. */
+/* and those that vmem_vmar_set_attributes() changes: whether memory is promised, grows, or may be dropped is
+ * for good. */
 #define CHANGE_ATTRIBUTES                                                                                    \
 	(MAP_ATTRIBUTES &                                                                                    \
-	    ~(uint32_t)(VMEM_REGION_GROWS_DOWN | VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE))
+	    ~(uint32_t)(VMEM_REGION_GROWS_DOWN | VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE |              \
+			VMEM_REGION_DROPPABLE))
 /* A fork and what a move leaves behind are without them. */
 #define REGION_LOCKS ((uint32_t)(VMEM_REGION_LOCKED | VMEM_REGION_LOCK_ON_FAULT))
 

@@ -145,6 +145,13 @@ vmem_status_t vmem_vmar_find_place(struct vmem_vmar *vmar, const struct vmem_map
 		*out = map->address;
 		return VMEM_OK;
 	}
+	if (map->below != 0 && map->below < request.limit) {
+		struct place_request preferred = request;
+		preferred.limit = map->below;
+		if (place(vmar, &preferred, out)) {
+			return VMEM_OK;
+		}
+	}
 	return place(vmar, &request, out) ? VMEM_OK : VMEM_ERR_NO_SPACE;
 }
 

@@ -11,6 +11,7 @@
 #define R VMEM_PROT_READ
 #define PROT_RW (VMEM_PROT_READ | VMEM_PROT_WRITE)
 #define PRIVATE (VMEM_MMAP_PRIVATE | VMEM_MMAP_ANONYMOUS)
+#define HUGETLB 0x40000
 #define LOW_TOP ((UINT64_C(1) << 47) - PAGE) /* placement ends there unless the program names more */
 
 static struct vmem_aspace *as;
@@ -121,6 +122,82 @@ static void break_at_the_limit(void **state)
 	stop();
 }
 
+/* What is placed lies below mmap_top while there is room, and above it then; a hint counts anywhere. */
+static void below_the_stack(void **state)
+{
+	const struct vmem_aspace_config config = {.start = UINT64_C(0x100000), .length = 64 * PAGE};
+	const uint64_t top = config.start + 40 * PAGE;
+	uint64_t at;
+	(void)state;
+	start_with(&config, &vmem_posix_linux);
+	assert_int_equal(do_map(0, 4 * PAGE, PRIVATE, &at), 0);
+	assert_int_equal(at, config.start + 60 * PAGE); /* none is set */
+	process.mmap_top = top;
+	assert_int_equal(do_map(0, 30 * PAGE, PRIVATE, &at), 0);
+	assert_int_equal(at, top - 30 * PAGE);
+	assert_int_equal(do_map(top + 8 * PAGE, PAGE, PRIVATE, &at), 0);
+	assert_int_equal(at, top + 8 * PAGE);
+	assert_int_equal(do_map(top + 8 * PAGE, PAGE, PRIVATE, &at), 0);
+	assert_int_equal(at, top - 31 * PAGE);
+	assert_int_equal(do_map(0, 11 * PAGE, PRIVATE, &at), 0);
+	assert_int_equal(at, top + 9 * PAGE); /* 9 pages are left below, 11 above */
+	process.mmap_top = UINT64_MAX; /* beyond the space: as if none were set */
+	assert_int_equal(do_map(0, 8 * PAGE, PRIVATE, &at), 0);
+	assert_int_equal(at, top);
+	stop();
+}
+
+/* MAP_32BIT and MAP_ABOVE4G: where they differ from what programs see on Linux, there is nothing. */
+static void parts_of_the_space(void **state)
+{
+	const struct vmem_aspace_config config = {0};
+	const uint64_t gib = UINT64_C(1) << 30;
+	uint64_t at;
+	(void)state;
+	start_with(&config, &vmem_posix_linux);
+	process.mmap_top = 3 * gib;
+	assert_int_equal(do_map(0, PAGE, PRIVATE | VMEM_MMAP_32BIT, &at), 0);
+	assert_int_equal(at, gib);
+	assert_int_equal(do_map(0, gib, PRIVATE | VMEM_MMAP_32BIT, &at), -VMEM_ENOMEM);
+	assert_int_equal(do_map(gib / 2, PAGE, PRIVATE | VMEM_MMAP_32BIT, &at), 0);
+	assert_int_equal(at, gib / 2);
+	assert_int_equal(do_map(2 * gib, PAGE, PRIVATE | VMEM_MMAP_32BIT, &at), 0);
+	assert_int_equal(at, gib + PAGE);
+	assert_int_equal(do_map(0, PAGE, PRIVATE | VMEM_MMAP_ABOVE4G, &at), 0);
+	assert_true(at >= 4 * gib);
+	assert_int_equal(do_map(2 * gib, PAGE, PRIVATE | VMEM_MMAP_ABOVE4G, &at), 0);
+	assert_int_equal(at, 2 * gib);
+	stop();
+}
+
+/* MAP_DROPPABLE: wiped on fork, never promised, never locked, not with a lock or a stack. */
+static void droppable(void **state)
+{
+	const struct vmem_aspace_config config = {0};
+	const int flags = VMEM_MMAP_DROPPABLE | VMEM_MMAP_ANONYMOUS;
+	const uint32_t all = VMEM_REGION_DROPPABLE | VMEM_REGION_NO_RESERVE | VMEM_REGION_WIPE_ON_FORK |
+			     VMEM_REGION_NO_DUMP;
+	struct vmem_region_info info;
+	uint64_t at;
+	(void)state;
+	start_with(&config, &vmem_posix_linux);
+	assert_int_equal(do_map(0, PAGE, flags | VMEM_MMAP_LOCKED, &at), -VMEM_EINVAL);
+	assert_int_equal(do_map(0, PAGE, flags | VMEM_MMAP_GROWSDOWN, &at), -VMEM_EINVAL);
+	assert_int_equal(do_map(0, PAGE, flags | HUGETLB, &at), -VMEM_EINVAL);
+	assert_int_equal(do_map(0, PAGE, PRIVATE | HUGETLB, &at), -VMEM_EINVAL); /* to whatever memory */
+	assert_int_equal(do_map(0, 2 * PAGE, flags, &at), 0);
+	assert_int_equal(vmem_posix_mlock(&process, at, PAGE), 0);
+	assert_int_equal(vmem_posix_mlockall(&process, VMEM_MCL_CURRENT), 0);
+	assert_int_equal(vmem_posix_madvise(&process, at, PAGE, VMEM_MADV_KEEPONFORK), -VMEM_EINVAL);
+	assert_int_equal(vmem_posix_madvise(&process, at, PAGE, VMEM_MADV_DODUMP), -VMEM_EINVAL);
+	assert_int_equal(vmem_posix_madvise(&process, at, PAGE, VMEM_MADV_WIPEONFORK), 0);
+	assert_true(vmem_region_next(as, at, &info));
+	assert_int_equal(info.attributes, all);
+	assert_int_equal(vmem_vmar_set_attributes(vmem_aspace_root(as), at, PAGE, 0, VMEM_REGION_DROPPABLE),
+	    VMEM_ERR_INVALID);
+	stop();
+}
+
 /* The entry of document 000: lengths that no address space has, and a space without W^X. */
 static void document_000(void **state)
 {
@@ -181,6 +258,9 @@ int main(void)
 	    cmocka_unit_test(hints_across_the_ceiling),
 	    cmocka_unit_test(populate),
 	    cmocka_unit_test(break_at_the_limit),
+	    cmocka_unit_test(below_the_stack),
+	    cmocka_unit_test(parts_of_the_space),
+	    cmocka_unit_test(droppable),
 	    cmocka_unit_test(document_000),
 	    cmocka_unit_test(protect_atomically),
 	};
