@@ -24,8 +24,9 @@ enum {
 void answers(const char *name, long result);
 void holds(const char *name, int right);
 void says(const char *name, const char *text);
-/* The same for what this kernel does not know. */
+/* The same for what this kernel does not know; and every line is, from here to provided(1). */
 void unknown(const char *name);
+void provided(int known);
 
 /* System calls without the C library's own checks: a result between -4095 and -1 is an error. */
 long call(long number, long a, long b, long c, long d, long e, long f);
@@ -72,6 +73,8 @@ int in_child(int (*function)(unsigned char *p), unsigned char *p);
 /* The groups. */
 void group_mmap(void);
 void group_place(void);
+void group_part(void);
+void group_droppable(void);
 void group_fixed(void);
 void group_filemap(void);
 void group_munmap(void);

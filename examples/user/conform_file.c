@@ -53,6 +53,7 @@ static void filemap_errors(int fd, int ro, int pipe_end)
 	answers("grows down", map_file(NULL, PAGE, RW, MAP_PRIVATE | MAP_GROWSDOWN, fd, 0));
 	answers(
 	    "validated: an unknown flag", map_file(NULL, PAGE, RW, MAP_SHARED_VALIDATE | 0x400000, fd, 0));
+	answers("huge pages of a file", map_file(NULL, PAGE, RW, MAP_SHARED | MAP_HUGETLB, fd, 0));
 	answers("validated: synchronous", map_file(NULL, PAGE, RW, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0));
 	r = map_file(NULL, PAGE, RW, MAP_SHARED_VALIDATE, fd, 0);
 	answers("validated: nothing unknown", r);

@@ -46,13 +46,28 @@ static void remap_arguments(unsigned char *p, unsigned char *q)
 	    filled(p, 1) && filled(p + PAGES(3), 4) && mapped(q) && !mapped(p - PAGE));
 }
 
+/* Linux 6.17 moves several regions at once. */
+static int moves_many(void)
+{
+	unsigned char *p = area(2), *q = space(2);
+	int can;
+
+	protect(p, PAGE, PROT_READ);
+	can = remap(p, PAGES(2), PAGES(2), TO, q) == (long)q;
+	drop(p, 2);
+	drop(q, 2);
+	return can;
+}
+
 static void remap_regions(void)
 {
 	unsigned char *p = area(4);
 
 	protect(p + PAGES(2), PAGES(2), PROT_READ);
 	answers("two regions, to grow", remap(p, PAGES(4), PAGES(5), MOVE, NULL));
+	provided(moves_many());
 	answers("two regions, the same length", remap(p, PAGES(4), PAGES(4), MOVE, NULL));
+	provided(1);
 	answers("two regions, to shrink", remap(p, PAGES(4), PAGES(3), 0, NULL));
 	holds("two regions, shrunk", mapped(p + PAGES(2)) && !mapped(p + PAGES(3)));
 	unmap(p + PAGE, PAGE);
@@ -110,15 +125,16 @@ static void move_to(void)
 	drop(q, 4);
 }
 
-/* Linux 6.17 moves several regions at once. */
 static void move_many(void)
 {
 	unsigned char *p = area(4), *q = space(4);
 
+	provided(moves_many());
 	protect(p + PAGES(2), PAGES(2), PROT_READ);
 	answers("two regions to a place", remap(p, PAGES(4), PAGES(4), TO, q));
 	holds("two regions: their content", mapped(q) && mapped(q + PAGES(3)) && filled(q + PAGES(3), 4));
 	answers("two regions to a place, shorter", remap(q, PAGES(4), PAGES(3), TO, p));
+	provided(1);
 	drop(p, 4);
 	drop(q, 4);
 }

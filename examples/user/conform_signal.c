@@ -215,12 +215,15 @@ static int faults(unsigned char *p)
 	return 9;
 }
 
-/* Off the stack, with a handler on another one. */
+/* Off the stack, with a handler on another one. What was mapped meanwhile is not in the stack's way. */
 static void repair_stack(void)
 {
 	static unsigned char other[65536];
 	stack_t stack = {.ss_sp = other, .ss_size = sizeof(other)}, none = {.ss_flags = SS_DISABLE};
+	long beside = map(NULL, PAGES(64), RW, PRIVATE);
 
+	holds("a place is chosen below all that the stack may take",
+	    beside > 0 && (uintptr_t)beside + PAGES(64) + ((uintptr_t)8 << 20) < (uintptr_t)&beside);
 	sigaltstack(&stack, NULL);
 	catch_with(leave, SA_ONSTACK);
 	got_signal = 0;
@@ -232,6 +235,7 @@ static void repair_stack(void)
 	    (uintptr_t)got_address < stack_byte + 4096 && (uintptr_t)got_address > stack_byte - 8192);
 	holds("off the stack: it was as large as its limit", depth > 7000 && depth < 8192);
 	sigaltstack(&none, NULL);
+	unmap((void *)beside, PAGES(64));
 }
 
 void group_repair(void)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The mmap family to the letter: examples/user/conform on the Linux of this machine, against the lines that are kept of Linux 6.18.
 
-    conform_part.py ISA [GROUP...]    those groups on the example kernel, each in a boot of its own; without any, those of tests/conform/gaps
+    conform_part.py ISA [GROUP...]    those groups on the example kernel, in one boot; without any, all
 """
 
+import difflib
 import os
 import platform
 import re
@@ -24,6 +25,7 @@ WHAT = "the mmap family on this machine's Linux, against the lines kept of Linux
 TABLES = os.path.join(build.ROOT, "tests", "conform")
 EXPECTED = os.path.join(examples_run.USER, "expected", "conform")
 MACHINES = {"x86_64": "x86_64", "aarch64": "aarch64", "riscv64": "riscv"}
+VERSION = "6.18"
 LEAST_CHECKS, LEAST_COMPARED = 250, 200
 SECONDS = 60
 
@@ -43,11 +45,6 @@ def groups():
     return sorted(name[:-4] for name in os.listdir(EXPECTED) if name.endswith(".out"))
 
 
-def gaps():
-    """Group -> why the example kernels do not pass it yet."""
-    return dict(line.split(": ", 1) for line in table("gaps"))
-
-
 def checks(text):
     """Check -> answer, of a program's output; the line that counts them is none."""
     found = {}
@@ -63,13 +60,6 @@ def limits():
     for what, soft in ((resource.RLIMIT_STACK, 8 << 20), (resource.RLIMIT_MEMLOCK, 8 << 20), (resource.RLIMIT_AS, -1), (resource.RLIMIT_DATA, -1)):
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (soft if hard == resource.RLIM_INFINITY or 0 <= soft <= hard else hard, hard))
-
-
-def newer_than(release):
-    """Checks that a Linux of this release cannot answer as 6.18 does."""
-    ours = tuple(int(n) for n in re.findall(r"\d+", release)[:2])
-    return {check for version, check in (line.split(" ", 1) for line in table("versions"))
-            if ours < tuple(int(n) for n in version.split("."))}
 
 
 def one_group(rep, program, group, left_out):
@@ -92,17 +82,18 @@ def one_group(rep, program, group, left_out):
 
 def kept_lines(rep):
     """What can be said of the lines and tables themselves."""
-    kept = {}
+    kept, lines = {}, 0
     for group in groups():
-        kept.update(checks(expected(group)))
+        text = expected(group)
+        kept.update(checks(text))
+        lines += text.count("\n") - 1
+    rep.check("conform: no two checks have one name", lines == len(kept), "%d lines, %d names" % (lines, len(kept)))
+    with open(os.path.join(EXPECTED, "version")) as file:
+        version = file.read().strip()
+    rep.check("conform: the lines kept are of Linux %s" % VERSION, version.startswith("Linux %s." % VERSION), version)
     rep.check("conform: at least %d checks" % LEAST_CHECKS, len(kept) >= LEAST_CHECKS, "%d" % len(kept))
     odd = ["%s: %s" % item for item in kept.items() if item[1] in ("no", "unknown", "ENOSYS")]
     rep.check("conform: no kept line is a check that failed", not odd, "\n".join(odd))
-    strangers = [name for name in list(gaps()) if name not in groups()]
-    strangers += [check for check in newer_than("0.0") if check not in kept]
-    rep.check("conform: the lists name groups and checks that exist", not strangers, "\n".join(strangers))
-    for group, why in gaps().items():
-        rep.note("not on the example kernels yet: %s (%s)" % (group, why))
     return kept
 
 
@@ -125,7 +116,7 @@ def run(rep, options):
         rep.add("conform: on this machine", report.SKIPPED, "not a Linux that the programs are built for")
         return
     program = os.path.join(examples_run.user_programs(isa, sys.stdout), "conform")
-    left_out, compared = newer_than(platform.release()), set()
+    left_out, compared = set(), set()
     listed = subprocess.run([program, "list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     rep.check("conform: the lines kept are of the program's groups", sorted(listed) == groups(), " ".join(set(listed) ^ set(groups())))
     chosen = [group for group in listed if rep.wanted("conform/" + group) and group in groups()]
@@ -143,23 +134,20 @@ def on_kernel(bench, names):
     wanted, got = [line for name in names for line in expected(name).split("\n")[:-1]], out.decode(errors="replace").split("\n")[:-1]
     if status == 0 and wanted == got:
         return ""
-    wrong = ["%s, on Linux: %s" % pair for pair in zip(got, wanted) if pair[0] != pair[1]][:40]
+    wrong = list(difflib.unified_diff(wanted, got, "Linux", "here", lineterm="", n=0))[:40]
     return "status %d, %d lines, on Linux %d\n%s\n%s" % (status, len(got), len(wanted), "\n".join(wrong), err[-2000:])
 
 
 def boot_cases():
-    """For the boot part: all groups that are not gaps."""
-    names = [name for name in groups() if name not in gaps()]
-    return {"Linux conform": lambda bench: on_kernel(bench, names)} if names else {}
+    """For the boot part: all groups, one after the other in one process."""
+    return {"Linux conform": lambda bench: on_kernel(bench, groups())}
 
 
 def main(argv):
     import boot_part
-    isa, names = argv[1], argv[2:] or list(gaps())
+    isa, names = argv[1], argv[2:] or groups()
     bench = boot_part.Bench(isa, examples_run.kernel_image(isa, sys.stderr), examples_run.user_programs(isa, sys.stderr))
-    for name in names:
-        wrong = on_kernel(bench, [name])
-        print("%s %s: %s" % (isa, name, wrong or "passes"), flush=True)
+    print("%s: %s" % (isa, on_kernel(bench, names) or "passes"))
 
 
 if __name__ == "__main__":
