@@ -159,6 +159,7 @@ void vmem_check(void)
 		expected_tables += a->pmap.tables + a->pmap.deposited;
 	}
 	check_pages(&tables);
+	/* So none of what was met is free on a CPU's list: it would count here, and not there. */
 	VMEM_CHECK(
 	    tally.nodes == vmem_slab_in_use(SLAB_INDEX_NODE), "internal: an index node belongs to no index");
 	VMEM_CHECK(stores == vmem_slab_in_use(SLAB_STORE), "internal: stores are miscounted");

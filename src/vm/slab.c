@@ -296,7 +296,7 @@ void *vmem_slab_alloc_slow(enum slab_id id)
 
 void vmem_slab_free(enum slab_id id, void *object)
 {
-	VMEM_ASSERT(vmem_slab_owns(id, object));
+	VMEM_ASSERT(vmem_slab_is_live(id, object));
 	bool ours = vmem_slab_put(&vmem_slab_types[id], object);
 	VMEM_CHECK(ours, "a small object is freed that is not of its type");
 }

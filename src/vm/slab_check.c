@@ -72,15 +72,21 @@ bool vmem_slab_owns(enum slab_id id, const void *object)
 	spin_take(&type->lock, LOCK_SLAB);
 	bool owned = owns(type, object);
 	spin_give(&type->lock, LOCK_SLAB);
+	return owned;
+}
+
+bool vmem_slab_is_live(enum slab_id id, const void *object)
+{
+	bool live = vmem_slab_owns(id, object);
 #if VMEM_SMP
-	for (unsigned cpu = 0; cpu < VMEM_MAX_CPUS && owned; cpu++) {
+	for (unsigned cpu = 0; cpu < VMEM_MAX_CPUS && live; cpu++) {
 		struct slab_list *list = &vmem_slab_cpus[cpu].of[id];
 		spin_take(&list->lock, LOCK_SLAB_LIST);
-		owned = !is_linked(list->next, object);
+		live = !is_linked(list->next, object);
 		spin_give(&list->lock, LOCK_SLAB_LIST);
 	}
 #endif
-	return owned;
+	return live;
 }
 
 uint32_t vmem_slab_count_free(const struct slab_type *type, const struct vmem_page *page)

@@ -144,7 +144,7 @@ void vmem_slab_free(enum slab_id id, void *object)
 {
 	struct slab_type *type = type_of(id);
 	struct slab_list *list = slab_list(id);
-	VMEM_ASSERT(vmem_slab_owns(id, object));
+	VMEM_ASSERT(vmem_slab_is_live(id, object));
 	VMEM_CHECK(slab_page(type, object), "a small object is freed that is not of its type");
 	spin_take(&list->lock, LOCK_SLAB_LIST);
 	list_push(list, object);

@@ -31,11 +31,11 @@ void __real_vmem_lock_given(unsigned rank);
 void __real_machine_frame_allocated(uint64_t pa, unsigned order);
 void __real_machine_frame_freed(uint64_t pa, unsigned order);
 bool __real_machine_fail_allocation(void);
-bool __real_vmem_slab_owns(enum slab_id id, const void *object);
+bool __real_vmem_slab_is_live(enum slab_id id, const void *object);
 void __wrap_machine_frame_allocated(uint64_t pa, unsigned order);
 void __wrap_machine_frame_freed(uint64_t pa, unsigned order);
 bool __wrap_machine_fail_allocation(void);
-bool __wrap_vmem_slab_owns(enum slab_id id, const void *object);
+bool __wrap_vmem_slab_is_live(enum slab_id id, const void *object);
 void __wrap_vmem_arch_activate(vmem_paddr_t root, uint32_t asid, bool flush);
 void __wrap_vmem_arch_flush(const struct arch_flush *flush);
 void __wrap_vmem_arch_publish(void);
@@ -112,9 +112,9 @@ bool __wrap_machine_fail_allocation(void)
 }
 
 /* What only a build with all checks asks, and asks of all CPUs, is not an operation's. */
-bool __wrap_vmem_slab_owns(enum slab_id id, const void *object)
+bool __wrap_vmem_slab_is_live(enum slab_id id, const void *object)
 {
-	return (rt->exploring && rt->quiet == 0) || recorder.on || __real_vmem_slab_owns(id, object);
+	return (rt->exploring && rt->quiet == 0) || recorder.on || __real_vmem_slab_is_live(id, object);
 }
 
 void __wrap_vmem_arch_page_clear(void *page)

@@ -20,7 +20,7 @@ static void test_alloc_free(void **state)
 				assert_int_equal(o[b], 0);
 			}
 			memset(o, (int)(i % 255) + 1, size);
-			assert_true(vmem_slab_owns((enum slab_id)id, o));
+			assert_true(vmem_slab_is_live((enum slab_id)id, o));
 		}
 		assert_int_equal(vmem_slab_in_use((enum slab_id)id), count);
 		check();
@@ -35,7 +35,7 @@ static void test_alloc_free(void **state)
 			void *o = object[j];
 			object[j] = object[i];
 			vmem_slab_free((enum slab_id)id, o);
-			assert_false(vmem_slab_owns((enum slab_id)id, o));
+			assert_false(vmem_slab_is_live((enum slab_id)id, o));
 			check();
 		}
 		assert_int_equal(vmem_slab_in_use((enum slab_id)id), 0);
@@ -230,10 +230,10 @@ static void test_refusals(void **state)
 	assert_false(vmem_slab_owns(SLAB_REGION, a + 8));
 	assert_false(vmem_slab_owns(SLAB_REGION, &other));
 	assert_false(vmem_slab_owns(SLAB_REGION, (char *)a + 4000));
-	assert_true(PANICS(vmem_slab_free(SLAB_STORE, a), "owns"));
-	assert_true(PANICS(vmem_slab_free(SLAB_REGION, a + 8), "owns"));
+	assert_true(PANICS(vmem_slab_free(SLAB_STORE, a), "is_live"));
+	assert_true(PANICS(vmem_slab_free(SLAB_REGION, a + 8), "is_live"));
 	vmem_slab_free(SLAB_REGION, a);
-	assert_true(PANICS(vmem_slab_free(SLAB_REGION, a), "owns"));
+	assert_true(PANICS(vmem_slab_free(SLAB_REGION, a), "is_live"));
 	check();
 }
 
