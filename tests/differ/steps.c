@@ -191,7 +191,7 @@ static bool is_bounded(uint64_t address, uint64_t length)
 bool step_is_safe(const struct step *s)
 {
 	bool goes_on = s->kind == STEP_MADVISE || s->kind == STEP_MSYNC; /* past holes, to the end */
-	if (goes_on && s->length < UINT64_MAX - 4095 && s->length >= UINT64_C(1) << 60 &&
+	if (goes_on && s->length <= UINT64_MAX - 4095 && s->length >= UINT64_C(1) << 60 &&
 	    s->address + s->length >= s->address) {
 		return false;
 	}

@@ -9,8 +9,8 @@
  * After each step its answer and the regions of its process are compared, and what every page holds that a
  * step wrote to or that was not zero when it was last looked at. Looking at the other pages would fault them
  * in and so hide how calls treat memory that nobody has touched; it happens after every 16th step or so. A
- * sequence falls into epochs, each on a machine of its own in a child process. Linux runs an epoch first, then
- * the library does, comparing.
+ * sequence falls into epochs, each on a machine of its own in a child process. Linux runs an epoch first,
+ * then the library does, comparing.
  */
 #define _GNU_SOURCE
 #include "differ.h"
