@@ -69,12 +69,38 @@ typedef uint8_t page_set[WINDOW_PAGES]; /* a byte each */
 /* What a side says after a step. */
 struct report {
 	int64_t result; /* 0, an address, a value read; or -errno, -SIGNAL_* */
+	bool skipped;	/* Linux's: nothing was done, this kernel does not know it */
 	bool resync;	/* Linux's: both sides have unmapped what the step was about (resync_range) */
 	unsigned regions;
 	struct region region[REGIONS]; /* rising; equal neighbours are one */
 	/* Which pages were looked at, and their words, or -SIGNAL_* where they cannot be read. */
 	page_set pages;
 	int64_t word[WINDOW_PAGES][WORDS];
+};
+
+/* Numbers that not every system's headers have. */
+enum {
+	ADVICE_POPULATE_READ = 22,
+	ADVICE_POPULATE_WRITE = 23,
+	ADVICE_DONTNEED_LOCKED = 24,
+	ADVICE_GUARD = 102,
+	ADVICE_UNGUARD = 103,
+	KEEP_SOURCE = 4, /* MREMAP_DONTUNMAP */
+};
+
+/* What this machine's kernel is like (probe.c). */
+struct facts {
+	uint64_t lock_limit, mmap_min;
+	unsigned knows; /* KNOWS_* */
+};
+enum {
+	KNOWS_POPULATE = 1,	   /* 5.14 */
+	KNOWS_DONTNEED_LOCKED = 2, /* 5.18 */
+	KNOWS_GUARD = 4,	   /* 6.13 */
+	KNOWS_GUARD_SHARED = 8,	   /* 6.15 */
+	KNOWS_SEVERAL = 16,	   /* 6.17: a move of several mappings; and the order of mremap's errors */
+	KNOWS_KEEP_SHARED = 32,	   /* 5.13: KEEP_SOURCE of shared memory */
+	KNOWS_ALL = 63,
 };
 
 /* ---- steps.c ---- */
@@ -108,9 +134,11 @@ struct entry *linux_entries(void);
 /* Runs all of them, process 0 being there at the start and all of them gone in the end. A switch between
  * processes can take long on a busy machine: so each goes on as far as it can, without asking anybody. */
 void linux_run(const char *helper, unsigned count);
+/* After a run. */
+const struct facts *linux_facts(void);
 
 /* ---- library.c ---- */
-void library_start(void);
+void library_start(const struct facts *facts);
 void library_stop(void);
 /* The kinds that the library has, as bits. */
 uint32_t library_kinds(void);

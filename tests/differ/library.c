@@ -27,6 +27,7 @@ struct process {
 };
 
 static struct process processes[PROCESSES];
+static struct facts facts;
 
 static bool in_window(uint64_t address)
 {
@@ -160,12 +161,15 @@ uint32_t library_kinds(void)
 static void make_process(struct process *p, struct vmem_aspace *aspace)
 {
 	p->aspace = aspace;
-	vmem_posix_init(&p->posix, aspace, &vmem_posix_linux, 0);
-	vmem_posix_set_limit(&p->posix, VMEM_RLIMIT_MEMLOCK, LOCK_LIMIT);
+	struct vmem_posix_policy policy = vmem_posix_linux;
+	policy.mmap_min = facts.mmap_min;
+	policy.lock_limit = facts.lock_limit;
+	vmem_posix_init(&p->posix, aspace, &policy, 0);
 }
 
-void library_start(void)
+void library_start(const struct facts *some)
 {
+	facts = *some;
 	struct machine_config config = host_default();
 	const struct vmem_aspace_config plain = {0};
 	struct vmem_aspace *aspace;

@@ -29,6 +29,11 @@ struct entry *linux_entries(void)
 	return board->entries;
 }
 
+const struct facts *linux_facts(void)
+{
+	return &board->facts;
+}
+
 void linux_run(const char *helper, unsigned count)
 {
 	char number[16];

@@ -12,17 +12,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#define KEEP_SOURCE 4 /* MREMAP_DONTUNMAP */
-#define MADV_GUARD_ON 102
-#define MADV_GUARD_OFF 103
-
 const char *const step_names[STEP_KINDS] = {
     "mmap", "munmap", "mprotect", "mremap", "madvise", "mlock", "munlock", "msync", "read", "write", "fork"};
 
@@ -114,9 +103,9 @@ static void make_madvise(uint64_t *r, struct step *s)
 {
 	static const int some[] = {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTNEED, MADV_DONTNEED,
 	    MADV_DONTNEED, MADV_REMOVE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK,
-	    MADV_KEEPONFORK, MADV_DONTDUMP, MADV_DODUMP, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
-	    MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED, MADV_GUARD_ON, MADV_GUARD_ON, MADV_GUARD_OFF,
-	    MADV_GUARD_OFF, 7, 99};
+	    MADV_KEEPONFORK, MADV_DONTDUMP, MADV_DODUMP, ADVICE_POPULATE_READ, ADVICE_POPULATE_WRITE,
+	    ADVICE_POPULATE_WRITE, ADVICE_DONTNEED_LOCKED, ADVICE_GUARD, ADVICE_GUARD, ADVICE_UNGUARD,
+	    ADVICE_UNGUARD, 7, 99};
 	s->flags = some[below(r, sizeof(some) / sizeof(some[0]))];
 }
 

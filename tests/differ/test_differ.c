@@ -28,6 +28,7 @@ struct counters {
 	uint64_t steps[STEP_KINDS], errors[STEP_KINDS];
 	uint64_t accepted[ACCEPTED];
 	uint64_t unsafe, words;
+	unsigned knows; /* the kernel, of KNOWS_* */
 };
 
 static struct counters *counters;
@@ -129,9 +130,10 @@ static int vacant(void)
 static void answers(const struct step *s, const struct report *report, int64_t ours)
 {
 	int64_t real = report->result;
+	bool older = s->kind == STEP_MREMAP && !(linux_facts()->knows & KNOWS_SEVERAL);
 	counters->steps[s->kind]++;
 	counters->errors[s->kind] += real < 0;
-	if (real != ours) {
+	if (real != ours && !(older && real < 0 && ours < 0)) {
 		int which = accepted_find(s, report, ours);
 		if (which < 0) {
 			differ_fail("%s: Linux answers %lld, the library %lld", step_names[s->kind],
@@ -201,8 +203,12 @@ static void replay(const struct entry *e)
 	}
 	switch (e->action) {
 	case ACTION_STEP:
-		library_step(e->process, &e->step, &ours);
-		answers(&e->step, &e->report, ours.result);
+		if (e->report.skipped) {
+			counters->unsafe++;
+		} else {
+			library_step(e->process, &e->step, &ours);
+			answers(&e->step, &e->report, ours.result);
+		}
 		if (e->report.resync) {
 			library_resync(e->process, &e->step);
 		}
@@ -229,7 +235,8 @@ static void run_epoch(
 	}
 	plan(e->seed, epoch, numbers, count);
 	linux_run(helper, state.count);
-	library_start();
+	counters->knows = linux_facts()->knows;
+	library_start(linux_facts());
 	for (unsigned i = 0; i < state.count; i++) {
 		replay(&state.entries[i]);
 		if (i % 64 == 63) {
@@ -239,7 +246,8 @@ static void run_epoch(
 	library_stop();
 }
 
-/* Each kind at least 2 % of the steps, a quarter of them errors; the accepted differences all met. */
+/* Each kind at least 2 % of the steps, a quarter of them errors; the accepted differences all met, if the
+ * kernel knows all there is. */
 static bool seen_enough(void)
 {
 	uint64_t steps = 0, errors = 0, words = counters->words;
@@ -260,7 +268,7 @@ static bool seen_enough(void)
 	}
 	for (unsigned i = 0; i < accepted_count; i++) {
 		printf("# accepted %llu: %s\n", (unsigned long long)counters->accepted[i], accepted[i].what);
-		enough = enough && counters->accepted[i] > 0;
+		enough = enough && (counters->accepted[i] > 0 || counters->knows != KNOWS_ALL);
 	}
 	return enough && errors * 4 >= steps;
 }
@@ -283,6 +291,7 @@ static void add_counters(void *into, const void *more)
 	}
 	sum->unsafe += c->unsafe;
 	sum->words += c->words;
+	sum->knows |= c->knows;
 }
 
 static bool option(const char *name, const char *value)
@@ -309,6 +318,10 @@ int main(int argc, char **argv)
 	    .option = option,
 	    .usage = "--helper FILE ",
 	};
+	if (sysconf(_SC_PAGESIZE) != (long)PAGE) {
+		printf("1..0 # SKIP this machine's pages have another size\n");
+		return 77;
+	}
 	epochs_start(&e, argc, argv);
 	e.seed = e.seed * 3 + (TEST_ISA[0] == 'a' ? 1 : TEST_ISA[0] == 'r' ? 2 : 0); /* other steps on each */
 	bool good = epochs_run(&e);

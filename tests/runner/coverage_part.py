@@ -17,9 +17,9 @@ LINES, BRANCHES = 95.0, 90.0
 REASONS = os.path.join(build.ROOT, "tests", "coverage.md")
 NAME = "coverage"
 SOURCES = os.path.join(build.ROOT, "src", "")
-# The model and the stress are left out: what only chance reaches is not tested, and would be missed with another seed. The explorer's
+# The model, differ and the stress are left out: what only chance reaches is not tested, and would be missed with another seed. The explorer's
 # programs, and those that count conflicts, are built in a way of their own.
-PARTS = [part for part in hosted.PARTS if part not in ("model", "smp", "explore", "conflicts")]
+PARTS = [part for part in hosted.PARTS if part not in ("model", "differ", "smp", "explore", "conflicts")]
 _REASON = re.compile(r"- `([^`]+)`: `(.+)`(?: \((\d+)\))?: (\S.*)")
 
 

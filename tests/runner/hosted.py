@@ -20,8 +20,6 @@ PARTS = {
     "explore": "every schedule of threads that run the library, up to a number of preemptions",
     "conflicts": "the lines of memory that two operations on two CPUs share",
 }
-# Not in the normal run: CONTRIBUTING.md, "Known gaps", says why.
-APART = ("differ",)
 # Optimised a little, or the sanitizers make it slow.
 BUILD = ["--buildtype", "debugoptimized", "-Doptimization=1"]
 _CASE = re.compile(r"(not )?ok (\d+)(?: # SKIP)? (?:- )?(.*)")

@@ -12,6 +12,7 @@ import report
 WHAT = "many boots, the model, several CPUs and random system calls at length, the mutants, and the matrix"
 NORMAL = False
 SEEDS, OPERATIONS = 8, 10000000
+DIFFER_SEEDS = range(2, 12)
 SMP_BOOTS = {4: 20, 8: 5}  # of each program
 SMP_PROGRAMS = ("threads", "heap", "race")
 CALL_SEEDS, CALLS = 8, 400000
@@ -66,6 +67,8 @@ def run(rep, options):
     run_random_calls(rep, options)
     for seed in range(1, SEEDS + 1):
         hosted.run(rep, "model", ["--seed", str(seed), "--ops", str(OPERATIONS)], options.jobs, factor=20.0, label="long/seed-%d" % seed)
+    for seed in DIFFER_SEEDS:
+        hosted.run(rep, "differ", ["--seed", str(seed)], options.jobs, label="long/differ-%d" % seed)
     hosted.run(rep, "smp", ["--seed", str(STRESS_SEED), "--seconds", str(STRESS_SECONDS)], options.jobs, factor=4.0, label="long/smp")
     mutants_part.run(rep, options)
     matrix_part.run(rep, options)

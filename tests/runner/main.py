@@ -19,7 +19,7 @@ def parts():
     """Part -> (what it is, function(report, options), whether it belongs to the normal run), in the order of the normal run."""
     table = {}
     for part, what in hosted.PARTS.items():
-        table[part] = (what, lambda rep, options, part=part: hosted.run(rep, part, options.extra, options.jobs), part not in hosted.APART)
+        table[part] = (what, lambda rep, options, part=part: hosted.run(rep, part, options.extra, options.jobs), True)
     for name in ("tree", "promela", "conform", "symbols", "boot", "embed", "bench", "coverage", "mutants", "spec", "matrix", "long"):
         try:
             module = __import__(name + "_part")
