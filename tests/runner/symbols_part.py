@@ -23,7 +23,7 @@ CONFIGURATIONS = {  # name -> options of the build
     "one-cpu": ["--buildtype", "release", "-Dmax_cpus=1"],
     "host-frames": ["--buildtype", "release", "-Dhost_frames=true"],
 }
-ONCE = {"one-cpu", "host-frames"}  # with one compiler
+ONCE = {"host-frames"}  # with one compiler
 # What orders or excludes other CPUs: mnemonics, and what their operands say.
 BETWEEN_CPUS = {
     "x86_64": r"\block\b|\bxchg\b[^#<]*\(|\bmfence\b|\bcmpxchg\w*|\bxadd\w*",
