@@ -22,6 +22,7 @@
 /* A violation is wanted: of a program's cases one must have one. */
 static struct wanted {
 	bool violation, found;
+	const char *text; /* that it must have in it */
 } * wanted;
 
 /* Of this processor's time: whatever else the machine does. */
@@ -142,6 +143,9 @@ void explore_holds(const struct explore_case *what)
 		if (result.found) {
 			printf("# %s: found in schedule %llu of round %u: %s\n", what->name,
 			    (unsigned long long)result.schedules, result.rounds, result.text);
+			if (strstr(result.text, wanted->text) == NULL) {
+				fail_msg("wanted is: %s", wanted->text);
+			}
 		}
 		wanted->found |= result.found;
 		return;
@@ -181,9 +185,10 @@ int explore_main(const struct CMUnitTest *tests, size_t count, int argc, char **
 	static struct wanted nothing;
 	struct wanted something = {.violation = true};
 	wanted = &nothing;
-	if (argc == 3) {
+	if (argc >= 3) {
 		wanted = strcmp(argv[1], "--finds") == 0 ? &something : wanted;
 		cmocka_set_test_filter(argv[2]);
+		something.text = argc > 3 ? argv[3] : "";
 	}
 	int failed = _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
 	if (wanted->violation && !wanted->found) {

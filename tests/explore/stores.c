@@ -7,7 +7,8 @@
  * B1 To hold a store back costs a preemption. What is stored behind it is held back too: stores become
  * visible in their order. B2 They become visible at the latest before the thread's next update, full fence,
  * plain write, effect, wait or call, before it reads what it has stored, and when it leaves the library. So
- * what is found here can happen; that everything is found which can happen is not claimed (E4).
+ * what is found here can happen; that everything is found which can happen is not claimed (E4). B3 That they
+ * become visible is what others can see, wherever the thread is by then: a scheduling point comes before it.
  */
 #include "runtime.h"
 
@@ -23,6 +24,9 @@ static void see(struct thread *t, const struct late *late)
 void stores_drain(void)
 {
 	struct thread *t = THIS;
+	if (t->lates != 0) {
+		threads_always(); /* (B3) */
+	}
 	for (unsigned i = 0; i < t->lates; i++) {
 		see(t, &t->late[i]);
 	}

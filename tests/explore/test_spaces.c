@@ -210,17 +210,51 @@ static void setup_two_in_child(void)
 	setup_forked(true);
 }
 
-/* A copy that finds no entry, while a read enters the page that is to be replaced (X7). */
+/* All CPUs in the child, which has no entries yet; the parent holds the only other reference. */
+static void setup_child_alone(void)
+{
+	setup_private(2);
+	EXPLORE_CHECK(vmem_aspace_fork(space, &forked) == VMEM_OK);
+	world_watch(AT, 2);
+	world_run(1, forked);
+	world_run(0, forked);
+	world_warm();
+}
+
+static void read_and_drop_parents(void)
+{
+	uint64_t first = load(forked, 0, 0);
+	EXPLORE_CHECK(first == OLD || first == NEW + 1);
+	KERNEL_OK(vmem_vmar_unmap(vmem_aspace_root(space), AT, PAGES(1)));
+	EXPLORE_CHECK(load(forked, 0, 0) == NEW + 1 || first == OLD);
+}
+
+static void child_has_its_own(void)
+{
+	expect(forked, 0, NEW + 1);
+	EXPLORE_CHECK(load(forked, 0, 0) == NEW + 1);
+}
+
+/* A copy that finds no entry, while a read enters the page that is to be replaced (X7): the reference to it
+ * that the copy gives back may be the last one. */
 static void test_replaced(void **state)
 {
 	struct explore_case what = {
-	    .name = "a copy where no entry is, a reader, and the other space",
+	    .name = "a copy where no entry is, and a reader who drops the other reference",
+	    .preemptions = 2,
+	    .setup = setup_child_alone,
+	    .thread = {write_child, read_and_drop_parents},
+	    .finish = child_has_its_own,
+	};
+	(void)state;
+	explore_holds(&what);
+	what = (struct explore_case){
+	    .name = "a copy, a reader, and the other space",
 	    .preemptions = 1,
 	    .setup = setup_two_in_parent,
 	    .thread = {write_parent, read_parent, write_child},
 	    .finish = first_pages_differ,
 	};
-	(void)state;
 	explore_holds(&what);
 }
 

@@ -239,6 +239,68 @@ static void two_then_one(void) /* what the order of ranks forbids, under ranks t
 	mutex_give(&second, LOCK_STORE);
 }
 
+/* Each of two stores a word and looks at the other's: both may look before a store is seen, where stores are
+ * seen late, and not with a fence between the two. That takes two: the store is held back, and the other goes
+ * on before it is seen, wherever the thread is by then. */
+
+static uint32_t other_word;
+static bool fenced;
+
+static void store_and_look(uint32_t *mine, uint32_t *theirs, uint32_t *found)
+{
+	shared_store(mine, 1);
+	if (fenced) {
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+	*found = shared_load(theirs);
+}
+
+static void look_at_other(void)
+{
+	store_and_look(&shared_word, &other_word, &private_word[0]);
+}
+
+static void look_at_shared(void)
+{
+	store_and_look(&other_word, &shared_word, &private_word[1]);
+}
+
+static void clear_both(void)
+{
+	clear();
+	other_word = 0;
+}
+
+static void one_is_seen(void)
+{
+	EXPLORE_CHECK(private_word[0] + private_word[1] != 0);
+}
+
+static void test_late(void **state)
+{
+	struct explore_case what = {
+	    .name = "stores seen at once",
+	    .preemptions = 3,
+	    .setup = clear_both,
+	    .thread = {look_at_other, look_at_shared},
+	    .finish = one_is_seen,
+	};
+	(void)state;
+	fenced = false;
+	explore_holds(&what);
+	what.name = "stores seen late, with one preemption";
+	what.flags = EXPLORE_LATE;
+	what.preemptions = 1;
+	explore_holds(&what);
+	what.name = "stores seen late";
+	what.preemptions = 2;
+	explore_finds(&what, "private_word");
+	what.name = "stores seen late, with a fence";
+	what.preemptions = 3;
+	fenced = true;
+	explore_holds(&what);
+}
+
 static void test_deadlock(void **state)
 {
 	struct explore_case what = {
@@ -361,6 +423,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_lost_update),
 	    cmocka_unit_test(test_locks_hold),
 	    cmocka_unit_test(test_needs_two),
+	    cmocka_unit_test(test_late),
 	    cmocka_unit_test(test_deadlock),
 	    cmocka_unit_test(test_calls),
 	    cmocka_unit_test(test_again),

@@ -157,6 +157,7 @@ void __tsan_func_exit(void)
 	{                                                                                                    \
 		atomic(p, bits / 8, RECORD_WRITE, FROM);                                                     \
 		if (!stores_hold(p, bits / 8, v, order == __ATOMIC_SEQ_CST)) {                               \
+			image_write((const void *)(uintptr_t)p, bits / 8); /* after that decision */         \
 			__atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                            \
 		}                                                                                            \
 	}                                                                                                    \
