@@ -183,15 +183,15 @@ enum {
  * Moves what a range without holes maps, content and all, to another place in the VMAR; the pages are not
  * touched. Of @p to the placement fields count, and length: more than @p length lets the last region grow
  * (not with KEEP_SOURCE); the rest is zero. The target may not overlap the source. Errors: INVALID, RANGE,
- * NOT_FOUND (a hole), EXISTS (FIXED), NO_SPACE, LIMIT, DENIED (access control), NO_MEMORY, UNSUPPORTED (the
- * kernel's space).
+ * NOT_FOUND (a hole), EXISTS (FIXED), NO_SPACE, SEALED, LIMIT, DENIED (access control), NO_MEMORY,
+ * UNSUPPORTED (the kernel's space).
  */
 vmem_status_t vmem_vmar_move(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length,
     const struct vmem_map *to, unsigned flags, vmem_vaddr_t *out_start);
 /**
  * Lets the region that ends at @p end grow upwards by @p length, its object's offsets going on. It may
  * become two regions that agree in all but key. Errors: INVALID, RANGE, NOT_FOUND (none ends there), EXISTS
- * (no room), LIMIT, DENIED, NO_MEMORY, UNSUPPORTED (the kernel's space).
+ * (no room), SEALED, LIMIT, DENIED, NO_MEMORY, UNSUPPORTED (the kernel's space).
  */
 vmem_status_t vmem_vmar_extend(struct vmem_vmar *vmar, vmem_vaddr_t end, uint64_t length);
 

@@ -152,7 +152,8 @@ int vmem_posix_mprotect(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t
 /**
  * mremap(2) in all its forms. @p new_address counts with FIXED and DONTUNMAP only. Errors as Linux, and in
  * its order: EINVAL, ENOMEM (too many regions), EFAULT (not one mapping; but what is moved to a fixed place
- * with its size kept may be many, and what comes before one that fails is moved), EPERM, ENOMEM.
+ * with its size kept may be many, and what comes before one that fails is moved; the host's frames, which do
+ * not grow), EPERM, EAGAIN (beyond what may be locked), ENOMEM.
  */
 int vmem_posix_mremap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t old_length,
     uint64_t new_length, int flags, vmem_vaddr_t new_address, vmem_vaddr_t *out_address);

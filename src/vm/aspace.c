@@ -97,6 +97,7 @@ vmem_status_t vmem_aspace_create_below(
 	    .max_data = UINT64_MAX,
 	    .max_stack = UINT64_MAX,
 	    .max_locked = UINT64_MAX,
+	    .min_growth = start,
 	    .random = config->seed ? config->seed : next_seed(),
 	    .entropy_bits = config->entropy_bits,
 	    .wx = config->wx,

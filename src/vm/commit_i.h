@@ -60,6 +60,12 @@ static inline bool lock_allows(const struct vmem_aspace *aspace, uint64_t bytes)
 	return bytes >> VMEM_PAGE_SHIFT <= aspace->max_locked >> VMEM_PAGE_SHIFT;
 }
 
+/* Whether the space may have so many bytes more mapped. */
+static inline bool space_allows(const struct vmem_aspace *aspace, uint64_t bytes)
+{
+	return aspace->mapped <= aspace->max_bytes && bytes <= aspace->max_bytes - aspace->mapped;
+}
+
 /* Whether the space may have so many bytes more of data. */
 static inline bool data_allows(const struct vmem_aspace *aspace, uint64_t bytes)
 {

@@ -181,6 +181,8 @@ vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **
 		fork.child->max_data = parent->max_data;
 		fork.child->max_stack = parent->max_stack;
 		fork.child->max_locked = parent->max_locked;
+		fork.child->min_growth = parent->min_growth;
+		fork.child->max_bytes = parent->max_bytes; /* 0, too, which to the configuration is none */
 		fork.child->accounts = parent->accounts;
 	}
 	bool done = status == VMEM_OK && copy_tree(&fork) && share_pages(&fork);

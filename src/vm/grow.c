@@ -7,8 +7,8 @@
  *
  * GD1 Between a region that has grown and what is accessible below it 256 pages stay free, and no place is
  * chosen there for anything else; who names a place there gets it. GD2 Growth passes the same checks as a
- * mapping, of which it is one, and in addition the limit of the stack, which is for the region as a whole,
- * and that of locked memory, where the region is locked.
+ * mapping, of which it is one, and in addition the limit of the stack, which is for the mapping as a whole,
+ * the limit of locked memory if it is locked, and the lowest address that anything may grow to.
  *
  * Lock: the space's.
  */
@@ -25,8 +25,8 @@ static bool grows_down(const struct span *span)
 /* Whether a region that is accessible ends too near below. */
 static bool crowded(const struct span *prev, vmem_vaddr_t va)
 {
-	if (!prev || prev->start + prev->length > va) {
-		return prev != NULL;
+	if (!prev) {
+		return false;
 	}
 	const struct region *below = (const struct region *)(const void *)prev;
 	return (prev->kind != SPAN_REGION ||
@@ -34,24 +34,41 @@ static bool crowded(const struct span *prev, vmem_vaddr_t va)
 	       va - (prev->start + prev->length) < GUARD_GAP;
 }
 
+/* Where the mapping ends that a region is the lowest part of: others that agree may follow (keys.c). */
+static vmem_vaddr_t end_of_mapping(struct span *span)
+{
+	while (span->next && span->next->kind == SPAN_REGION &&
+	       vmem_region_agrees(region_of(span), region_of(span->next))) {
+		span = span->next;
+	}
+	return span->start + span->length;
+}
+
+/* The limits that are those of growth, not of a mapping (GD2). */
+static bool within_limits(const struct vmem_aspace *aspace, struct span *span, vmem_vaddr_t va)
+{
+	const bool locked = region_of(span)->attributes & VMEM_REGION_LOCKED;
+	if (locked && !lock_allows(aspace, aspace->locked + span->start - va)) {
+		return false;
+	}
+	return va >= aspace->min_growth && end_of_mapping(span) - va <= aspace->max_stack;
+}
+
 bool vmem_region_grow_down(struct vmem_aspace *aspace, vmem_vaddr_t address)
 {
 	struct vmem_vmar *root = &aspace->root;
 	const vmem_vaddr_t va = vmem_page_floor(address);
-	struct span *span = vmem_span_find_from(&root->tree, va);
+	struct span *span = vmem_span_find_from(&root->tree, va); /* above: at va nothing is mapped */
 	vmem_vaddr_t ignored;
-	if (!grows_down(span) || span->start <= va || va < root->tree.base || crowded(span->prev, va) ||
-	    span->start + span->length - va > aspace->max_stack) {
+	if (!grows_down(span) || crowded(span->prev, va) || !within_limits(aspace, span, va)) {
 		return false;
 	}
 	const struct region *region = region_of(span);
-	if (region->attributes & VMEM_REGION_LOCKED && !lock_allows(aspace, aspace->locked + span->start - va)) {
-		return false;
-	}
 	const struct vmem_map map = {
 	    .length = span->start - va,
 	    .permission = region->permission,
 	    .maximum = region->maximum,
+	    .flags = region->flags & VMEM_MAP_LARGE,
 	    .attributes = region->attributes & MAP_ATTRIBUTES,
 	    .place = VMEM_PLACE_REPLACE, /* nothing is there but, perhaps, strips of neighbours */
 	    .address = va,

@@ -36,6 +36,7 @@ vmem_status_t vmem_kernel_init(vmem_vaddr_t start, uint64_t length)
 	    .max_data = UINT64_MAX,
 	    .max_stack = UINT64_MAX,
 	    .max_locked = UINT64_MAX,
+	    .min_growth = start,
 	    .wx = true};
 	vmem_status_t status = vmem_pmap_init_kernel(&kernel_aspace.pmap, start, length);
 	if (status != VMEM_OK) {

@@ -38,6 +38,7 @@ void vmem_posix_init(struct vmem_posix *posix, struct vmem_aspace *aspace,
 	    policy->max_regions ? 1 : 0; /* mmap may pass the limit by one, a split may not */
 	aspace->max_stack = UINT64_C(8) << 20;
 	aspace->max_locked = policy->lock_limit;
+	aspace->min_growth = policy->mmap_min > aspace->min_growth ? policy->mmap_min : aspace->min_growth;
 	aspace->accounts = true;
 }
 
@@ -47,7 +48,7 @@ void vmem_posix_set_limit(struct vmem_posix *posix, enum vmem_posix_limit which,
 	aspace_lock(aspace);
 	switch (which) {
 	case VMEM_RLIMIT_DATA:
-		aspace->max_data = bytes == UINT64_MAX ? bytes : vmem_page_floor(bytes);
+		aspace->max_data = bytes;
 		break;
 	case VMEM_RLIMIT_STACK:
 		aspace->max_stack = bytes;
@@ -56,7 +57,7 @@ void vmem_posix_set_limit(struct vmem_posix *posix, enum vmem_posix_limit which,
 		aspace->max_locked = bytes;
 		break;
 	case VMEM_RLIMIT_AS:
-		aspace->max_bytes = bytes == UINT64_MAX ? bytes : vmem_page_floor(bytes);
+		aspace->max_bytes = bytes;
 		break;
 	}
 	aspace_unlock(aspace);
@@ -137,8 +138,7 @@ void vmem_posix_place(const struct vmem_posix *posix, vmem_vaddr_t address, int 
 static int check_file(const struct vmem_posix_file *file, int flags, struct vmem_map *map)
 {
 	int type = flags & MMAP_TYPE;
-	if (map->length > INT64_MAX ||
-	    file->offset >> VMEM_PAGE_SHIFT > ((uint64_t)INT64_MAX - map->length) >> VMEM_PAGE_SHIFT) {
+	if (file->offset >> VMEM_PAGE_SHIFT > ((uint64_t)INT64_MAX - map->length) >> VMEM_PAGE_SHIFT) {
 		return -VMEM_EOVERFLOW;
 	}
 	if (type == VMEM_MMAP_SHARED_VALIDATE && flags & ~LEGACY_FLAGS) {
@@ -396,8 +396,10 @@ static bool move_break(struct vmem_posix *posix, vmem_vaddr_t old_end, vmem_vadd
 	    .place = VMEM_PLACE_FIXED,
 	    .address = old_end,
 	};
-	/* Linux keeps a page between the heap and what is mapped above it. */
+	/* Linux keeps a page between the heap and what is mapped above it, or its gap. */
 	return map.length == 0 || (vmem_span_range_free(&root->tree, old_end, map.length, 0, 1) &&
+				      !vmem_region_in_gap(vmem_span_find_from(&root->tree, new_end),
+					  new_end + VMEM_PAGE_SIZE) &&
 				      vmem_posix_lock_new(posix, false, map.length, &map.attributes) == 0 &&
 				      vmem_vmar_map_locked(root, &map, &start) == VMEM_OK);
 }

@@ -16,12 +16,6 @@
 #include "posix_i.h"
 #include "slab.h"
 
-/* Frames that the host gave: Linux's VM_IO and VM_PFNMAP. */
-static bool is_device(const struct region *region)
-{
-	return region->object && region->object->store->kind != STORE_ANONYMOUS;
-}
-
 static bool is_locked(const struct region *region)
 {
 	return (region->attributes & VMEM_REGION_LOCKED) != 0;
@@ -83,7 +77,7 @@ static int set(
     struct vmem_vmar *root, const struct region *region, vmem_vaddr_t start, uint64_t length, int advice)
 {
 	const bool droppable = region->attributes & VMEM_REGION_DROPPABLE;
-	if (((advice == VMEM_MADV_DOFORK || advice == VMEM_MADV_DODUMP) && is_device(region)) ||
+	if (((advice == VMEM_MADV_DOFORK || advice == VMEM_MADV_DODUMP) && region_is_device(region)) ||
 	    ((advice == VMEM_MADV_KEEPONFORK || advice == VMEM_MADV_DODUMP) && droppable) ||
 	    (advice == VMEM_MADV_WIPEONFORK && region->object)) {
 		return -VMEM_EINVAL;
@@ -118,7 +112,7 @@ static int punch(const struct region *region, vmem_vaddr_t start, uint64_t lengt
 static int advise(
     struct vmem_vmar *root, struct region *region, vmem_vaddr_t start, uint64_t length, int advice)
 {
-	const bool fixed = is_device(region), wired = is_locked(region);
+	const bool fixed = region_is_device(region), wired = is_locked(region);
 	if (is_discard(advice) && !region_discardable(region)) {
 		return -VMEM_EPERM;
 	}
@@ -205,7 +199,7 @@ static int populated_part(
 	if (span && span->kind == SPAN_REGION) {
 		const struct region *region = region_of(span);
 		*out_end = span->start + span->length;
-		error = is_device(region) || !(region->permission & access) ? -VMEM_EINVAL : 0;
+		error = region_is_device(region) || !(region->permission & access) ? -VMEM_EINVAL : 0;
 	}
 	aspace_unlock(aspace);
 	return error;

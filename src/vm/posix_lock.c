@@ -47,8 +47,7 @@ static uint64_t locked_in(const struct vmem_vmar *root, vmem_vaddr_t start, vmem
 static int lock_part(
     struct vmem_vmar *root, struct region *region, vmem_vaddr_t start, uint64_t length, uint32_t bits)
 {
-	if ((region->object && region->object->store->kind != STORE_ANONYMOUS) ||
-	    region->attributes & VMEM_REGION_DROPPABLE) {
+	if (region_is_device(region) || region->attributes & VMEM_REGION_DROPPABLE) {
 		return 0;
 	}
 	return -vmem_posix_errno(

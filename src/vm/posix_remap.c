@@ -4,11 +4,13 @@
  * object again; and Linux's questions in Linux's order before.
  *
  * What Linux calls one mapping may be several regions here, which agree in all but their private keys
- * (keys.c) and promises (protect.c asks for pages, Linux whether there ever were any): a run of such regions is taken for one. A move that does not resize may cover several mappings
- * and holes behind the first; each is moved on its own, so what comes before one that fails stays moved.
+ * (keys.c) and promises (protect.c asks for pages, Linux whether there ever were any): a run of such regions
+ * is taken for one. A move that does not resize may cover several mappings and holes behind the first; each
+ * is moved on its own, so what comes before one that fails stays moved.
  *
  * Locks: the space's for the whole call.
  */
+#include "commit_i.h"
 #include "posix_i.h"
 
 #define KNOWN_FLAGS (VMEM_MREMAP_MAYMOVE | VMEM_MREMAP_FIXED | VMEM_MREMAP_DONTUNMAP)
@@ -69,10 +71,19 @@ static int check_arguments(const struct remap *r)
 	return crowded(r, 2) ? -VMEM_ENOMEM : 0;
 }
 
+/* The limits of the space and of data: before anything goes at the target, which does not make room. */
+static bool may_have_more(const struct remap *r, uint64_t more)
+{
+	const struct vmem_aspace *aspace = r->posix->aspace;
+	return more == 0 || (space_allows(aspace, more) &&
+				(!region_is_data(r->region) || data_allows(aspace, more)));
+}
+
 /* What Linux asks of the mapping before it changes anything. */
 static int check_mapping(struct remap *r)
 {
 	uint64_t length = r->old_length < r->new_length ? r->old_length : r->new_length;
+	uint64_t more = r->new_length - length;
 	if (!find_mapping(r)) {
 		return -VMEM_EFAULT;
 	}
@@ -85,18 +96,14 @@ static int check_mapping(struct remap *r)
 	if (r->old_length == 0 && !region_shared(r->region)) {
 		return -VMEM_EINVAL;
 	}
-	if (length > r->end - r->address) {
-		return -VMEM_EFAULT;
-	}
-	if (r->new_length <= r->old_length) {
-		return 0;
-	}
-	uint64_t offset = r->region->offset + ((r->address - r->region->span.start) >> VMEM_PAGE_SHIFT);
-	if (offset + (r->new_length >> VMEM_PAGE_SHIFT) < offset) {
+	if (region_is_device(r->region) && r->flags & VMEM_MREMAP_DONTUNMAP) {
 		return -VMEM_EINVAL;
 	}
-	uint32_t attributes = r->region->attributes;
-	return vmem_posix_lock_more(r->posix, r->new_length - r->old_length, attributes);
+	if (length > r->end - r->address || (region_is_device(r->region) && more > 0)) {
+		return -VMEM_EFAULT;
+	}
+	int error = more > 0 ? vmem_posix_lock_more(r->posix, more, r->region->attributes) : 0;
+	return error ? error : may_have_more(r, more) ? 0 : -VMEM_ENOMEM;
 }
 
 /* The same memory once more, which is shared: what a move of nothing is. */

@@ -77,7 +77,7 @@ vmem_status_t vmem_vmar_protect(
 static bool may_be_data(const struct vmem_aspace *aspace, uint64_t bytes)
 {
 	return bytes == 0 || aspace->max_data == UINT64_MAX || data_allows(aspace, bytes) ||
-	       aspace->mapped > aspace->max_bytes || bytes > aspace->max_bytes - aspace->mapped;
+	       !space_allows(aspace, bytes);
 }
 
 /* Whether memory that loses this permission was promised for nothing: no page of it was written, nor will

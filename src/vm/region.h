@@ -69,6 +69,7 @@ struct vmem_aspace {
 	uint64_t split_slack; /* of max_regions, not for regions that a split makes */
 	uint64_t max_data, max_stack; /* bytes; of a region that grows down */
 	uint64_t max_locked;	      /* bytes, for those who ask: mlock, and growth of what is locked */
+	vmem_vaddr_t min_growth;      /* nothing grows down below it, nor below the space */
 	bool accounts;		      /* private memory is promised (commit.c) */
 	unsigned entropy_bits;
 	bool wx, large;
@@ -140,6 +141,12 @@ static inline bool region_shared(const struct region *region)
 static inline bool region_uses_keys(const struct region *region)
 {
 	return !region_shared(region) || region->attributes & VMEM_REGION_GUARDS;
+}
+
+/* Frames that the host gave: Linux's VM_IO and VM_PFNMAP. */
+static inline bool region_is_device(const struct region *region)
+{
+	return region->object && region->object->store->kind != STORE_ANONYMOUS;
 }
 
 static inline bool region_sealed(const struct region *region)

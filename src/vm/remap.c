@@ -163,12 +163,11 @@ static void grow(struct remap *m, struct region *last)
 	aspace_count(m->vmar->aspace, last, m->growth);
 }
 
+/* Of a range that regions cover. */
 static void merge_range(struct vmem_vmar *vmar, vmem_vaddr_t start, vmem_vaddr_t end)
 {
-	for (struct span *s = vmem_span_find_from(&vmar->tree, start); s && s->start < end; s = s->next) {
-		if (s->kind == SPAN_REGION) {
-			s = &vmem_region_merge(vmar, region_of(s))->span;
-		}
+	for (struct span *s = vmem_span_find(&vmar->tree, start); s && s->start < end; s = s->next) {
+		s = &vmem_region_merge(vmar, region_of(s))->span;
 	}
 }
 

@@ -103,18 +103,22 @@ static uint64_t wanted_align(const struct vmem_map *map)
 	return align;
 }
 
-/* A place that lies in nobody's gap (grow.c, G1). */
+/* A place that lies in nobody's gap (grow.c, GD1). A random one is drawn anew; if a few are not enough, the
+ * gaps are most of the room, and the lowest place will do. */
 static bool place(struct vmem_vmar *vmar, struct place_request *request, vmem_vaddr_t *out)
 {
 	struct span *next;
+	unsigned draws = 0;
 	while (vmem_span_place_before(&vmar->tree, request, out, &next)) {
 		if (!vmem_region_in_gap(next, *out + request->length)) {
 			return true;
 		}
 		if (request->order == PLACE_HIGHEST) {
 			request->limit = vmem_region_gap_start(next);
-		} else {
+		} else if (request->order == PLACE_LOWEST) {
 			request->minimum = next->start;
+		} else if (++draws == 8) {
+			request->order = PLACE_LOWEST;
 		}
 	}
 	return false;
@@ -289,7 +293,7 @@ static vmem_status_t take_promise(struct vmem_aspace *aspace, struct region *wan
 static vmem_status_t take_two(struct vmem_aspace *aspace, uint64_t length, const struct cut *cut,
     struct region **region, struct region **spare)
 {
-	if (!vmem_vmar_within_limits(aspace, length, 1, cut) || !aspace_may_split(aspace, cut->splits)) {
+	if (!vmem_vmar_within_limits(aspace, length, 1, cut)) { /* which has room for the split, too */
 		return VMEM_ERR_LIMIT;
 	}
 	*region = vmem_region_alloc(aspace);

@@ -199,6 +199,11 @@ static void kept(void **state)
 	    .permission = RW,
 	    .address = BASE + PAGES(300),
 	    .attributes = VMEM_REGION_WIPE_ON_FORK});
+	uint64_t beside = map_what((struct vmem_map){.length = 20, /* nothing in between */
+	    .permission = RW,
+	    .address = BASE + PAGES(320),
+	    .attributes = VMEM_REGION_NO_FORK});
+	fill(as, beside, 20, 6000);
 	uint64_t low = map_at(as, BASE, 30, RW), high = map_at(as, BASE + PAGES(130), 100, RW);
 	fill(as, low, 30, 1);
 	fill(as, ring, 100, 1000);
@@ -219,6 +224,7 @@ static void kept(void **state)
 	assert_int_equal(shared, 0);
 	run(0, child);
 	DENIED(VMEM_FAULT_NO_REGION, child, 0, ring, MACHINE_READ);
+	DENIED(VMEM_FAULT_NO_REGION, child, 0, beside, MACHINE_READ);
 	assert_int_equal(get(child, 0, wiped), 0);
 	assert_int_equal(region_at(child, wiped).attributes, VMEM_REGION_WIPE_ON_FORK);
 	see(child, low, 30, 1);
@@ -229,6 +235,7 @@ static void kept(void **state)
 	assert_int_equal(get(child, 0, ring + PAGES(99)), 0);
 	see(as, ring, 100, 4000);
 	see(as, wiped, 20, 5000);
+	see(as, beside, 20, 6000);
 	end(as);
 	end(child);
 	struct vmem_object *o = anonymous(1, 0);

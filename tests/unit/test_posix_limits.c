@@ -163,7 +163,7 @@ static void stack_limit(void **state)
 	assert_int_equal(get(as, 0, T + PAGES(35)), 1);
 }
 
-/* A locked region grows as far as its process may lock, and there the access is refused (Linux 6.18 does so). */
+/* A locked region grows as far as its process may lock, and there the access is refused, as by Linux 6.18. */
 static void locked_stack_limit(void **state)
 {
 	(void)state;
@@ -177,6 +177,97 @@ static void locked_stack_limit(void **state)
 	put(as, 0, B - PAGES(15), 1);
 	assert_int_equal(stats_of(as).locked, 0);
 	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, UINT64_C(8) << 20);
+}
+
+/* Limits of growth that are not those of a mapping: the lowest address, what may be locked, and of the stack
+ * all of it counts, also where its parts have other keys. */
+static void stack_bounds(void **state)
+{
+	const struct vmem_aspace_config low = {.start = PAGE, .length = UINT64_C(1) << 32};
+	struct vmem_map to = {.length = PAGES(64), .place = VMEM_PLACE_FIXED, .address = T};
+	struct vmem_posix other;
+	struct vmem_vmar *child;
+	struct vmem_map room = {.length = PAGE, .place = VMEM_PLACE_FIXED, .address = B - PAGES(300)};
+	uint64_t at;
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(64), PROT_RW, STACK), 0);
+	put(as, 0, B - PAGES(36), 1);
+	put(as, 0, B, 1);
+	OK(vmem_vmar_move(vmem_aspace_root(as), B, PAGES(64), &to, 0, &at)); /* with its keys */
+	assert_int_equal(map_posix(B, PAGES(64), PROT_RW, STACK), 0);	     /* other keys: two regions */
+	assert_int_equal(regions(as), 3);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_STACK, PAGES(101));
+	put(as, 0, B - PAGES(37), 1);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(38), MACHINE_WRITE);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_STACK, UINT64_MAX);
+	OK(vmem_vmar_allocate(vmem_aspace_root(as), &room, &child)); /* whatever is in it */
+	put(as, 0, B - PAGES(43), 1);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(44), MACHINE_WRITE);
+	OK(vmem_vmar_destroy(child));
+	put(as, 0, B - PAGES(44), 1);
+	/* locked: up to the limit as it is now */
+	assert_int_equal(vmem_posix_mlock(&process, B - PAGES(44), PAGES(4)), 0);
+	assert_int_equal(regions(as), 4); /* the lowest part is a mapping of its own */
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(6));
+	put(as, 0, B - PAGES(46), 1);
+	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(47), MACHINE_WRITE);
+	assert_int_equal(stats_of(as).locked, PAGES(6));
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, UINT64_MAX);
+	assert_int_equal(vmem_posix_mlock(&process, B - PAGES(46), PAGE), 0);
+	put(as, 0, B - PAGES(60), 1);
+	assert_int_equal(stats_of(as).locked, PAGES(20));
+	/* nothing grows to below what MAP_FIXED may have, and the space */
+	struct vmem_aspace *small = space_with(&low);
+	vmem_posix_init(&other, small, &vmem_posix_linux, 0);
+	assert_int_equal(vmem_posix_mmap(&other, 0x18000, PAGE, PROT_RW, STACK, &at), 0);
+	run(0, small);
+	put(small, 0, 0x10000, 1);
+	DENIED(VMEM_FAULT_NO_REGION, small, 0, 0xf000, MACHINE_WRITE);
+	DENIED(VMEM_FAULT_NO_REGION, small, 0, 0, MACHINE_WRITE);
+	struct vmem_aspace *child_space;
+	assert_int_equal(vmem_aspace_fork(small, &child_space), VMEM_OK);
+	run(0, child_space);
+	DENIED(VMEM_FAULT_NO_REGION, child_space, 0, 0xf000, MACHINE_WRITE);
+	end(child_space);
+	end(small);
+	run(0, as);
+}
+
+/* The heap ends a page below what lies above it; below what grows down, 256 pages. */
+static void heap_and_stack(void **state)
+{
+	const uint64_t heap = UINT64_C(0x10000000), stack = heap + PAGES(400);
+	(void)state;
+	assert_int_equal(map_posix(stack, PAGE, PROT_RW, STACK), 0);
+	assert_int_equal(vmem_posix_brk(&process, heap + PAGES(144)), heap);
+	assert_int_equal(vmem_posix_brk(&process, heap + PAGES(143)), heap + PAGES(143));
+	assert_int_equal(vmem_posix_brk(&process, heap + PAGES(143) + 1), heap + PAGES(143));
+	assert_int_equal(map_posix(stack, PAGE, PROT_RW, PRIVATE | FIXED), 0);
+	assert_int_equal(vmem_posix_brk(&process, heap + PAGES(400)), heap + PAGES(143));
+	assert_int_equal(vmem_posix_brk(&process, heap + PAGES(399)), heap + PAGES(399));
+	assert_int_equal(vmem_posix_brk(&process, heap), heap);
+	/* to the break the limit of data is one of bytes, and a heap may begin amid a page */
+	vmem_posix_init(&process, as, &vmem_posix_linux, heap + 2048);
+	assert_int_equal(unmap_posix(stack, PAGE), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGE + 100);
+	assert_int_equal(vmem_posix_brk(&process, heap + 2048 + PAGE + 101), heap + 2048);
+	assert_int_equal(vmem_posix_brk(&process, heap + 2048 + PAGE + 100), heap + 2048 + PAGE + 100);
+}
+
+/* A limit that is nothing at all stays one in a child. */
+static void limits_of_a_child(void **state)
+{
+	struct vmem_aspace *child;
+	struct vmem_posix its;
+	uint64_t at;
+	(void)state;
+	assert_int_equal(map_posix(B, PAGES(4), PROT_RW, PRIVATE | FIXED), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, 0);
+	assert_int_equal(vmem_aspace_fork(as, &child), VMEM_OK);
+	its = process;
+	its.aspace = child;
+	assert_int_equal(vmem_posix_mmap(&its, T, PAGE, PROT_RW, PRIVATE | FIXED, &at), -VMEM_ENOMEM);
+	end(child);
 }
 
 static void space_limit(void **state)
@@ -219,6 +310,20 @@ static void data_limit(void **state)
 	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, UINT64_MAX);
 	assert_int_equal(protect_posix(T, PAGE, PROT_RW), 0);
 	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10004000));
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGES(16));
+	assert_int_equal(map_posix(T + PAGE, PAGE, PROT_RW, PRIVATE | FIXED), 0);
+	assert_int_equal(unmap_posix(T + PAGE, PAGE), 0);
+	vmem_posix_set_limit(&process, (enum vmem_posix_limit)4, 0); /* CORE: none of ours */
+	assert_int_equal(map_posix(T + PAGE, PAGE, R, PRIVATE | FIXED), 0);
+	/* what is beyond the limit of all memory, too, is as it was before: no reason to refuse */
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGE);
+	assert_int_equal(protect_posix(T + PAGE, PAGE, PROT_RW), -VMEM_ENOMEM);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, stats_of(as).mapped);
+	assert_int_equal(protect_posix(T + PAGE, PAGE, PROT_RW), 0);
+	assert_int_equal(protect_posix(T + PAGE, PAGE, R), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, PAGE);
+	assert_int_equal(protect_posix(T + PAGE, PAGE, PROT_RW), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, UINT64_MAX);
 	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGE); /* down is over the limit as well */
 	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10002000)), UINT64_C(0x10004000));
 	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10001000)), UINT64_C(0x10001000));
@@ -273,6 +378,10 @@ static void promises(void **state)
 	PROMISED(12);
 	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10004000));
 	PROMISED(16);
+	assert_int_equal(
+	    map_posix(B + PAGES(32), PAGES(4), PROT_RW, SHARED | FIXED | VMEM_MMAP_NORESERVE), 0);
+	PROMISED(16);
+	assert_int_equal(unmap_posix(B + PAGES(32), PAGES(4)), 0);
 	struct vmem_aspace *child;
 	assert_int_equal(vmem_aspace_fork(as, &child), VMEM_OK);
 	PROMISED(32);
@@ -334,6 +443,9 @@ int main(void)
 	    POSIX(stack_and_neighbour),
 	    POSIX(stack_limit),
 	    POSIX(locked_stack_limit),
+	    POSIX(stack_bounds),
+	    POSIX(heap_and_stack),
+	    POSIX(limits_of_a_child),
 	    POSIX(space_limit),
 	    POSIX(data_limit),
 	    POSIX(promises),

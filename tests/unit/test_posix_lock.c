@@ -5,6 +5,9 @@
  */
 #include "posix_fixture.h"
 
+#define GROWSDOWN 0x01000000
+#define GROWSUP 0x02000000
+
 static bool entered(uint64_t page)
 {
 	struct vmem_translation t;
@@ -76,6 +79,10 @@ static void populating(void **state)
 	(void)mapped(6, 1, VMEM_PROT_WRITE, SHARED);
 	DONE(lock(6, 1));
 	assert_true(entered(6));
+	(void)mapped(7, 1, VMEM_PROT_EXEC, PRIVATE);
+	DONE(lock(7, 1));
+	assert_true(entered(7));
+	DONE(vmem_posix_mprotect(&process, W, PAGES(1), VMEM_PROT_READ)); /* nothing is to be copied */
 	machine_fail_at(1);
 	int answer = 0;
 	for (unsigned n = 0; n < 64 && answer == 0; n++) {
@@ -157,7 +164,8 @@ static void at_mmap(void **state)
 	DONE(vmem_posix_madvise(&process, W, PAGE, VMEM_MADV_DONTNEED_LOCKED));
 	DONE(vmem_posix_munmap(&process, W, PAGE));
 	assert_int_equal(stats_of(as).locked, PAGES(2));
-	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(2)); /* what MAP_FIXED replaces counts, as on Linux */
+	/* what MAP_FIXED replaces counts, as on Linux */
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(2));
 	ERRNO(VMEM_EAGAIN, vmem_posix_mmap(&process, W + PAGES(1), PAGE, PROT_RW,
 			       PRIVATE | VMEM_MMAP_FIXED | VMEM_MMAP_LOCKED, &out));
 	(void)mapped(0, 3, PROT_RW, PRIVATE);
@@ -225,6 +233,13 @@ static void child_vmar(void **state)
 	assert_int_equal(vmem_posix_madvise(&process, W, PAGES(6), VMEM_MADV_POPULATE_READ), -VMEM_ENOMEM);
 	DONE(vmem_posix_munlockall(&process));
 	DONE(vmem_posix_msync(&process, W, PAGES(6), VMEM_MS_INVALIDATE));
+	ERRNO(VMEM_EINVAL, vmem_posix_mprotect(&process, W + PAGES(2), PAGE, PROT_RW | GROWSDOWN));
+	ERRNO(VMEM_EINVAL, vmem_posix_mprotect(&process, W, PAGE, PROT_RW | GROWSUP));
+	/* what is locked already does not count twice: up to the last mapping there is */
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(2));
+	DONE(lock(4, 2));
+	DONE(lock(4, 2));
+	ERRNO(VMEM_ENOMEM, lock(0, 2));
 }
 
 int main(void)

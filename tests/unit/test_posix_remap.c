@@ -270,6 +270,81 @@ static void promises(void **state)
 	assert_int_equal(moved(T, 6, 1, 0, 0), T);
 }
 
+/* The limits are asked before the target goes, and what goes there makes no room; a source that stays is
+ * counted after that. */
+static void limits(void **state)
+{
+	(void)state;
+	map_posix(B, 4, PROT_RW, VMEM_MMAP_PRIVATE);
+	map_posix(T, 8, PROT_RW, VMEM_MMAP_PRIVATE);
+	map_posix(T + PAGES(16), 2, R, VMEM_MMAP_PRIVATE);
+	fill(as, T, 8, 3);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, PAGES(14));
+	REFUSED(-VMEM_ENOMEM, refused(B, PAGES(4), PAGES(8), FIXED, T));
+	REFUSED(-VMEM_ENOMEM, refused(B, PAGES(4), PAGES(4), KEEP, 0));
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, UINT64_MAX);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGES(12));
+	REFUSED(-VMEM_ENOMEM, refused(B, PAGES(4), PAGES(8), FIXED, T));
+	REFUSED(-VMEM_ENOMEM, refused(B, PAGES(4), PAGES(5), 0, 0));
+	expect(as, T, 8, 3);
+	assert_int_equal(moved(T + PAGES(16), 2, 3, 0, 0), T + PAGES(16)); /* which nobody may write */
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, PAGES(15));
+	assert_int_equal(moved(B, 4, 4, ALL, T), T); /* in the room of what was there */
+	layout(B, "PPPP............");
+	layout(T, "PPPPPPPP........");
+}
+
+/* Frames that the host gave: no more of them, and not twice. */
+static void devices(void **state)
+{
+	struct vmem_posix_file file = {.maximum = RW};
+	uint64_t at;
+	(void)state;
+	OK(vmem_object_create_physical(
+	    machine_config()->device.start, PAGES(4), VMEM_UNCACHED, &file.object));
+	OK(vmem_posix_mmap_object(
+	    &process, B, PAGES(3), PROT_RW, VMEM_MMAP_SHARED | VMEM_MMAP_FIXED, &file, &at));
+	step();
+	REFUSED(-VMEM_EFAULT, refused(B, PAGES(3), PAGES(4), MAYMOVE, 0));
+	REFUSED(-VMEM_EFAULT, refused(B, 0, PAGES(1), MAYMOVE, 0));
+	REFUSED(-VMEM_EINVAL, refused(B, PAGES(3), PAGES(3), KEEP, 0));
+	REFUSED(-VMEM_EINVAL, refused(B, PAGES(4), PAGES(4), KEEP, 0));
+	assert_int_equal(moved(B, 4, 4, FIXED, T), T); /* and the hole behind it */
+	layout(T, "SSS.............");
+	release(file.object);
+}
+
+/* What comes before the mapping that fails stays moved, and what is sealed refuses what it is asked. */
+static void half_done(void **state)
+{
+	struct vmem_map room = {.length = PAGES(2), .place = VMEM_PLACE_FIXED, .address = B + PAGES(2)};
+	struct vmem_vmar *child;
+	(void)state;
+	map_posix(B, 2, PROT_RW, VMEM_MMAP_PRIVATE);
+	map_posix(B + PAGES(2), 2, R, VMEM_MMAP_PRIVATE);
+	map_posix(B + PAGES(4), 1, PROT_RW, VMEM_MMAP_PRIVATE);
+	fill(as, B, 2, 1);
+	OK(vmem_posix_mseal(&process, B + PAGES(2), PAGES(2), 0));
+	REFUSED(-VMEM_EPERM, refused(B, PAGES(4), PAGES(1), MAYMOVE, 0));
+	REFUSED(-VMEM_EPERM, refused(B, PAGES(4), PAGES(1), FIXED, T));
+	REFUSED(-VMEM_EPERM, refused(B, PAGES(1), PAGES(1), FIXED, B + PAGES(3)));
+	REFUSED(-VMEM_EPERM, refused(B + PAGES(3), PAGES(1), PAGES(1), 0, 0));
+	assert_int_equal(refused(B, PAGES(5), PAGES(5), FIXED, T), -VMEM_EPERM);
+	layout(B, "..ppP...........");
+	layout(T, "PP..............");
+	expect(as, T, 2, 1);
+	/* a VMAR of the host's is no mapping */
+	room.address = T + PAGES(2);
+	OK(vmem_vmar_allocate(vmem_aspace_root(as), &room, &child));
+	REFUSED(-VMEM_EFAULT, refused(T + PAGES(2), PAGES(1), PAGES(1), 0, 0));
+	REFUSED(-VMEM_ENOMEM, refused(T, PAGES(2), PAGES(3), 0, 0));
+	assert_int_equal(refused(T, PAGES(3), PAGES(3), FIXED, B + PAGES(8)), -VMEM_EFAULT);
+	layout(B, "..ppP...PP......");
+	process.policy.max_regions = 0; /* as many as there is memory for */
+	assert_int_equal(moved(B + PAGES(8), 2, 2, FIXED, T), T);
+	OK(vmem_vmar_destroy(child));
+}
+
 #define POSIX(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -281,6 +356,9 @@ int main(void)
 	    POSIX(sizes),
 	    POSIX(too_many),
 	    POSIX(promises),
+	    POSIX(limits),
+	    POSIX(devices),
+	    POSIX(half_done),
 	};
 	return cmocka_run_group_tests_name("posix_remap", tests, NULL, NULL);
 }

@@ -227,12 +227,51 @@ static void three_in_one(void **state)
 	end(as);
 }
 
+/* A shared region has no use for its keys before a page of it is guarded. Where something has moved, keys
+ * may be others', so one with guards and one without stay two. */
+static void guarded_beside_shared(void **state)
+{
+	struct vmem_map map = fixed(0, 4), to = fixed(100, 2);
+	vmem_vaddr_t at;
+	(void)state;
+	for (unsigned moved = 0; moved < 2; moved++) {
+		begin();
+		one = anonymous(8, 0);
+		map.object = one;
+		map.flags = VMEM_MAP_SHARED;
+		map.offset = 0;
+		map.address = BASE;
+		must(map);
+		OK(vmem_vmar_guard(root, BASE + PAGES(1), PAGE));
+		if (moved) { /* its keys are those of the pages that come next */
+			map_at(as, BASE + PAGES(4), 2, RW);
+			fill(as, BASE + PAGES(4), 2, 7);
+			to.permission = to.maximum = 0;
+			OK(vmem_vmar_move(root, BASE + PAGES(4), PAGES(2), &to, 0, &at));
+		}
+		map.offset = PAGES(4);
+		map.address = BASE + PAGES(4);
+		must(map);
+		assert_int_equal(regions(as), moved ? 3 : 1);
+		OK(vmem_vmar_guard(root, BASE + PAGES(5), PAGE));
+		DENIED(VMEM_FAULT_GUARD, as, 0, BASE + PAGES(1), MACHINE_READ);
+		DENIED(VMEM_FAULT_GUARD, as, 1, BASE + PAGES(5), MACHINE_READ);
+		put(as, 0, BASE + PAGES(4), 3);
+		if (moved) {
+			expect(as, BASE + PAGES(100), 2, 7);
+		}
+		end(as);
+		release(one);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CORE(merging),
 	    CORE(merging_not),
 	    CORE(three_in_one),
+	    CORE(guarded_beside_shared),
 	};
 	return cmocka_run_group_tests_name("region_merge", tests, NULL, NULL);
 }

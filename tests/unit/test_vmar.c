@@ -527,6 +527,40 @@ static void random_placement(void **state)
 	assert_int_not_equal(first[0], first[1]);
 }
 
+/* Whatever the order, a place in the gap below what grows down is nobody's, and another one is found. */
+static void gap_below_stacks(void **state)
+{
+	const uint64_t stack = UINT64_C(0x40000000);
+	const struct vmem_aspace_config config = {.entropy_bits = 36, .seed = 1};
+	struct vmem_map map = {.length = PAGE,
+	    .permission = RW,
+	    .maximum = RW,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = stack,
+	    .attributes = VMEM_REGION_GROWS_DOWN};
+	(void)state;
+	as = space_with(&config);
+	root = vmem_aspace_root(as);
+	(void)must(root, map);
+	map = (struct vmem_map){.length = PAGE, .permission = RW, .maximum = RW};
+	map.minimum = stack - PAGES(10);
+	map.limit = stack + PAGES(10);
+	uint64_t at = must(root, map);
+	assert_int_equal(at, stack + PAGE);
+	unmap(as, at, 1);
+	map.minimum = stack - PAGES(260);
+	map.flags = VMEM_MAP_RANDOM;
+	for (unsigned i = 0; i < 60; i++) { /* 13 places of 269 */
+		at = must(root, map);
+		assert_true(at <= stack - PAGES(257) || at > stack);
+		unmap(as, at, 1);
+	}
+	map.limit = stack;
+	at = must(root, map);
+	assert_true(at <= stack - PAGES(257));
+	end(as);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,6 +575,7 @@ int main(void)
 	    CORE(strips),
 	    CORE(strips_of_halves),
 	    CORE(random_placement),
+	    CORE(gap_below_stacks),
 	};
 	return cmocka_run_group_tests_name("vmar", tests, NULL, NULL);
 }
