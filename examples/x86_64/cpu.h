@@ -157,6 +157,8 @@ void fp_reset(void);
 uint32_t fp_mxcsr_mask(void); /* bits that the CPU takes */
 uint32_t fp_size(void);	     /* bytes of the area that are in use */
 uint64_t fp_features(void);  /* its components, 0: FXSAVE's format */
+/* What a system call was entered with, rax left out; kept: r15, r14, r13, r12, rbp, rbx. */
+void frame_of_call(struct port_frame *out, const uint64_t *argument, const uint64_t *kept);
 _Noreturn void signal_leave_call(const uint64_t *argument, int64_t result);
 _Noreturn void frame_return(const struct port_frame *frame); /* to user mode */
 

@@ -252,25 +252,8 @@ void port_frame_result(struct port_frame *frame, int64_t result)
 	frame->rax = (uint64_t)result;
 }
 
-/* Where SYSCALL's entry, and its slow way back, have put the registers, in words from the arguments. */
-enum {
-	SAVED_R15 = -6,
-	SAVED_R14,
-	SAVED_R13,
-	SAVED_R12,
-	SAVED_RBP,
-	SAVED_RBX,
-	SAVED_RDI,
-	SAVED_RSI,
-	SAVED_RDX,
-	SAVED_R10,
-	SAVED_R8,
-	SAVED_R9,
-	SAVED_RAX,
-	SAVED_RIP,
-	SAVED_FLAGS,
-	SAVED_RSP
-};
+/* In words from the arguments (traps.c). */
+enum { SAVED_RAX = 6, SAVED_RSP = 9 };
 
 uint64_t port_call_sp(const uint64_t *argument)
 {
@@ -279,29 +262,10 @@ uint64_t port_call_sp(const uint64_t *argument)
 
 _Noreturn void signal_leave_call(const uint64_t *argument, int64_t result)
 {
-	struct port_frame frame = {
-	    .r15 = argument[SAVED_R15],
-	    .r14 = argument[SAVED_R14],
-	    .r13 = argument[SAVED_R13],
-	    .r12 = argument[SAVED_R12],
-	    .rbp = argument[SAVED_RBP],
-	    .rbx = argument[SAVED_RBX],
-	    .r11 = argument[SAVED_FLAGS],
-	    .r10 = argument[SAVED_R10],
-	    .r9 = argument[SAVED_R9],
-	    .r8 = argument[SAVED_R8],
-	    .rdi = argument[SAVED_RDI],
-	    .rsi = argument[SAVED_RSI],
-	    .rdx = argument[SAVED_RDX],
-	    .rcx = argument[SAVED_RIP],
-	    .rax = argument[SAVED_RAX],
-	    .rip = argument[SAVED_RIP],
-	    .cs = SELECT_USER_CODE,
-	    .rflags = argument[SAVED_FLAGS],
-	    .rsp = argument[SAVED_RSP],
-	    .ss = SELECT_USER_DATA,
-	};
+	struct port_frame frame;
 
+	frame_of_call(&frame, argument, argument - 6); /* its slow way back has put them right there */
+	frame.rax = argument[SAVED_RAX];
 	kernel_leave_call(&frame, result);
 	frame_return(&frame);
 }

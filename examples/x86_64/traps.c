@@ -257,15 +257,10 @@ void port_thread_init(
 	}
 }
 
-/* Where SYSCALL's entry and CALL_WITH_ALL have put the registers, in words from the arguments. */
+/* Where SYSCALL's entry has put the registers, in words from the arguments; and those that it does not save,
+ * in words from where whoever called on has put them. */
 enum {
-	SAVED_R15 = -7,
-	SAVED_R14,
-	SAVED_R13,
-	SAVED_R12,
-	SAVED_RBP,
-	SAVED_RBX,
-	SAVED_RDI = 0,
+	SAVED_RDI,
 	SAVED_RSI,
 	SAVED_RDX,
 	SAVED_R10,
@@ -275,21 +270,17 @@ enum {
 	SAVED_FLAGS,
 	SAVED_RSP
 };
+enum { KEPT_R15, KEPT_R14, KEPT_R13, KEPT_R12, KEPT_RBP, KEPT_RBX };
 
-void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area, const uint64_t *argument,
-    uint64_t sp, const uint64_t *tls)
+void frame_of_call(struct port_frame *out, const uint64_t *argument, const uint64_t *kept)
 {
-	const struct port_thread *parent = kernel_port_thread();
-	struct port_frame *frame = (struct port_frame *)stack_top - 1;
-	uint64_t *words = (uint64_t *)frame - 7;
-
-	*frame = (struct port_frame){
-	    .r15 = argument[SAVED_R15],
-	    .r14 = argument[SAVED_R14],
-	    .r13 = argument[SAVED_R13],
-	    .r12 = argument[SAVED_R12],
-	    .rbp = argument[SAVED_RBP],
-	    .rbx = argument[SAVED_RBX],
+	*out = (struct port_frame){
+	    .r15 = kept[KEPT_R15],
+	    .r14 = kept[KEPT_R14],
+	    .r13 = kept[KEPT_R13],
+	    .r12 = kept[KEPT_R12],
+	    .rbp = kept[KEPT_RBP],
+	    .rbx = kept[KEPT_RBX],
 	    .r11 = argument[SAVED_FLAGS],
 	    .r10 = argument[SAVED_R10],
 	    .r9 = argument[SAVED_R9],
@@ -301,9 +292,20 @@ void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area
 	    .rip = argument[SAVED_RIP],
 	    .cs = SELECT_USER_CODE,
 	    .rflags = argument[SAVED_FLAGS],
-	    .rsp = sp != 0 ? sp : argument[SAVED_RSP],
+	    .rsp = argument[SAVED_RSP],
 	    .ss = SELECT_USER_DATA,
 	};
+}
+
+void port_thread_fork(struct port_thread *thread, void *stack_top, void *fp_area, const uint64_t *argument,
+    uint64_t sp, const uint64_t *tls)
+{
+	const struct port_thread *parent = kernel_port_thread();
+	struct port_frame *frame = (struct port_frame *)stack_top - 1;
+	uint64_t *words = (uint64_t *)frame - 7;
+
+	frame_of_call(frame, argument, argument - 7); /* between them is where CALL_WITH_ALL returns to */
+	frame->rsp = sp != 0 ? sp : frame->rsp;
 	/* As switch_stacks() leaves it; the registers it loads are not looked at. */
 	words[6] = (uint64_t)(uintptr_t)switch_fork;
 	*thread = (struct port_thread){
