@@ -2,7 +2,7 @@
 /*
  * calls.h - the system calls of the common kernel, for the ports' tables. Each takes its arguments in
  * memory and answers a result or a negative errno, as Linux's call of the same name does for one that knows
- * no other users and a file system that never changes.
+ * no other users, and a file system of which only /tmp changes.
  */
 #ifndef KERNEL_CALLS_H
 #define KERNEL_CALLS_H
@@ -28,7 +28,7 @@ kernel_call_t call_dup, call_dup2, call_dup3, call_fcntl, call_ioctl;
 kernel_call_t call_open, call_openat;
 kernel_call_t call_fstat, call_stat, call_lstat, call_newfstatat, call_readlink, call_readlinkat, call_access,
     call_faccessat;
-kernel_call_t call_getdents64, call_getcwd, call_chdir;
+kernel_call_t call_getdents64, call_unlink, call_unlinkat, call_getcwd, call_chdir;
 
 /* exec.c */
 kernel_call_t call_execve;

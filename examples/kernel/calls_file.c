@@ -11,6 +11,7 @@
 #include "pipe.h"
 
 #define VECTOR_MAX 1024u
+#define O_APPEND 02000
 #define O_NONBLOCK 04000
 #define O_CLOEXEC 02000000
 
@@ -159,6 +160,7 @@ int64_t call_write(const uint64_t *argument)
 	if (file->kind == FILE_OUTPUT || file->kind == FILE_ERRORS) {
 		done = write_out(file, argument[1], argument[2]);
 	} else if (file->kind == FILE_MEMORY) {
+		file->position = file->appends ? file->memory->size : file->position;
 		done = write_memory(file, argument[1], argument[2], file->position);
 		file->position += done > 0 ? (uint64_t)done : 0;
 	} else if (file->kind == FILE_PIPE && file->access == VMEM_WRITE) {
@@ -295,7 +297,7 @@ static int64_t get_flags(const struct open_file *file)
 	case FILE_MEMORY:
 	case FILE_PIPE:
 		return (file->access == VMEM_READ ? 0 : file->access == VMEM_WRITE ? 1 : 2) |
-		       (file->at_once ? O_NONBLOCK : 0);
+		       (file->at_once ? O_NONBLOCK : 0) | (file->appends ? O_APPEND : 0);
 	case FILE_OUTPUT:
 	case FILE_ERRORS:
 		return 1;
@@ -393,7 +395,7 @@ int64_t call_ftruncate(const uint64_t *argument)
 	return result;
 }
 
-/* The name is for /proc alone; it is looked at for its length. */
+/* The name is for /proc alone. */
 int64_t call_memfd_create(const uint64_t *argument)
 {
 	enum { MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 16, NAME_MOST = 249 };
@@ -411,8 +413,12 @@ int64_t call_memfd_create(const uint64_t *argument)
 	if (result != 0) {
 		return result;
 	}
-	file = memory_file_create((argument[1] & MFD_ALLOW_SEALING) != 0 ? 0 : SEAL_SEAL);
-	result = file != NULL ? files_open_memory(file, VMEM_READ | VMEM_WRITE) : -ENOMEM;
+	file = memory_file_create(name, (argument[1] & MFD_ALLOW_SEALING) != 0 ? 0 : SEAL_SEAL);
+	if (file == NULL) {
+		return -ENOMEM;
+	}
+	file->mode = 0777;
+	result = files_open_memory(file, VMEM_READ | VMEM_WRITE, false);
 	if (result >= 0) {
 		files_set_exec((uint64_t)result, (argument[1] & MFD_CLOEXEC) == 0);
 	}

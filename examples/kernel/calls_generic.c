@@ -13,6 +13,7 @@ kernel_call_t *const port_calls[] = {
 	[24] = call_dup3,
 	[25] = call_fcntl,
 	[29] = call_ioctl,
+	[35] = call_unlinkat,
 	[46] = call_ftruncate,
 	[48] = call_faccessat,
 	[49] = call_chdir,

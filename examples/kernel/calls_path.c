@@ -6,6 +6,7 @@
 #include "calls.h"
 #include "files.h"
 #include "memfile.h"
+#include "names.h"
 
 #define AT_FDCWD (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100u
@@ -25,16 +26,74 @@ static void fill_stat(struct port_stat *out, const struct archive_entry *entry, 
 	}
 }
 
+static uint32_t mode_of(enum proc_file proc)
+{
+	return proc == PROC_TMP ? 0041777 : proc == PROC_FDS ? 0040500 : 0100444;
+}
+
+static void fill_memory(struct port_stat *out, const struct memory_file *file)
+{
+	fill_stat(out, NULL, 0100000 | file->mode);
+	out->st_ino = memory_file_number(file);
+	out->st_nlink = file->linked ? 1 : 0;
+	out->st_uid = out->st_gid = KERNEL_USER;
+	out->st_size = (int64_t)file->size;
+	out->st_blocks = (int64_t)((file->size + 511) / 512);
+}
+
 static int64_t stat_file(const struct open_file *file, uint64_t to)
 {
 	struct port_stat stat;
 
-	/* Standard input and output are pipes for all that a program can tell. */
-	fill_stat(&stat, file->kind == FILE_ARCHIVE ? file->entry : NULL, 0010600);
 	if (file->kind == FILE_MEMORY) {
-		stat.st_mode = 0100777;
-		stat.st_size = (int64_t)file->memory->size;
-		stat.st_blocks = (int64_t)((file->memory->size + 511) / 512);
+		fill_memory(&stat, file->memory);
+	} else if (file->kind == FILE_PROC) {
+		fill_stat(&stat, NULL, mode_of(file->proc));
+	} else { /* standard input and output are pipes for all that a program can tell */
+		fill_stat(&stat, file->kind == FILE_ARCHIVE ? file->entry : NULL, 0010600);
+	}
+	return kernel_copy_out(to, &stat, sizeof(stat));
+}
+
+/* What a path means that is not of the archive; the path is kept in `path`. An error of the path is met
+ * again by who looks for it in the archive. */
+static struct name name_at(uint64_t directory, uint64_t path_at, char path[KERNEL_PATH_MAX])
+{
+	if (kernel_copy_path(path, path_at) != 0 || (path[0] != '/' && (int32_t)directory != AT_FDCWD)) {
+		return (struct name){.kind = NAME_OTHER};
+	}
+	return name_parse(path);
+}
+
+/* stat of a name that is not of the archive. */
+static int64_t stat_name(const struct name *name, uint64_t to, bool keep_link)
+{
+	struct memory_file *memory;
+	struct port_stat stat;
+
+	if (name->kind == NAME_DESCRIPTOR) {
+		struct open_file *file = files_hold(name->descriptor);
+		int64_t result = file != NULL ? 0 : -ENOENT;
+
+		if (file != NULL && !keep_link) {
+			result = stat_file(file, to);
+		}
+		if (file != NULL) {
+			files_release(file);
+		}
+		if (result != 0 || !keep_link) {
+			return result;
+		}
+		fill_stat(&stat, NULL, 0120500);
+	} else if (name->kind == NAME_MEMORY) {
+		memory = memory_file_find(name->last);
+		if (memory == NULL) {
+			return -ENOENT;
+		}
+		fill_memory(&stat, memory);
+		memory_file_release(memory);
+	} else {
+		fill_stat(&stat, NULL, mode_of(name->proc));
 	}
 	return kernel_copy_out(to, &stat, sizeof(stat));
 }
@@ -73,10 +132,16 @@ static int64_t find_at(uint64_t directory, uint64_t path_at, bool keep_link, str
 
 static int64_t stat_path(uint64_t directory, uint64_t path_at, uint64_t to, bool keep_link)
 {
+	char path[KERNEL_PATH_MAX];
+	const struct name name = name_at(directory, path_at, path);
 	struct port_stat stat;
 	struct archive_entry *entry;
-	const int64_t result = find_at(directory, path_at, keep_link, &entry);
+	int64_t result;
 
+	if (name.kind != NAME_OTHER) {
+		return stat_name(&name, to, keep_link);
+	}
+	result = find_at(directory, path_at, keep_link, &entry);
 	if (result != 0) {
 		return result;
 	}
@@ -84,41 +149,39 @@ static int64_t stat_path(uint64_t directory, uint64_t path_at, uint64_t to, bool
 	return kernel_copy_out(to, &stat, sizeof(stat));
 }
 
-/* The descriptor that a path of /proc/self/fd names; FILES_MAX: none. */
-static uint64_t named_descriptor(uint64_t path_at)
-{
-	static const char prefix[] = "/proc/self/fd/";
-	char path[KERNEL_PATH_MAX];
-	uint64_t number = 0;
+enum { O_ACCESS = 3, O_CREAT = 0100 };
 
-	if (kernel_copy_path(path, path_at) != 0 || memcmp(path, prefix, sizeof(prefix) - 1) != 0 ||
-	    path[sizeof(prefix) - 1] == '\0') {
-		return FILES_MAX;
+/* open of a name that is not of the archive. */
+static int64_t open_name(const struct name *name, uint64_t flags, uint64_t mode)
+{
+	static const unsigned access[4] = {VMEM_READ, VMEM_WRITE, VMEM_READ | VMEM_WRITE, 0};
+
+	switch (name->kind) {
+	case NAME_DESCRIPTOR:
+		return files_reopen(name->descriptor, access[flags & O_ACCESS]);
+	case NAME_MEMORY:
+		return name_open(name->last, flags, mode);
+	case NAME_LIST:
+		return (flags & O_ACCESS) == 0 ? files_open_proc(name->proc) : -EISDIR;
+	case NAME_TEXT:
+	case NAME_OTHER:
+		break;
 	}
-	for (const char *c = path + sizeof(prefix) - 1; *c != '\0'; c++) {
-		if (*c < '0' || *c > '9' || number >= FILES_MAX) {
-			return FILES_MAX;
-		}
-		number = 10 * number + (uint64_t)(*c - '0');
-	}
-	return number;
+	return (flags & PORT_O_DIRECTORY) != 0 ? -ENOTDIR
+	       : (flags & O_ACCESS) == 0       ? files_open_proc(name->proc)
+					       : -EACCES;
 }
 
-/* Any way of writing is refused as on a read-only file system. */
-static int64_t open_path(uint64_t directory, uint64_t path_at, uint64_t flags)
+/* Any way of writing to the archive is refused as on a read-only file system. */
+static int64_t open_path(uint64_t directory, uint64_t path_at, uint64_t flags, uint64_t mode)
 {
-	enum { O_ACCESS = 3, O_CREAT = 0100 };
-	static const unsigned access[4] = {VMEM_READ, VMEM_WRITE, VMEM_READ | VMEM_WRITE, 0};
-	struct archive_entry *entry;
-	const uint64_t descriptor = named_descriptor(path_at);
 	char path[KERNEL_PATH_MAX];
+	const struct name name = name_at(directory, path_at, path);
+	struct archive_entry *entry;
 	int64_t result;
 
-	if (descriptor < FILES_MAX) {
-		return files_reopen(descriptor, access[flags & O_ACCESS]);
-	}
-	if (kernel_copy_path(path, path_at) == 0 && proc_find(path) != PROC_NONE) {
-		return (flags & O_ACCESS) == 0 ? files_open_proc(proc_find(path)) : -EACCES;
+	if (name.kind != NAME_OTHER) {
+		return open_name(&name, flags, mode);
 	}
 	result = find_at(directory, path_at, false, &entry);
 	if (result != 0) {
@@ -133,10 +196,10 @@ static int64_t open_path(uint64_t directory, uint64_t path_at, uint64_t flags)
 	return files_open(entry);
 }
 
-static int64_t open_at(uint64_t directory, uint64_t path_at, uint64_t flags)
+static int64_t open_at(uint64_t directory, uint64_t path_at, uint64_t flags, uint64_t mode)
 {
 	enum { O_CLOEXEC = 02000000 };
-	const int64_t result = open_path(directory, path_at, flags);
+	const int64_t result = open_path(directory, path_at, flags, mode);
 
 	if (result >= 0) {
 		files_set_exec((uint64_t)result, (flags & O_CLOEXEC) == 0);
@@ -146,12 +209,12 @@ static int64_t open_at(uint64_t directory, uint64_t path_at, uint64_t flags)
 
 int64_t call_open(const uint64_t *argument)
 {
-	return open_at((uint64_t)AT_FDCWD, argument[0], argument[1]);
+	return open_at((uint64_t)AT_FDCWD, argument[0], argument[1], argument[2]);
 }
 
 int64_t call_openat(const uint64_t *argument)
 {
-	return open_at(argument[0], argument[1], argument[2]);
+	return open_at(argument[0], argument[1], argument[2], argument[3]);
 }
 
 int64_t call_fstat(const uint64_t *argument)
@@ -198,6 +261,7 @@ static int64_t read_link(uint64_t directory, uint64_t path_at, uint64_t to, uint
 {
 	char path[KERNEL_PATH_MAX], name[NAME_ROOM];
 	int64_t result = kernel_copy_path(path, path_at);
+	const struct name special = name_at(directory, path_at, path);
 	struct archive_entry *entry;
 	uint64_t length;
 
@@ -212,8 +276,14 @@ static int64_t read_link(uint64_t directory, uint64_t path_at, uint64_t to, uint
 		name[0] = '/';
 		memcpy(name + 1, process_current()->file->name, length);
 		length++;
+	} else if (special.kind == NAME_DESCRIPTOR) {
+		result = name_of_descriptor(special.descriptor, name, sizeof(name));
+		if (result < 0) {
+			return result;
+		}
+		length = (uint64_t)result;
 	} else {
-		result = find_at(directory, path_at, true, &entry);
+		result = special.kind != NAME_OTHER ? -EINVAL : find_at(directory, path_at, true, &entry);
 		if (result != 0) {
 			return result;
 		}
@@ -241,9 +311,25 @@ int64_t call_readlinkat(const uint64_t *argument)
 static int64_t access_path(uint64_t directory, uint64_t path_at, uint64_t mode)
 {
 	enum { CAN_EXECUTE = 1, CAN_WRITE = 2 };
+	char path[KERNEL_PATH_MAX];
+	const struct name name = name_at(directory, path_at, path);
 	struct archive_entry *entry;
-	const int64_t result = find_at(directory, path_at, false, &entry);
+	struct memory_file *memory;
+	int64_t result;
 
+	if (name.kind == NAME_MEMORY) {
+		memory = memory_file_find(name.last);
+		if (memory == NULL) {
+			return -ENOENT;
+		}
+		result = (mode & CAN_EXECUTE) != 0 && (memory->mode & 0100) == 0 ? -EACCES : 0;
+		memory_file_release(memory);
+		return result;
+	}
+	if (name.kind != NAME_OTHER) {
+		return (mode & CAN_WRITE) != 0 && name.proc != PROC_TMP ? -EACCES : 0;
+	}
+	result = find_at(directory, path_at, false, &entry);
 	if (result != 0) {
 		return result;
 	}
@@ -284,43 +370,63 @@ static const char *name_in(const struct archive_entry *directory, const struct a
 	return *name != '\0' ? name : NULL;
 }
 
-/* struct linux_dirent64: ino, off, reclen, type, then the name and its NUL, padded to eight bytes. The
- * position is an index into the archive. */
-static int64_t read_directory(struct open_file *file, const uint64_t *argument)
+/* The next entry of a directory at or after the file's position, which it then is; false: none. */
+static bool next_listed(struct open_file *file, struct listed *out)
 {
-	uint64_t done = 0;
-
-	if (file->kind != FILE_ARCHIVE || !archive_is_directory(file->entry)) {
-		return -ENOTDIR;
+	if (file->kind == FILE_PROC) {
+		return name_next(file->proc, &file->position, out);
 	}
 	for (;; file->position++) {
 		const struct archive_entry *entry = archive_entry((unsigned)file->position);
-		uint8_t record[24 + KERNEL_PATH_MAX] = {0};
-		const uint64_t numbers[2] = {file->position + 2, file->position + 1};
-		const char *name;
-		size_t length;
+		const char *name = entry != NULL ? name_in(file->entry, entry) : NULL;
 
 		if (entry == NULL) {
-			return (int64_t)done;
+			return false;
 		}
-		name = name_in(file->entry, entry);
-		if (name == NULL || string_length(name) >= KERNEL_PATH_MAX) {
-			continue;
+		if (name != NULL && string_length(name) < sizeof(out->name)) {
+			memcpy(out->name, name, string_length(name) + 1);
+			out->type = (uint8_t)(entry->mode >> 12); /* DT_* are the mode's type bits */
+			return true;
 		}
-		length = (19 + string_length(name) + 1 + 7) & ~(size_t)7;
+	}
+}
+
+static bool is_directory(const struct open_file *file)
+{
+	return file->kind == FILE_ARCHIVE ? archive_is_directory(file->entry)
+					  : file->kind == FILE_PROC &&
+						(file->proc == PROC_FDS || file->proc == PROC_TMP);
+}
+
+/* struct linux_dirent64: ino, off, reclen, type, then the name and its NUL, padded to eight bytes. */
+static int64_t read_directory(struct open_file *file, const uint64_t *argument)
+{
+	struct listed found;
+	uint64_t done = 0;
+
+	if (!is_directory(file)) {
+		return -ENOTDIR;
+	}
+	for (; next_listed(file, &found); file->position++) {
+		uint8_t record[24 + sizeof(found.name)] = {0};
+		const uint64_t numbers[2] = {file->position + 2, file->position + 1};
+		const size_t name = string_length(found.name);
+		const size_t length = (19 + name + 1 + 7) & ~(size_t)7;
+
 		if (length > argument[2] - done) {
 			return done != 0 ? (int64_t)done : -EINVAL;
 		}
 		memcpy(record, numbers, sizeof(numbers));
 		record[16] = (uint8_t)length;
 		record[17] = (uint8_t)(length >> 8);
-		record[18] = (uint8_t)(entry->mode >> 12); /* DT_* are the mode's type bits */
-		memcpy(record + 19, name, string_length(name));
+		record[18] = found.type;
+		memcpy(record + 19, found.name, name);
 		if (kernel_copy_out(argument[1] + done, record, length) != 0) {
 			return -EFAULT;
 		}
 		done += length;
 	}
+	return (int64_t)done;
 }
 
 int64_t call_getdents64(const uint64_t *argument)
@@ -334,6 +440,34 @@ int64_t call_getdents64(const uint64_t *argument)
 	result = read_directory(file, argument);
 	files_release(file);
 	return result;
+}
+
+static int64_t unlink_path(uint64_t directory, uint64_t path_at)
+{
+	char path[KERNEL_PATH_MAX];
+	const struct name name = name_at(directory, path_at, path);
+	struct archive_entry *entry;
+	int64_t result;
+
+	if (name.kind == NAME_MEMORY) {
+		return memory_file_unlink(name.last) ? 0 : -ENOENT;
+	}
+	if (name.kind != NAME_OTHER) {
+		return name.kind == NAME_LIST ? -EISDIR : -EPERM;
+	}
+	result = find_at(directory, path_at, true, &entry);
+	return result != 0 ? result : archive_is_directory(entry) ? -EISDIR : -EROFS;
+}
+
+int64_t call_unlink(const uint64_t *argument)
+{
+	return unlink_path((uint64_t)AT_FDCWD, argument[0]);
+}
+
+/* There is no directory that could be removed. */
+int64_t call_unlinkat(const uint64_t *argument)
+{
+	return argument[2] == 0 ? unlink_path(argument[0], argument[1]) : -EINVAL;
 }
 
 int64_t call_getcwd(const uint64_t *argument)

@@ -147,9 +147,10 @@ int64_t files_open(struct archive_entry *entry)
 	return open_as(&(struct open_file){.kind = FILE_ARCHIVE, .entry = entry});
 }
 
-int64_t files_open_memory(struct memory_file *memory, unsigned access)
+int64_t files_open_memory(struct memory_file *memory, unsigned access, bool appends)
 {
-	return open_as(&(struct open_file){.kind = FILE_MEMORY, .memory = memory, .access = access});
+	return open_as(&(struct open_file){
+	    .kind = FILE_MEMORY, .memory = memory, .access = access, .appends = appends});
 }
 
 int64_t files_open_proc(enum proc_file proc)
@@ -202,7 +203,7 @@ int64_t files_reopen(uint64_t descriptor, unsigned access)
 		kernel_lock();
 		file->memory->references++;
 		kernel_unlock();
-		result = files_open_memory(file->memory, access);
+		result = files_open_memory(file->memory, access, false);
 	} else {
 		result = files_duplicate(file, 0);
 	}

@@ -24,6 +24,7 @@ struct open_file {
 	struct pipe *pipe;	     /* PIPE */
 	enum proc_file proc;	     /* PROC */
 	bool at_once;		     /* PIPE: O_NONBLOCK */
+	bool appends;		     /* MEMORY: O_APPEND */
 	uint64_t position;
 };
 
@@ -40,8 +41,8 @@ void files_forget(struct thread *thread);
 /* A new open file at the lowest free descriptor: that, -EMFILE. */
 int64_t files_open(struct archive_entry *entry);
 /* The same for a file in memory, whose reference becomes the open file's, or is given back. */
-int64_t files_open_memory(struct memory_file *memory, unsigned access);
-/* A text of /proc. */
+int64_t files_open_memory(struct memory_file *memory, unsigned access, bool appends);
+/* A text of /proc, or a directory that is not of the archive. */
 int64_t files_open_proc(enum proc_file proc);
 /* One side of a pipe, which becomes the open file's, or is closed. */
 int64_t files_open_pipe(struct pipe *pipe, unsigned access, bool at_once);

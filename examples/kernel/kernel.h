@@ -26,6 +26,7 @@ enum {
 	EACCES = 13,
 	EFAULT = 14,
 	EBUSY = 16,
+	EEXIST = 17,
 	ENOTDIR = 20,
 	EISDIR = 21,
 	EINVAL = 22,
@@ -70,6 +71,7 @@ extern uint64_t kernel_direct_map;
 
 /* Formats as kernel_log() does, cut to what fits and terminated; answers the length. */
 size_t kernel_format(char *out, size_t room, const char *format, va_list arguments);
+__attribute__((format(printf, 3, 4))) size_t kernel_print(char *out, size_t room, const char *format, ...);
 /* To the user of the machine: a line of the demonstration, or one of the log that examples/run shows with
  * `run=`. Without its line end. */
 void kernel_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -248,5 +250,6 @@ void *memset(void *to, int byte, size_t length);
 int memcmp(const void *a, const void *b, size_t length);
 size_t string_length(const char *s);
 bool string_equal(const char *a, const char *b);
+bool string_has(const char *s, char c);
 
 #endif

@@ -16,7 +16,7 @@
 static struct memory_file memory_files[MEMORY_FILES];
 static uint8_t pages[KERNEL_CPU_MAX][VMEM_PAGE_SIZE];
 
-struct memory_file *memory_file_create(unsigned seals)
+struct memory_file *memory_file_create(const char *name, unsigned seals)
 {
 	struct memory_file *file = NULL;
 	struct vmem_object *object;
@@ -30,6 +30,7 @@ struct memory_file *memory_file_create(unsigned seals)
 		if (memory_files[i].references == 0 && memory_files[i].object == NULL) {
 			file = &memory_files[i];
 			*file = (struct memory_file){.references = 1, .object = object, .seals = seals};
+			memcpy(file->name, name, string_length(name));
 		}
 	}
 	kernel_unlock();
@@ -54,6 +55,105 @@ void memory_files_reap(void)
 			vmem_object_release(object);
 		}
 	}
+}
+
+void memory_file_release(struct memory_file *file)
+{
+	kernel_lock();
+	file->references--;
+	kernel_unlock();
+	memory_files_reap();
+}
+
+/* With the kernel's lock. */
+static struct memory_file *linked(const char *name)
+{
+	for (unsigned i = 0; i < MEMORY_FILES; i++) {
+		if (memory_files[i].linked && string_equal(memory_files[i].name, name)) {
+			return &memory_files[i];
+		}
+	}
+	return NULL;
+}
+
+bool memory_file_link(struct memory_file *file)
+{
+	bool free;
+
+	kernel_lock();
+	free = linked(file->name) == NULL;
+	if (free) {
+		file->linked = true;
+		file->references++;
+	}
+	kernel_unlock();
+	return free;
+}
+
+bool memory_file_unlink(const char *name)
+{
+	struct memory_file *file;
+
+	kernel_lock();
+	file = linked(name);
+	if (file != NULL) {
+		file->linked = false;
+		file->references--;
+	}
+	kernel_unlock();
+	memory_files_reap();
+	return file != NULL;
+}
+
+struct memory_file *memory_file_find(const char *name)
+{
+	struct memory_file *file;
+
+	kernel_lock();
+	file = linked(name);
+	if (file != NULL) {
+		file->references++;
+	}
+	kernel_unlock();
+	return file;
+}
+
+bool memory_file_next(uint64_t *position, char *name)
+{
+	bool found = false;
+
+	kernel_lock();
+	for (; *position < MEMORY_FILES && !found; *position += found ? 0 : 1) {
+		found = memory_files[*position].linked;
+		if (found) {
+			memcpy(name, memory_files[*position].name, MEMORY_NAME_MAX);
+		}
+	}
+	kernel_unlock();
+	return found;
+}
+
+const struct memory_file *memory_file_of(const struct vmem_object *object)
+{
+	for (unsigned i = 0; i < MEMORY_FILES; i++) {
+		if (memory_files[i].object == object) {
+			return &memory_files[i];
+		}
+	}
+	return NULL;
+}
+
+uint64_t memory_file_number(const struct memory_file *file)
+{
+	return UINT64_C(1) << 20 | (uint64_t)(file - memory_files);
+}
+
+int64_t memory_file_path(const struct memory_file *file, char *to, size_t room)
+{
+	const bool shown = file->linked;
+
+	return (int64_t)kernel_print(
+	    to, room, "/%s%s%s", shown ? "tmp/" : "memfd:", file->name, shown ? "" : " (deleted)");
 }
 
 int64_t memory_file_read(struct memory_file *file, uint64_t to, uint64_t length, uint64_t position)

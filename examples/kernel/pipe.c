@@ -49,6 +49,11 @@ struct pipe *pipe_create(void)
 	return pipe;
 }
 
+uint64_t pipe_number(const struct pipe *pipe)
+{
+	return UINT64_C(1) << 21 | (uint64_t)(pipe - pipes);
+}
+
 void pipe_close(struct pipe *pipe, bool writer)
 {
 	if (writer) {

@@ -21,6 +21,8 @@ struct pipe {
 
 /* One with a reader and a writer; NULL: none to be had. */
 struct pipe *pipe_create(void);
+/* What /proc calls it. */
+uint64_t pipe_number(const struct pipe *pipe);
 /* One side is closed for the last time. With the kernel's lock. */
 void pipe_close(struct pipe *pipe, bool writer);
 /* As read(2) and write(2); `waits`: without O_NONBLOCK. */

@@ -160,6 +160,17 @@ void kernel_note(const char *format, ...)
 	va_end(arguments);
 }
 
+size_t kernel_print(char *out, size_t room, const char *format, ...)
+{
+	va_list arguments;
+	size_t length;
+
+	va_start(arguments, format);
+	length = kernel_format(out, room, format, arguments);
+	va_end(arguments);
+	return length;
+}
+
 void kernel_say(const char *format, ...)
 {
 	char message[MESSAGE_MAX];

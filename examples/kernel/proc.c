@@ -10,7 +10,10 @@
 
 #include <vmem/copy.h>
 
+#include "memfile.h"
 #include "thread.h"
+
+#define PATH_ROOM 280u
 
 static uint8_t pages[KERNEL_CPU_MAX][VMEM_PAGE_SIZE];
 
@@ -43,19 +46,6 @@ __attribute__((format(printf, 2, 3))) static void say(struct text *text, const c
 	add(text, line, length);
 }
 
-enum proc_file proc_find(const char *path)
-{
-	static const char prefix[] = "/proc/self/";
-
-	if (string_length(path) < sizeof(prefix) || memcmp(path, prefix, sizeof(prefix) - 1) != 0) {
-		return PROC_NONE;
-	}
-	path += sizeof(prefix) - 1;
-	return string_equal(path, "maps")     ? PROC_MAPS
-	       : string_equal(path, "status") ? PROC_STATUS
-					      : PROC_NONE;
-}
-
 static const char *name_of(const struct process *process, const struct vmem_region_info *region)
 {
 	const uint64_t end = region->start + region->length;
@@ -64,12 +54,32 @@ static const char *name_of(const struct process *process, const struct vmem_regi
 		return "[vdso]";
 	}
 	if (region->object != NULL) {
-		return region->object == process->file->object ? process->file->name : NULL;
+		return NULL;
 	}
 	if (process->sp >= region->start && process->sp < end) {
 		return "[stack]";
 	}
 	return region->start < process->posix.brk_end && process->posix.brk_start < end ? "[heap]" : NULL;
+}
+
+/* The file of the region's object: what it is called, and its number; 0: it has none. */
+static uint64_t file_of(const struct process *process, const struct vmem_region_info *region, char *path)
+{
+	const struct memory_file *memory;
+
+	if (region->object == NULL) {
+		return 0;
+	}
+	if (region->object == process->file->object) {
+		(void)kernel_print(path, PATH_ROOM, "/%s", process->file->name);
+		return (uint64_t)(process->file - archive_entry(0)) + 2;
+	}
+	memory = memory_file_of(region->object);
+	if (memory == NULL) {
+		return 0;
+	}
+	(void)memory_file_path(memory, path, PATH_ROOM);
+	return memory_file_number(memory);
 }
 
 /* A name stands in the 74th column; a line without one ends in the blank before it. */
@@ -78,21 +88,20 @@ static void say_region(
 {
 	static const char blanks[] =
 	    "                                                                         ";
-	const char *name = name_of(process, region);
+	char line[160], path[PATH_ROOM];
+	const uint64_t file = file_of(process, region, path);
+	const char *name = file != 0 ? path : name_of(process, region);
 	const unsigned p = region->permission;
-	const bool file = region->object != NULL && name != NULL && name[0] != '[';
-	char line[160];
 	struct text measure = {(uint8_t *)line, 0, 0, sizeof(line)};
 
 	say(&measure, "%08lx-%08lx %c%c%c%c %08lx 00:%02x %lu ", region->start,
 	    region->start + region->length, (p & VMEM_READ) != 0 ? 'r' : '-',
 	    (p & VMEM_WRITE) != 0 ? 'w' : '-', (p & VMEM_EXEC) != 0 ? 'x' : '-',
 	    (region->flags & VMEM_MAP_SHARED) != 0 ? 's' : 'p', region->object != NULL ? region->offset : 0,
-	    region->object != NULL ? 1u : 0u, file ? (uint64_t)(process->file - archive_entry(0)) + 2 : 0);
+	    region->object != NULL ? 1u : 0u, file);
 	add(text, line, measure.used);
 	if (name != NULL) {
 		add(text, blanks, measure.used < sizeof(blanks) - 1 ? sizeof(blanks) - 1 - measure.used : 0);
-		add(text, "/", file ? 1 : 0);
 		add(text, name, string_length(name));
 	}
 	add(text, "\n", 1);
@@ -144,6 +153,9 @@ int64_t proc_read(enum proc_file which, uint64_t to, uint64_t length, uint64_t p
 	    .room = length < VMEM_PAGE_SIZE ? (size_t)length : VMEM_PAGE_SIZE,
 	};
 
+	if (which == PROC_FDS || which == PROC_TMP) {
+		return -EISDIR;
+	}
 	if (which == PROC_MAPS) {
 		make_maps(&text, process);
 	} else {

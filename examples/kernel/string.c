@@ -107,6 +107,14 @@ size_t string_length(const char *s)
 	return n;
 }
 
+bool string_has(const char *s, char c)
+{
+	while (*s != '\0' && *s != c) {
+		s++;
+	}
+	return *s != '\0';
+}
+
 bool string_equal(const char *a, const char *b)
 {
 	const size_t n = string_length(a);

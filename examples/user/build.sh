@@ -62,7 +62,7 @@ compile() {
 for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit randcalls pipes; do
 	compile $name -static "$here/$name.c"
 done
-for name in threads heap race forks; do
+for name in threads heap race forks pager; do
 	compile $name "-static -pthread" "$here/$name.c"
 done
 compile signals "-static -pthread" "$here/signals.c" "$here/signals_send.c" "$here/signals_fault.c"

@@ -48,6 +48,8 @@ static const struct {
     {"memfd", group_memfd},
     {"seals", group_seals},
     {"coherent", group_coherent},
+    {"named", group_named},
+    {"descriptors", group_descriptors},
     {"fork", group_fork},
     {"inherit", group_inherit},
     {"growsdown", group_growsdown},
@@ -169,6 +171,7 @@ const char *outcome(long result)
 	    {EOVERFLOW, "EOVERFLOW"},
 	    {ENXIO, "ENXIO"},
 	    {EISDIR, "EISDIR"},
+	    {ENOTDIR, "ENOTDIR"},
 	};
 	static char number[32];
 

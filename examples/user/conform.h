@@ -93,6 +93,8 @@ void group_mseal(void);
 void group_memfd(void);
 void group_seals(void);
 void group_coherent(void);
+void group_named(void);
+void group_descriptors(void);
 void group_fork(void);
 void group_inherit(void);
 void group_growsdown(void);

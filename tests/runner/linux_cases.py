@@ -35,7 +35,7 @@ SHORT = ["args", "basics", "churn", "jit", "fault-no-exec", "offstack"]
 
 
 # What runs on several CPUs, too: threads, and how a process with threads ends.
-THREADS = ["threads", "threads-exit", "threads-last", "threads-fault", "threads-abort", "heap", "race", "forks", "signals", "pipes"]
+THREADS = ["threads", "threads-exit", "threads-last", "threads-fault", "threads-abort", "heap", "race", "pager", "forks", "signals", "pipes"]
 SMP = ["--smp", "4"]
 
 
