@@ -7,8 +7,9 @@ import subprocess
 
 import build
 import report
+import stack
 
-WHAT = "symbols and atomic instructions of libvmem.a for every target, headers that stand alone"
+WHAT = "symbols, atomic instructions and depth of stack of libvmem.a for every target, headers that stand alone"
 
 INCLUDE = os.path.join(build.ROOT, "include")
 MEMORY = {"memcpy", "memmove", "memset", "memcmp"}
@@ -155,8 +156,10 @@ def run(rep, options):
                     continue
                 directory_name = "lib-%s-%s-%s" % (isa, compiler, configuration)
                 try:
-                    directory = build.build(directory_name, ["--cross-file", build.cross_file(isa, compiler), "-Dexamples=false", *args],
-                                            ["src/libvmem.a"], what=name)
+                    cross_file = build.cross_file(isa, compiler)
+                    measured = configuration == "release" and compiler == "gcc"
+                    args = args + [stack.arguments(cross_file)] if measured else args
+                    directory = build.build(directory_name, ["--cross-file", cross_file, "-Dexamples=false", *args], ["src/libvmem.a"], what=name)
                 except build.BuildError as error:
                     rep.add(name + ": builds", report.FAILED, str(error))
                     continue
@@ -164,3 +167,5 @@ def run(rep, options):
                 archive = os.path.join(directory, "src", "libvmem.a")
                 check_archive(rep, name, nm, archive, configuration)
                 check_instructions(rep, name, isa, archive, configuration)
+                if measured:
+                    stack.check(rep, name, directory)
