@@ -11,6 +11,10 @@
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#define MADV_PAGEOUT 21
+#endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
@@ -49,6 +53,8 @@ static void plain_advice(unsigned char *p)
 	    {MADV_KEEPONFORK, "KEEPONFORK"},
 	    {MADV_POPULATE_READ, "POPULATE_READ"},
 	    {MADV_POPULATE_WRITE, "POPULATE_WRITE"},
+	    {MADV_COLD, "COLD"},
+	    {MADV_PAGEOUT, "PAGEOUT"},
 	};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		answers(all[i].name, advise(p, PAGES(4), all[i].advice));
@@ -114,8 +120,12 @@ void group_madvise(void)
 	call(SYS_mlock, (long)p, PAGE, 0, 0, 0, 0);
 	answers("DONTNEED of locked memory", advise(p, PAGES(2), MADV_DONTNEED));
 	answers("FREE of locked memory", advise(p, PAGE, MADV_FREE));
+	answers("COLD of locked memory", advise(p, PAGE, MADV_COLD));
+	answers("PAGEOUT of locked memory", advise(p, PAGE, MADV_PAGEOUT));
 	answers("DONTNEED_LOCKED of locked memory", advise(p, PAGE, MADV_DONTNEED_LOCKED));
 	holds("DONTNEED_LOCKED makes it zero", filled(p, 0));
+	call(SYS_mlock2, (long)(p + PAGE), PAGE, 1, 0, 0, 0);
+	answers("DONTNEED of memory locked on fault", advise(p + PAGE, PAGE, MADV_DONTNEED));
 	map_file(p, PAGE, RW, MAP_SHARED | MAP_FIXED | MAP_LOCKED, fd, 0);
 	answers("REMOVE of locked memory", advise(p, PAGE, MADV_REMOVE));
 	drop(p, 2);

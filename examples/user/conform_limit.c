@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -82,9 +83,29 @@ static void limit_data(void)
 	close(fd);
 }
 
+/* Of this process, whether all of its capabilities are zero. */
+static int no_capability(void)
+{
+	char text[4096];
+	int fd = open("/proc/self/status", O_RDONLY), none = 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = 0;
+	close(fd);
+	for (const char *line = text; (line = strstr(line, "\nCap")) != NULL; line += 4) {
+		if (memcmp(line + 4, "Bnd", 3) != 0) { /* what could be had from a file */
+			none = strtoull(strchr(line, ':') + 1, NULL, 16) == 0 && none >= 0 ? 1 : -1;
+		}
+	}
+	return none == 1;
+}
+
 void group_limits(void)
 {
 	struct rlimit now;
+
+	holds("an ordinary user", getuid() != 0 && geteuid() == getuid() && getegid() != 0);
+	holds("without capabilities", no_capability());
 
 	holds("default: stack 8 MiB", first_limit(RLIMIT_STACK) == (uint64_t)8 << 20);
 	holds("default: locked 8 MiB", first_limit(RLIMIT_MEMLOCK) == (uint64_t)8 << 20);
