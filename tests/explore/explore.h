@@ -58,9 +58,9 @@ struct explore_result explore(const struct explore_case *what);
 void explore_holds(const struct explore_case *what);
 void explore_finds(const struct explore_case *what, const char *text);
 
-/* What main() of a program of cases does. With "--only NAME" it runs that test alone; with "--finds NAME TEXT"
- * and a violation is what it wants, with a text that has TEXT in it: for a library that was broken on purpose.
- */
+/* What main() of a program of cases does. With "--only NAME" it runs that test alone; with "--finds NAME
+ * TEXT" and a violation is what it wants, with a text that has TEXT in it: for a library that was broken on
+ * purpose. */
 struct CMUnitTest;
 int explore_main(const struct CMUnitTest *tests, size_t count, int argc, char **argv);
 #define EXPLORE_MAIN(tests, argc, argv)                                                                      \

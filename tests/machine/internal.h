@@ -110,6 +110,7 @@ struct machine_cpu {
 	bool id_unchecked; /* a root was loaded, and a flush may still follow before anything is translated */
 	unsigned count;
 	unsigned by_shift[64];
+	uint64_t shifts; /* those of which it has some */
 	struct tlb_entry *va[TLB_BUCKETS];
 	struct tlb_entry *id[TLB_IDS + 1]; /* the last: global */
 };

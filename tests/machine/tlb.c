@@ -97,6 +97,7 @@ struct tlb_entry *tlb_insert(unsigned cpu, const struct tlb_entry *from)
 	}
 	machine_now->odd_types += is_odd(entry);
 	c->by_shift[entry->shift]++;
+	c->shifts |= UINT64_C(1) << entry->shift;
 	c->count++;
 	return entry;
 }
@@ -112,7 +113,9 @@ void tlb_remove(struct tlb_entry *entry)
 		machine_now->by_pa_shift[entry->pa_shift]--;
 	}
 	machine_now->odd_types -= is_odd(entry);
-	c->by_shift[entry->shift]--;
+	if (--c->by_shift[entry->shift] == 0) {
+		c->shifts &= ~(UINT64_C(1) << entry->shift);
+	}
 	c->count--;
 	entry->va_next = spare;
 	spare = entry;

@@ -563,11 +563,8 @@ void machine_fill_at(unsigned cpu, uint64_t va)
 		return;
 	}
 	check_id(cpu);
-	for (unsigned shift = 12; shift < 64; shift++) {
-		if (machine_now->cpus[cpu].by_shift[shift] == 0) {
-			continue;
-		}
-		struct tlb_entry *e = tlb_find(cpu, va, shift, NULL);
+	for (uint64_t shifts = machine_now->cpus[cpu].shifts; shifts != 0; shifts &= shifts - 1) {
+		struct tlb_entry *e = tlb_find(cpu, va, (unsigned)__builtin_ctzll(shifts), NULL);
 		if (e != NULL && e->kind == MMU_LEAF) {
 			return;
 		}

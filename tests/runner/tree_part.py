@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rules of the tree that a machine can read: layout of files, and that the software machine knows nothing of src/."""
 
+import glob
 import os
 import re
 import subprocess
@@ -69,9 +70,35 @@ def run(rep, options):
     unlisted(rep)
     misfits = mutants_part.misfits()
     rep.check("tree: every mutant fits the source", not misfits, "\n".join(misfits))
+    unknown = contract_cases()
+    rep.check("tree: every point of the contract has its case in the explorer", not unknown, "\n".join(unknown))
     plain = plain_stores()
     rep.check("tree: what faults read without a lock is never stored plainly", not plain, "\n".join(plain))
     machine_knows_nothing(rep)
+
+
+POINTS = "1.1 1.2 1.3 1.4 1.5 2.1 2.2 3.1 3.2 3.3 3.4 6.1 H1 H2 X7".split()  # at which memory would be corrupted or lost
+
+
+def contract_cases():
+    """What the tables of tests/explore/README.md say wrong: a point without a row, a row without a test, a test or a mutant that is not there."""
+    directory = os.path.join(build.ROOT, "tests", "explore")
+    with open(os.path.join(directory, "README.md")) as file:
+        text = file.read()
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", text[text.index("## What it must find"):], re.M)
+    wrong = ["%s has no row" % point for point in POINTS if not any(re.search(r"\b%s\b" % re.escape(point), row[0]) for row in rows)]
+    for name, cases in rows:
+        found = re.findall(r"`(\w+)/(test_\w+)`", cases)
+        wrong += ["%s names no test" % name] if not found and name not in ("---", "taken out", "point") else []
+        for program, test in found:
+            path = os.path.join(directory, "test_%s.c" % program)
+            with open(path if os.path.exists(path) else os.devnull) as file:
+                wrong += [] if "cmocka_unit_test(%s)" % test in file.read() else ["%s/%s is no test" % (program, test)]
+    mutants = glob.glob(os.path.join(build.ROOT, "tests", "mutants", "explore_*.mutant"))
+    with open(os.path.join(directory, "meson.build")) as file:
+        run = re.findall(r"^  '(\w+)': \['\w+\.c'", file.read(), re.M)
+    wrong += ["%s is not run" % name for name in sorted(os.path.basename(path)[8:-7] for path in mutants) if name not in run]
+    return wrong + ["%s has no row" % name for name in run if "`%s`" % name not in "".join(row[0] for row in rows)]
 
 
 def plain_stores():
