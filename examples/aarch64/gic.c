@@ -170,6 +170,12 @@ void gic_interrupt(void)
 	}
 }
 
+/* They stay masked: what is pending is taken by hand. */
+void port_take_interrupts(void)
+{
+	gic_interrupt();
+}
+
 /* WFI ends on a pending interrupt although it stays masked. */
 void port_idle(void)
 {

@@ -55,6 +55,14 @@ static inline void port_relax(void)
 	__asm__ volatile("yield");
 }
 
+static inline uint64_t port_count(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mrs %0, pmccntr_el0" : "=r"(value));
+	return value;
+}
+
 /* struct stat of Linux's generic system-call interface. */
 struct port_stat {
 	uint64_t st_dev, st_ino;

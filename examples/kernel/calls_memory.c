@@ -9,6 +9,7 @@
 #include "calls.h"
 #include "files.h"
 #include "memfile.h"
+#include "stretch.h"
 
 int64_t call_brk(const uint64_t *argument)
 {
@@ -85,9 +86,11 @@ int64_t call_munmap(const uint64_t *argument)
 {
 	int64_t result;
 
+	stretch_begin(STRETCH_UNMAP);
 	lock_take(&process_current()->memory);
 	result = vmem_posix_munmap(&process_current()->posix, argument[0], argument[1]);
 	lock_drop(&process_current()->memory);
+	stretch_end();
 	return result;
 }
 
@@ -95,9 +98,11 @@ int64_t call_mprotect(const uint64_t *argument)
 {
 	int64_t result;
 
+	stretch_begin(STRETCH_PROTECT);
 	lock_take(&process_current()->memory);
 	result = vmem_posix_mprotect(&process_current()->posix, argument[0], argument[1], (int)argument[2]);
 	lock_drop(&process_current()->memory);
+	stretch_end();
 	return result;
 }
 

@@ -16,6 +16,10 @@
  *     whose fault has to be tried again is one of them (vmem_host_relax()), and each of its turns is long:
  *     so it is time that counts. Turns further apart than APART_NS belong to different waits.
  *
+ * C5. Interrupts that are let in amid a call of the library do what they are for, but switch no threads and
+ *     end none: the library has its own locks, and with one CPU none. What is put off is done on the way to
+ *     user mode (sched_catch_up()), or needs no more to be done when another thread runs first.
+ *
  * Order: the record is written before the bit is set (release) and read after it is cleared (acquire); what
  * the function did comes before the target leaves `waiting` (release), which the caller reads (acquire).
  */
@@ -23,6 +27,7 @@
 #include <vmem/init.h>
 #include <vmem/kernel.h>
 
+#include "stretch.h"
 #include "thread.h"
 
 struct kernel_cpu kernel_cpus[KERNEL_CPU_MAX];
@@ -60,6 +65,19 @@ void cpus_relax(void)
 		port_relax();
 	}
 	cpu->waited_last = now;
+}
+
+void cpus_pause(void)
+{
+	struct kernel_cpu *cpu = cpu_this();
+
+	cpu->amid = true;
+	port_take_interrupts();
+	cpu->amid = false;
+	stretch_point();
+	if (cpu->put_off) {
+		cpu->port.attention = 1;
+	}
 }
 
 void lock_wait(struct lock *lock)

@@ -26,6 +26,8 @@ struct kernel_cpu {
 	struct thread *sleepers; /* [k] threads that went to sleep here and have a time to wake up */
 	bool halted;		 /* [k] in port_idle(), and nobody has woken it up */
 	bool ticking;		 /* [k] */
+	bool amid;		 /* a call of the library: an interrupt switches no threads (C5) */
+	bool put_off;		 /* one has come that would have */
 	bool panics;
 	uint64_t waits_since, waited_last; /* (cpus.c, C4) */
 } __attribute__((aligned(64)));
@@ -44,6 +46,8 @@ void cpus_start(void);
 /* Does what other CPUs have asked this one to do. Whoever waits for another CPU, in whatever way, calls this
  * while it waits. */
 void cpus_serve(void);
+/* The library's pause (struct vmem_config). */
+void cpus_pause(void);
 /* A turn of a loop that waits for another CPU. */
 void cpus_relax(void);
 

@@ -204,6 +204,9 @@ static void deliver(struct port_frame *frame, int64_t cut)
 	struct signal_info info;
 	struct signal_action action;
 
+	if (cpu_this()->put_off) {
+		sched_catch_up();
+	}
 	while (next_signal(thread, &info, &action)) {
 		const unsigned signal = (unsigned)info.number;
 

@@ -11,6 +11,7 @@
 #include "calls.h"
 #include "family.h"
 #include "files.h"
+#include "stretch.h"
 
 enum { STRINGS_MAX = 64 << 10, E2BIG = 7, ENOEXEC = 8 };
 
@@ -128,6 +129,7 @@ static int64_t exec(struct archive_entry *file, char *room, uint64_t argv_at, ui
 		result = -ENOEXEC;
 	}
 	vmem_kernel_free(room);
+	cpus_pause();
 	if (result != 0) {
 		return result;
 	}
@@ -148,9 +150,11 @@ int64_t call_execve(const uint64_t *argument)
 	char path[KERNEL_PATH_MAX];
 	struct archive_entry *file;
 	int error = ENOENT;
-	int64_t result = kernel_copy_path(path, argument[0]);
+	int64_t result;
 	void *room;
 
+	stretch_begin(STRETCH_EXEC);
+	result = kernel_copy_path(path, argument[0]);
 	if (result != 0) {
 		return result;
 	}

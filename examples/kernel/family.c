@@ -17,6 +17,7 @@
 #include "calls.h"
 #include "family.h"
 #include "files.h"
+#include "stretch.h"
 
 /* The thread that lent its process's space to this one goes on. */
 static void wake_lender(const struct process *process)
@@ -143,6 +144,7 @@ static int64_t begin(struct process *child, struct thread *thread, bool waits)
 	sched_ready(thread);
 	if (!waits) {
 		kernel_unlock();
+		stretch_end();
 		return pid;
 	}
 	self->lends = child;
@@ -165,6 +167,7 @@ int64_t family_fork(const uint64_t *argument, const struct clone *clone)
 	if ((clone->flags & ~known) != 0 || (lends && (clone->flags & CLONE_VFORK) == 0)) {
 		return -EINVAL;
 	}
+	stretch_begin(STRETCH_FORK);
 	family_free_orphans();
 	child = process_take();
 	if (child == NULL) {

@@ -25,6 +25,10 @@ bool kernel_fault(uint64_t address, uint64_t cause, uint64_t detail)
 		return false;
 	}
 	cpu->fault.result = vmem_fault(cpu->current->aspace, address, cpu->fault.trap.access);
+	if (__builtin_expect(cpu->put_off, 0) && cpu->fault.result == VMEM_FAULT_RESOLVED) {
+		sched_catch_up();
+		return true;
+	}
 	return cpu->fault.result == VMEM_FAULT_RESOLVED;
 }
 

@@ -59,6 +59,7 @@ struct kernel_options {
 	bool run; /* one program; else the demonstration */
 	bool wx;  /* W^X in every space */
 	bool verbose;
+	bool stretch;	  /* the longest stretches without interrupts are told */
 	uint64_t regions; /* limit on the regions of a space */
 };
 extern struct kernel_options kernel_options;

@@ -6,6 +6,7 @@
 #include <vmem/init.h>
 
 #include "cpus.h"
+#include "stretch.h"
 
 struct kernel_options kernel_options;
 uint64_t kernel_direct_map;
@@ -72,6 +73,7 @@ static void read_options(const char *command_line)
 	kernel_options.wx =
 	    kernel_argument(command_line, "wx", ignored, sizeof(ignored)) || !kernel_options.run;
 	kernel_options.verbose = kernel_argument(command_line, "verbose", ignored, sizeof(ignored));
+	kernel_options.stretch = kernel_argument(command_line, "stretch", ignored, sizeof(ignored));
 	kernel_options.regions = argument_number(command_line, "regions", vmem_posix_linux.max_regions);
 	random_state = kernel_argument(command_line, "seed", ignored, sizeof(ignored))
 			   ? argument_number(command_line, "seed", 0)
@@ -107,6 +109,7 @@ static _Noreturn void run_program(const char *path)
 		kernel_end_exit(126);
 	}
 	process_run_all();
+	stretch_report();
 	if (kernel_options.verbose) {
 		report_map(process);
 		report_statistics(process);
@@ -140,6 +143,7 @@ void kernel_main(const struct kernel_boot *boot)
 	    .kernel_start = boot->managed_start,
 	    .kernel_length = boot->managed_length,
 	    .isa_features = boot->isa_features,
+	    .pause = cpus_pause,
 	};
 	char word[KERNEL_WORD_MAX];
 	vmem_status_t status;

@@ -4,7 +4,8 @@
  * supplies, and what the common kernel supplies to it. There is no #if of an ISA in the common code.
  *
  * The kernel runs with interrupts off and is never preempted; interrupts are on in user mode only, and in
- * port_idle(). So a trap comes from user mode, or it is a bug of the kernel. Every thread has a kernel stack
+ * port_idle(), and for a moment in port_take_interrupts(). So a trap comes from user mode, or it is a bug of
+ * the kernel. Every thread has a kernel stack
  * of its own, and a thread that gives up the CPU does so inside port_thread_switch(), with all that it left
  * of user mode on that stack. It may go on on another CPU.
  *
@@ -40,6 +41,8 @@ struct port_cpu *kernel_cpu_port(unsigned number);
  *	struct port_cpu		what the port's assembly needs to know of its CPU
  *	port_cpu()		the running CPU's, from a register: a static inline function. A thread may run
  *				on another CPU after port_thread_switch(): nothing is remembered across that
+ *	port_count()		a static inline function: a counter that counts one for each instruction
+ *				where QEMU does
  *	port_relax()		a static inline function: what the CPU wants to be told in a loop that waits
  *				for another one; it returns at once
  *	struct port_stat	Linux's struct stat of the ISA, with its names: st_dev, st_ino, ...
@@ -106,7 +109,8 @@ _Noreturn void kernel_cpu_main(void);
 /* Interrupts CPU n for each bit n, never the calling one. All that the caller stored before is visible to
  * what the interrupt calls there. */
 void port_cpu_interrupt(uint64_t cpus);
-/* That interrupt, acknowledged, from user mode or in port_idle(). May switch threads, or end this one. */
+/* That interrupt, acknowledged, from user mode, in port_idle() or in port_take_interrupts(). May switch
+ * threads, or end this one, but in the last of them. */
 void kernel_cpu_interrupted(void);
 /* Runs function(argument) on all other CPUs, and returns when it has. Takes no lock. */
 void kernel_cpu_call_others(void (*function)(void *), void *argument);
@@ -136,6 +140,8 @@ void port_tick_stop(void);
 /* Waits for an interrupt of this CPU, the tick or another CPU's, calls what belongs to it and returns. One
  * that came before, while interrupts were off, ends the wait at once. */
 void port_idle(void);
+/* Lets in what interrupts are pending, and calls what belongs to them. */
+void port_take_interrupts(void);
 /* Halts the CPU for about 50 us, with its timer set for that: whoever waits for another CPU may be keeping
  * it from the machine below both. Calls nothing. The tick and other CPUs' interrupts that come meanwhile, or
  * were pending, are so afterwards; they may end the rest, so it may be none. */
@@ -192,7 +198,7 @@ struct port_trap {
 };
 void kernel_trap(struct port_frame *frame, const struct port_trap *trap);
 
-/* The timer's interrupt, from user mode, acknowledged. May switch threads. */
+/* The timer's interrupt, acknowledged, from where the other one may come. May switch threads as that may. */
 void kernel_tick(void);
 
 /*

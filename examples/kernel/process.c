@@ -11,6 +11,7 @@
 #include "family.h"
 #include "files.h"
 #include "memfile.h"
+#include "stretch.h"
 
 #define PROCESS_MAX 64u
 
@@ -23,6 +24,7 @@ void process_begin(void *argument)
 	const struct process *process = argument;
 
 	kernel_thread_begin();
+	stretch_end();
 	port_user_enter(process->entry, process->sp);
 }
 
@@ -221,6 +223,7 @@ static _Noreturn void process_end(unsigned status, unsigned signal)
 {
 	struct process *process = process_current();
 
+	stretch_begin(STRETCH_EXIT);
 	kernel_lock();
 	if (!process->ending) {
 		process->ending = true;

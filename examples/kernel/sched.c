@@ -15,6 +15,7 @@
  * P4. When a thread becomes ready, a CPU that is halted gets an interrupt; if none is, all that do not tick
  *     do, and start to. The interrupt is not lost: port_idle() sees one that came before it.
  */
+#include "stretch.h"
 #include "thread.h"
 
 static struct {
@@ -112,6 +113,7 @@ void sched_switch(void)
 	struct thread *from = cpu->current, *next = dequeue();
 
 	cpu->current = next;
+	cpu->put_off = false;
 	if (next != NULL) {
 		next->state = THREAD_RUNNING;
 		next->cpu = cpu->number;
@@ -120,6 +122,7 @@ void sched_switch(void)
 			tick(cpu, true);
 		}
 	}
+	stretch_end();
 	if (next != from) {
 		port_thread_switch(
 		    from != NULL ? &from->port : &cpu->idle, next != NULL ? &next->port : &cpu->idle);
@@ -250,14 +253,26 @@ void kernel_tick(void)
 
 	kernel_lock();
 	wake_sleepers(cpu);
-	if (cpu->current != NULL) {
+	if (cpu->current != NULL && !cpu->amid) {
 		sched_yield();
 		cpu = cpu_this();
 		tick(cpu, tick_wanted(cpu));
 		sched_leave();
 	} else {
+		if (cpu->amid) {
+			cpu->put_off = true;
+			stretch_interrupted();
+		}
 		kernel_unlock();
 	}
+}
+
+void sched_catch_up(void)
+{
+	kernel_lock();
+	cpu_this()->put_off = false;
+	sched_yield();
+	sched_leave();
 }
 
 void kernel_cpu_interrupted(void)
@@ -265,6 +280,10 @@ void kernel_cpu_interrupted(void)
 	struct kernel_cpu *cpu = cpu_this();
 
 	cpus_serve();
+	if (cpu->amid) {
+		cpu->put_off = true;
+		return;
+	}
 	/* Most come for no more than that: a look without the lock, since what it is for came first. */
 	if (cpu->current == NULL ||
 	    (!__atomic_load_n(&cpu->current->process->ending, __ATOMIC_RELAXED) &&
@@ -297,6 +316,7 @@ void sched_idle(bool boot)
 		tick(cpu, cpu->sleepers != NULL);
 		sched_leave();
 		port_idle();
+		stretch_begin(STRETCH_REST);
 		kernel_lock();
 		cpu->halted = false;
 	}

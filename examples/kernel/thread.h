@@ -120,6 +120,8 @@ void sched_wake(struct thread *thread);
 void sched_switch(void);
 /* Gives up the lock after a switch and makes the thread's space live. */
 void sched_leave(void);
+/* What an interrupt has put off amid a call of the library (cpus.c, C5). Without the lock. */
+void sched_catch_up(void);
 /* The last process has ended. */
 void sched_wake_boot(void);
 

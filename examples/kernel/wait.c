@@ -10,6 +10,7 @@
  */
 #include "calls.h"
 #include "family.h"
+#include "stretch.h"
 
 enum { WNOHANG = 1, WSTOPPED = 2, WEXITED = 4, WCONTINUED = 8, WNOWAIT = 0x01000000 };
 #define WAIT_CLONES 0xe0000000u /* which kind of children: there is one */
@@ -174,7 +175,9 @@ static int64_t wait_for(int32_t pid, uint64_t options, struct news *news, struct
 	}
 	sched_leave();
 	if (ended) {
+		stretch_begin(STRETCH_WAIT);
 		process_free(child);
+		stretch_end();
 	}
 	return result;
 }

@@ -66,6 +66,14 @@ static inline void port_relax(void)
 	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010"); /* PAUSE (Zihintpause) */
 }
 
+static inline uint64_t port_count(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("rdinstret %0" : "=r"(value));
+	return value;
+}
+
 /* struct stat of Linux's generic system-call interface. */
 struct port_stat {
 	uint64_t st_dev, st_ino;

@@ -100,6 +100,12 @@ void interrupt_taken(void)
 	}
 }
 
+/* They stay masked: what is pending is taken by hand. */
+void port_take_interrupts(void)
+{
+	interrupt_taken();
+}
+
 /* WFI ends on a pending interrupt although it stays masked. */
 void port_idle(void)
 {

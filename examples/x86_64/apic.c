@@ -2,12 +2,13 @@
 /*
  * apic.c - each CPU's local APIC: the tick, interrupts between CPUs, and starting them.
  *
- * The old interrupt controllers stay masked. The timer's frequency is measured when the first tick is asked
- * for, or before other CPUs start: they are taken to count alike.
+ * The old interrupt controllers stay masked. The timer's frequency is measured with that of the cycle
+ * counter, when somebody first asks for the time or for a tick, or before other CPUs start: they are taken
+ * to count alike.
  *
- * A CPU that waits for another one rests now and then: it may be keeping the other one from the machine below
- * both. Only the timer, set for that, ends the rest; what else is pending waits behind the task priority, and
- * the tick goes on where it was.
+ * A CPU that waits for another one rests now and then: it may be keeping the other one from the machine
+ * below both. Only the timer, set for that, ends the rest; what else is pending waits behind the task
+ * priority, and the tick goes on where it was.
  *
  * A CPU is started by INIT and a start-up interrupt to all others at once: which APIC ids exist need not be
  * known. Each takes the next number (boot.S); who finds none left stops for good. How many there are is what
@@ -69,7 +70,7 @@ static uint32_t read_timer(void)
 	return apic_read(APIC_TIMER_CURRENT);
 }
 
-static void measure(void)
+void apic_measure(void)
 {
 	apic_write(APIC_LVT_TIMER, TIMER_MASKED);
 	apic_write(APIC_TIMER_INITIAL, UINT32_MAX);
@@ -87,7 +88,7 @@ static void tick_arm(uint32_t counts)
 void port_tick_start(void)
 {
 	if (timer_khz == 0) {
-		measure();
+		apic_measure();
 	}
 	tick_arm((uint32_t)(timer_khz * 1000 / KERNEL_TICK_HZ));
 }
@@ -115,6 +116,11 @@ void apic_call_interrupt(void)
 void port_idle(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory"); /* STI lets nothing in before HLT */
+}
+
+void port_take_interrupts(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory"); /* STI lets nothing in before the NOP ends */
 }
 
 void apic_rest_interrupt(void)
@@ -193,7 +199,7 @@ static void wait_ns(uint64_t ns)
 void port_cpus_start(unsigned count)
 {
 	if (timer_khz == 0) {
-		measure();
+		apic_measure();
 	}
 	memcpy((void *)(uintptr_t)(DIRECT_MAP + BOOT_CPU_PAGE), boot_cpu, (size_t)(boot_cpu_end - boot_cpu));
 	for (unsigned i = 1; i < count; i++) {

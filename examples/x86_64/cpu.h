@@ -139,6 +139,7 @@ void traps_start(unsigned number); /* CPU `number`'s GDT, TSS, IDT, SYSCALL */
 void timer_start(void);		   /* old interrupt controllers masked */
 uint64_t timer_measure(uint32_t (*read_down_counter)(void)); /* how far it counts in a millisecond */
 void apic_start(void);					     /* this CPU's; the timer is stopped */
+void apic_measure(void); /* how fast the timer and the cycle counter run */
 void apic_timer_interrupt(void);
 void apic_call_interrupt(void);
 void apic_rest_interrupt(void);

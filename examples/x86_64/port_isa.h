@@ -59,6 +59,14 @@ static inline void port_relax(void)
 	__asm__ volatile("" : : : "memory");
 }
 
+static inline uint64_t port_count(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
 /* struct stat of the x86-64 system-call interface. */
 struct port_stat {
 	uint64_t st_dev, st_ino, st_nlink;

@@ -50,7 +50,7 @@ static uint64_t measure(uint32_t (*read_down_counter)(void), uint32_t *out_down,
 	outb(PIT_COMMAND, 0xb0);		    /* channel 2, interrupt on terminal count */
 	outb(PIT_2, (uint8_t)count);
 	outb(PIT_2, (uint8_t)(count >> 8));
-	*out_down = read_down_counter != NULL ? read_down_counter() : 0;
+	*out_down = read_down_counter();
 	last = rdtsc();
 	*out_gap = last - from;
 	from = last;
@@ -59,7 +59,7 @@ static uint64_t measure(uint32_t (*read_down_counter)(void), uint32_t *out_down,
 		*out_gap = now - last > *out_gap ? now - last : *out_gap;
 		last = now;
 	}
-	*out_down -= read_down_counter != NULL ? read_down_counter() : 0;
+	*out_down -= read_down_counter();
 	now = rdtsc();
 	*out_gap = now - last > *out_gap ? now - last : *out_gap;
 	return now - from;
@@ -91,7 +91,7 @@ uint64_t port_clock_ns(void)
 	uint64_t ticks;
 
 	if (tsc_khz == 0) {
-		(void)timer_measure(NULL);
+		apic_measure();
 	}
 	ticks = rdtsc() - tsc_start;
 	return ticks / tsc_khz * 1000000 + ticks % tsc_khz * 1000000 / tsc_khz;

@@ -7,7 +7,8 @@
  *     SYSCALL, by its copy in struct port_cpu.
  * T2. In the kernel GS is the CPU's struct port_cpu and the user's base waits in MSR_KERNEL_GS_BASE. An entry
  *     from user mode exchanges them, and so does the way back there; CS on the stack says which it is. Only
- *     traps that never return come from the kernel, and the interrupts that port_idle() or port_rest() waits for.
+ *     traps that never return come from the kernel, and the interrupts that port_idle() or port_rest() waits for
+ *     or port_take_interrupts() lets in.
  * T3. A fast entry saves the nine registers that a C function may destroy; C keeps the other six. When the
  *     C function wants them all it says so, and the slow path stores the six below the nine: struct
  *     port_frame.
@@ -72,7 +73,7 @@ entry_page_fault:
 	swapgs				/* a fault of the kernel's does not come back */
 	iretq
 
-/* Interrupts, from user mode, from port_idle() or from port_rest(). */
+/* Interrupts, from user mode, from port_idle(), port_rest() or port_take_interrupts(). */
 	.macro INTERRUPT name, function
 	.globl \name
 	.balign 16

@@ -19,8 +19,8 @@ struct vmem_ram {
 };
 
 /**
- * What a RISC-V hart has but S-mode cannot read: the host takes it from "riscv,isa" in the device tree. A bit
- * must be true of all harts. Without VMEM_RISCV_SVADU the first access and the first store of a page may
+ * What a RISC-V hart has but S-mode cannot read: the host takes it from "riscv,isa" in the device tree. A
+ * bit must be true of all harts. Without VMEM_RISCV_SVADU the first access and the first store of a page may
  * fault (Svade), and the library sets A and D.
  */
 enum {
@@ -50,6 +50,14 @@ struct vmem_config {
 	uint64_t kernel_length;	   /**< 0: none; kernel.h must then not be used */
 	uint32_t isa_features;	   /**< VMEM_RISCV_*, VMEM_AARCH64_*; on x86-64 0 */
 	uint64_t seed; /**< for random placement; from a real source of entropy where there is one */
+	/**
+	 * For a host that calls the library with interrupts off; NULL: none. A call whose length a program
+	 * chooses (unmap, protect, decommit, fork, destroy, resize, ...) calls it each 30 000 instructions,
+	 * about: it lets pending interrupts in, and returns. Context: amid a call, which may hold mutexes
+	 * of the library but no spin lock. What it does neither calls the library, but for functions that
+	 * came by vmem_host_cpu_call(), nor lets another thread run on this CPU.
+	 */
+	void (*pause)(void);
 };
 
 /**
@@ -61,8 +69,8 @@ struct vmem_config {
 vmem_status_t vmem_library_init(const struct vmem_config *config);
 
 /**
- * Sets this CPU's MMU up as the boot CPU's (memory types, address-space ids, hardware dirty). The CPU runs on
- * the kernel's tables. Context: once on every other CPU, before its first vmem_aspace_activate(); cannot
+ * Sets this CPU's MMU up as the boot CPU's (memory types, address-space ids, hardware dirty). The CPU runs
+ * on the kernel's tables. Context: once on every other CPU, before its first vmem_aspace_activate(); cannot
  * fail.
  */
 void vmem_library_init_cpu(void);

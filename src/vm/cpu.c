@@ -16,6 +16,14 @@
 #include "panic.h"
 
 struct vmem_cpu vmem_cpus[VMEM_MAX_CPUS];
+void (*vmem_pause)(void);
+
+__attribute__((noinline)) void vmem_pause_now(struct vmem_cpu *cpu)
+{
+	vmem_lock_none_spinning();
+	cpu->unpaused = 0;
+	vmem_pause();
+}
 
 static void forget(struct vmem_cpu *cpu)
 {

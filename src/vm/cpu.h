@@ -8,6 +8,9 @@
  * only this CPU reads it: the frame of a slab goes back after every CPU has answered, in a call from the one
  * that wants to know, that it was outside (cpu.c), so entering costs a store and no barrier. `last` leads to
  * such memory: it is written inside of a section, and forgotten by that call.
+ * U3 Between two calls of pause_after() with no spin lock held lie as many instructions as it is told, about,
+ * or it lies in no loop whose length a program chooses. So whoever has a host that takes interrupts in its
+ * pause() waits for one for no longer than PAUSE_AFTER and the longest piece (a full leaf table).
  */
 #ifndef VMEM_CPU_H
 #define VMEM_CPU_H
@@ -21,7 +24,8 @@ struct vmem_page;
 struct vmem_pmap;
 
 struct vmem_cpu {
-	bool inside; /* (U2) */
+	bool inside;	  /* (U2) */
+	uint32_t unpaused; /* instructions, about, since the last pause */
 	struct {     /* where the last fault of this CPU was */
 		const struct vmem_aspace *aspace;
 		struct region *region;
@@ -47,6 +51,24 @@ bool vmem_cpus_outside(void);
 static inline struct vmem_cpu *this_vmem_cpu(void)
 {
 	return &vmem_cpus[cpu_number()];
+}
+
+#define PAUSE_AFTER 30000u
+
+extern void (*vmem_pause)(void); /* the host's; NULL: it wants none */
+void vmem_pause_now(struct vmem_cpu *cpu);
+
+/* A piece of a walk is done that took so many instructions, about: time for the host's pause now and then
+ * (U3). With no spin lock; mutexes may be held, and what the walk has changed need not be flushed yet. */
+static inline void pause_after(uint64_t instructions)
+{
+	if (vmem_pause) {
+		struct vmem_cpu *cpu = this_vmem_cpu();
+		cpu->unpaused += (uint32_t)instructions;
+		if (__builtin_expect(cpu->unpaused >= PAUSE_AFTER, 0)) {
+			vmem_pause_now(cpu);
+		}
+	}
 }
 
 /* A section that reads memory of the slabs without a lock. It does not wait, and sections do not nest. */

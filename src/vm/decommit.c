@@ -39,6 +39,7 @@ static void decommit(struct vmem_aspace *aspace, struct span *first, vmem_vaddr_
 		vmem_vaddr_t high = s->start + s->length > end ? end : s->start + s->length;
 		vmem_region_discard_private(region_of(s), low, high - low);
 		region_changed(region_of(s));
+		pause_after(200);
 	}
 }
 

@@ -98,6 +98,7 @@ static bool copy_tree(struct fork *fork)
 		    !copy_region(region_of(span), to)) {
 			return false;
 		}
+		pause_after(800);
 		span = span->next;
 	}
 }

@@ -77,6 +77,7 @@ static void mark(struct store *store, uint64_t first, uint64_t last)
 			cursor.leaf = NULL; /* another leaf from here on */
 		}
 		vmem_slot_drop(vmem_index_set(&store->index, key, SLOT_GUARD, &cursor));
+		pause_after(100);
 	}
 }
 

@@ -31,6 +31,7 @@
 #include "index.h"
 
 #include "bits.h"
+#include "cpu.h"
 #include "frame.h"
 #include "index_node.h"
 #include "panic.h"
@@ -181,6 +182,7 @@ static void take_down(struct index_node *dead, index_drop_fn *drop, void *arg)
 				}
 			}
 		}
+		pause_after((node->shift == 0 ? 80u : 12u) * INDEX_FANOUT);
 		vmem_slab_free(SLAB_INDEX_NODE, node);
 	}
 }

@@ -71,6 +71,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 	}
 	vmem_direct_map = config->direct_map;
 	vmem_library_seed = config->seed;
+	vmem_pause = config->pause;
 	vmem_cpus_init();
 	vmem_arch_probe(&vmem_mmu, config->isa_features);
 	vmem_arch_cpu_init();

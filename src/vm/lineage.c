@@ -12,6 +12,7 @@
  */
 #include "lineage.h"
 
+#include "cpu.h"
 #include "panic.h"
 #include "slab.h"
 
@@ -79,6 +80,7 @@ static void hand_over(struct lineage *dead)
 			if (slot_kind(slot) == SLOT_PAGE && slot_page(slot)->u.data.lineage == dead) {
 				slot_page(slot)->u.data.lineage = heir;
 			}
+			pause_after(40);
 		}
 		store_unlock(node->store);
 	}

@@ -106,6 +106,7 @@ vmem_status_t vmem_object_create_contiguous(
 	}
 	for (uint64_t i = 0; i < pages; i++) {
 		vmem_arch_page_clear(phys_to_virt(start + (i << VMEM_PAGE_SHIFT)));
+		pause_after(600);
 	}
 	status = create_fixed(STORE_CONTIGUOUS, start, pages, cache, out);
 	if (status != VMEM_OK) {

@@ -481,6 +481,7 @@ void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, 
 		note_busy(&piece, batch);
 		remove_piece(pmap, &piece, batch);
 		piece_done(pmap, &piece, batch);
+		pause_after(40 * (uint64_t)piece.count + 100);
 	}
 }
 
@@ -551,6 +552,7 @@ void vmem_pmap_restrict(
 			restrict_piece(pmap, &piece, keep, batch);
 		}
 		piece_done(pmap, &piece, batch);
+		pause_after(40 * (uint64_t)piece.count + 100);
 	}
 }
 

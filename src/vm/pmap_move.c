@@ -95,6 +95,7 @@ void vmem_pmap_lift(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, ui
 		if (next - va < window || !lift_table(pmap, va, moved, batch)) {
 			vmem_pmap_remove(pmap, va, next - va, batch);
 		}
+		pause_after(400);
 		va = next;
 	}
 	if (va < end) {
@@ -208,6 +209,7 @@ void vmem_pmap_lay(struct vmem_pmap *pmap, struct pmap_moved *moved, uint64_t di
 	while (moved->tables) {
 		struct vmem_page *table = table_pop(&moved->tables);
 		lay_table(pmap, table, table->u.table.base + distance);
+		pause_after(400);
 	}
 	for (unsigned i = 0; i < moved->count; i++) {
 		lay_entry(pmap, moved->entry[i].va + distance, moved->entry[i].pa, moved->entry[i].leaf);

@@ -91,12 +91,14 @@ void vmem_pmap_park(
 	while (va <= last) {
 		struct pmap_entry at = vmem_pmap_lookup_table(pmap, va, 1);
 		uint64_t size = arch_level_size(at.level);
+		vmem_vaddr_t from = va;
 		bool restricts;
 		if (!pmap_take(pmap, at, va)) {
 			continue;
 		}
 		va = park_table(pmap, at, va & ~(size - 1), last, plain, batch, &restricts);
 		pmap_give(at);
+		pause_after((va - from) / size * (at.level > 1 ? 5 : 64));
 		if (restricts) {
 			size = last - va < size - 1 ? last - va + 1 : size;
 			vmem_pmap_restrict(pmap, va, size, KEEP, batch);

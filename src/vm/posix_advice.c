@@ -213,6 +213,7 @@ static int populate(struct vmem_aspace *aspace, vmem_vaddr_t start, vmem_vaddr_t
 		high = high < end ? high : end;
 		for (; error == 0 && start < high; start += VMEM_PAGE_SIZE) {
 			error = populate_error(vmem_posix_touch(aspace, start, access));
+			pause_after(1500);
 		}
 		if (error) {
 			return error;

@@ -107,6 +107,7 @@ int vmem_posix_lock_populate(struct vmem_posix *posix, vmem_vaddr_t start, vmem_
 		for (vmem_vaddr_t va = start; result == VMEM_FAULT_RESOLVED && va < high;
 		     va += VMEM_PAGE_SIZE) {
 			result = vmem_posix_touch(aspace, va, access);
+			pause_after(1500);
 		}
 		if (result != VMEM_FAULT_RESOLVED && !best_effort) {
 			return result == VMEM_FAULT_NO_MEMORY ? -VMEM_EAGAIN : -VMEM_ENOMEM;

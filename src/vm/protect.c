@@ -153,6 +153,7 @@ vmem_status_t vmem_vmar_protect_locked(
 			vmem_pmap_restrict(&aspace->pmap, s->start, s->length, permission, &batch);
 		}
 		s = &vmem_region_merge(vmar, region)->span;
+		pause_after(800);
 	}
 	vmem_batch_end(&batch);
 	return VMEM_OK;

@@ -390,6 +390,7 @@ void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t lengt
 	}
 	for (next = span; VMEM_SMP && next && next->start < end; next = next->next) {
 		region_change(region_of(next)); /* (X2) */
+		pause_after(16);
 	}
 	vmem_batch_begin(&batch, &aspace->pmap);
 	vmem_pmap_remove(&aspace->pmap, start, length, &batch);
@@ -416,5 +417,6 @@ void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t lengt
 		} else {
 			trim(vmar, region, span->start, low - span->start);
 		}
+		pause_after(800);
 	}
 }

@@ -148,6 +148,7 @@ static bool chain_give(uint32_t chain)
 	}
 	while (chain != PAGE_NIL) {
 		vmem_frame_give(page_chain_pop(&chain));
+		pause_after(100);
 	}
 	return true;
 }

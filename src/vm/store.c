@@ -422,6 +422,7 @@ static void give_chain(struct vmem_page *chain)
 		struct vmem_page *next = (struct vmem_page *)(void *)chain->u.data.lineage;
 		vmem_frame_give(chain);
 		chain = next;
+		pause_after(100);
 	}
 }
 
@@ -443,6 +444,7 @@ vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t
 			give_chain(chain);
 			return VMEM_ERR_NO_MEMORY;
 		}
+		pause_after(100);
 		shared_store(&page->u.data.lineage, (struct lineage *)(void *)chain);
 		chain = page;
 	}
@@ -458,6 +460,7 @@ vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t
 		if (!replace_slot(store, key, slot, fresh)) {
 			vmem_frame_give(fresh);
 		}
+		pause_after(1000);
 	}
 	give_chain(chain); /* faults have filled some */
 	return VMEM_OK;

@@ -549,6 +549,7 @@ void vmem_batch_end(struct vmem_batch *batch)
 	}
 	while (batch->tables) {
 		vmem_frame_give(table_pop(&batch->tables));
+		pause_after(100);
 	}
 	if (VMEM_SMP && batch->drops != 0) {
 		(void)shared_subtract(&pmap->dropping, batch->drops);

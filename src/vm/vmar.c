@@ -172,6 +172,7 @@ struct cut vmem_vmar_survey(const struct vmem_vmar *vmar, vmem_vaddr_t start, ui
 		cut.splits |= s->start < start && s->start + s->length > end;
 		cut.regions += s->start >= start && s->start + s->length <= end;
 		cut.bytes += high - low;
+		pause_after(16);
 		cut.promised +=
 		    s->kind == SPAN_REGION &&
 			    (((const struct region *)(const void *)s)->attributes & VMEM_REGION_ACCOUNT)
@@ -375,6 +376,7 @@ void vmem_vmar_populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t
 		if (vmem_fault_wait(aspace, start + done, access) != VMEM_FAULT_RESOLVED) {
 			return;
 		}
+		pause_after(1500);
 	}
 }
 

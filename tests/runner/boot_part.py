@@ -4,6 +4,7 @@
 import concurrent.futures
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -236,6 +237,26 @@ def demonstration(b):
 
 
 
+STRETCH_MOST = 200000
+
+
+def long_calls(b):
+    """What a process with 1 GiB resident does with all of it: nothing runs for long without taking interrupts."""
+    status, out, err = b.run(b.program("large"), "1024", options=["--count", "--memory", "2048", "--word", "stretch", "--verbose"], timeout=300)
+    wrong = ended(status, out, err)
+    if b"of 262144 pages 262144 are as they were" not in out:
+        wrong += "\noutput: %r" % out[-2000:]
+    told = {name: (int(most), int(points)) for name, most, points in re.findall(r"stretch: (\w+) (\d+) of (\d+)", err)}
+    ticks = re.search(r"stretch: (\d+) ticks amid calls", err)
+    for name, least in (("exit", 100), ("exec", 100), ("fork", 2), ("wait", 1), ("munmap", 1), ("protect", 20)):
+        most, points = told.get(name, (0, 0))
+        if not 0 < most <= STRETCH_MOST or points < least:
+            wrong += "\n%s: the longest stretch is %d instructions, limit %d; %d points, wanted %d" % (name, most, STRETCH_MOST, points, least)
+    if not ticks or int(ticks.group(1)) < 2:
+        wrong += "\nno interrupt was taken amid a call"
+    return wrong and wrong + "\n" + err[-3000:]
+
+
 def calls_between_cpus(cpus):
     """All CPUs start, and each runs what the first one asks it to, as often as it is asked."""
     options = ["--smp", str(cpus), "--word", "test=calls", "--verbose"]
@@ -264,6 +285,7 @@ def cases(isa):
     table["64 MiB of memory"] = programs_succeed("hello", options=["--memory", "64"])
     table["6 GiB of memory"] = programs_succeed("hello", options=["--memory", "6144"])
     table["waits for a debugger"] = gdb_case.waits_for_a_debugger
+    table["1 GiB resident, and interrupts"] = long_calls
     table["4 CPUs, a kernel for one"] = programs_succeed("hello", options=["--smp", "4"])
     for cpus in (2, SMP_MOST):
         table["calls between %d CPUs" % cpus] = calls_between_cpus(cpus)

@@ -51,6 +51,7 @@ void core_start(const struct core_options *options)
 	    .kernel_length = options->no_kernel ? 0 : area.length,
 	    .isa_features = machine_isa_features(),
 	    .seed = 7,
+	    .pause = options->pause,
 	};
 	assert_int_equal(vmem_library_init(&start), VMEM_OK);
 	for (unsigned i = 1; i < config.cpus; i++) { /* the other CPUs come up */

@@ -44,6 +44,7 @@ struct core_options {
 	unsigned linear_level; /* of the boot's linear map */
 	uint64_t ram;	       /* length of RAM, all in one range; 0: the usual */
 	bool no_kernel;	       /* no managed kernel range */
+	void (*pause)(void);   /* as in struct vmem_config */
 };
 enum machine_isa core_isa(void);
 void core_start(const struct core_options *options);
