@@ -13,6 +13,7 @@ CHECKS = ["check_all.c:reset_node", "check_all.c:count_node", "check_all.c:verif
 INDIRECT = {
     "index.c:take_down": ["store.c:drop"], "index.c:cut_enter": ["store.c:drop"],
     "vmem_pmap_visit": ["check.c:check_entry"], "vmem_index_visit": CHECKS, "vmem_page_translations": [], "store.c:visit_store": [],
+    "vmem_pause_now": [],
 }
 HOSTS = re.compile(r"vmem_vmar_\w+|vmem_posix_\w+|(vmar|wc|guard|attribute|protect|remap|posix\w*|decommit)\.c:\w+")  # access control, and descriptors
 RECURSIVE = {"pmap_life.c:check_table": 5}  # levels of page tables
