@@ -105,13 +105,14 @@ void probe_facts(struct facts *facts, bool generous)
 	}
 	facts->stack_limit = limit(RLIMIT_STACK, UINT64_C(8) << 20);
 	facts->mmap_min = number_in("/proc/sys/vm/mmap_min_addr");
+	bool several = moves_several(); /* what may be done to sealed memory changed until then, too */
 	facts->knows = (takes(ADVICE_POPULATE_WRITE, MAP_PRIVATE) ? KNOWS_POPULATE : 0u) |
 		       (takes(ADVICE_DONTNEED_LOCKED, MAP_PRIVATE) ? KNOWS_DONTNEED_LOCKED : 0u) |
 		       (takes(ADVICE_GUARD, MAP_PRIVATE) ? KNOWS_GUARD : 0u) |
 		       (takes(ADVICE_GUARD, MAP_SHARED) ? KNOWS_GUARD_SHARED : 0u) |
 		       (takes(MADV_COLD, MAP_PRIVATE) ? KNOWS_RECLAIM : 0u) |
-		       (syscall(CALL_MSEAL, NULL, 0, 0) == 0 ? KNOWS_MSEAL : 0u) |
-		       (moves_several() ? KNOWS_SEVERAL : 0u) | (keeps_shared() ? KNOWS_KEEP_SHARED : 0u);
+		       (several && syscall(CALL_MSEAL, NULL, 0, 0) == 0 ? KNOWS_MSEAL : 0u) |
+		       (several ? KNOWS_SEVERAL : 0u) | (keeps_shared() ? KNOWS_KEEP_SHARED : 0u);
 }
 
 bool probe_knows(const struct facts *facts, const struct step *s, bool shared, bool several)
