@@ -32,8 +32,7 @@ static bool one_region_for_us(const struct step *s, const struct report *linux_r
 	return s->kind == STEP_MREMAP && linux_report->resync && library_result != -EFAULT;
 }
 
-static bool about_reclaim_or_size(
-    const struct step *s, const struct report *linux_report, int64_t library_result)
+static bool about_large_pages(const struct step *s, const struct report *linux_report, int64_t library_result)
 {
 	(void)linux_report;
 	return s->kind == STEP_MADVISE && library_result == -EINVAL &&
@@ -54,7 +53,7 @@ const struct accepted accepted[] = {
 	zero_page},
     {"madvise about large pages and same-page merging: EINVAL by the library",
 	"It is unknown to a Linux that was configured without them, too; what it does cannot be seen here.",
-	about_reclaim_or_size},
+	about_large_pages},
     {"mremap of two neighbours that are alike, to another size: EFAULT on Linux, done by the library",
 	"Linux merges private memory only where its anon_vma and page offsets agree, which depends on what "
 	"was "
