@@ -15,8 +15,8 @@ struct board {
 	page_set holds[PROCESSES]; /* not zero when it was last looked at; what it moved to does not count */
 };
 #define TEST PROCESSES
-/* Behind it in the file: the entries. Helpers read and write them there, because what they have mapped is what
- * mlockall() locks. */
+/* Behind it in the file: the entries. Helpers read and write them there, because what they have mapped is
+ * what mlockall() locks. */
 #define BOARD_ENTRIES ((sizeof(struct board) + PAGE - 1) & ~(size_t)(PAGE - 1))
 #define BOARD_BYTES (BOARD_ENTRIES + ENTRIES * sizeof(struct entry))
 

@@ -3,8 +3,9 @@
  * steps.c - what is done: each step is drawn from its number alone, so any part of a sequence is one too.
  *
  * Most addresses are pages of the aim, some of the heap; most lengths are short. One step in a few is wrong
- * in itself: an address that is not a page's, or the kernel's, or beyond; a length of zero, or one that wraps
- * around or does so when it is rounded. What would reach the helper's own memory on Linux is not made (is_safe).
+ * in itself: an address that is not a page's, or the kernel's, or beyond; a length of zero, or one that
+ * wraps around or does so when it is rounded. What would reach the helper's own memory on Linux is not made
+ * (is_safe).
  */
 #define _GNU_SOURCE
 #include "differ.h"
