@@ -208,7 +208,7 @@ static int64_t call_ftruncate(const struct step *s)
 {
 	int fd = files[s->file - 1];
 	struct stat now;
-	if (s->file < FILES && fstat(fd, &now) == 0) {
+	if (s->file < FILES && (int64_t)s->offset >= 0 && fstat(fd, &now) == 0) {
 		(void)raw(SYS_ftruncate, (uint64_t)fd, (uint64_t)now.st_size, 0, 0, 0, 0);
 	}
 	return raw(SYS_ftruncate, (uint64_t)fd, s->offset, 0, 0, 0, 0);
