@@ -98,8 +98,8 @@ uint64_t vmem_slab_promised(enum slab_id id);
 
 /* Objects in use, for statistics and checks. */
 uint64_t vmem_slab_in_use(enum slab_id id);
-/* For validators: whether `object` is one of that type and not free in its frame; and whether, besides, no CPU
- * has it on its list, for which all lists are walked. */
+/* For validators: whether `object` is one of that type and not free in its frame; and whether, besides, no
+ * CPU has it on its list, for which all lists are walked. */
 bool vmem_slab_owns(enum slab_id id, const void *object);
 bool vmem_slab_is_live(enum slab_id id, const void *object);
 /*
