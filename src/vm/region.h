@@ -297,6 +297,8 @@ void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint6
 /* vmem_aspace_create(), of a space whose private store will be a snapshot of the parent's (NULL: no). */
 vmem_status_t vmem_aspace_create_below(
     const struct vmem_aspace_config *config, const struct vmem_aspace *parent, struct vmem_aspace **out);
+/* vmem_aspace_check() without the structure of the private store's index. */
+void vmem_aspace_check_layout(struct vmem_aspace *aspace);
 struct vmem_aspace *vmem_aspace_first(void);
 void vmem_aspaces_init(void);
 void vmem_aspace_add(struct vmem_aspace *aspace);
