@@ -231,7 +231,8 @@ bool vmem_region_take(struct vmem_aspace *aspace, unsigned count, struct region 
 
 /* Lets the region above the address grow down to it, if it does that. With the space's lock. */
 bool vmem_region_grow_down(struct vmem_aspace *aspace, vmem_vaddr_t address);
-/* Whether what ends at `end` would lie in the gap below a region that grows; where that gap begins. */
+/* Whether what ends at `end` would lie in the gap below a region that grows; where that gap begins, which
+ * ends at what is mapped below. */
 bool vmem_region_in_gap(const struct span *next, vmem_vaddr_t end);
 vmem_vaddr_t vmem_region_gap_start(const struct span *next);
 

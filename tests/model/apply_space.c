@@ -62,6 +62,25 @@ static uint32_t protect_wrong(const struct where *at, unsigned permission)
 	return wrong;
 }
 
+/* What may be written from now on is data, and promised. Who has more mapped than he may goes on. */
+static uint32_t demand_wrong(const struct where *at, unsigned permission)
+{
+	const struct nature *n = &world.nature[at->space];
+	unsigned data = 0, promised = 0;
+	for (unsigned p = at->first; p < at->first + at->pages; p++) {
+		struct page page = world.page[at->space][p];
+		bool was = is_data(&page);
+		if (page.mapped && page.permission != permission) {
+			page.permission = (uint8_t)permission;
+			data += is_data(&page) && !was;
+			promised += needs_promise(at->space, &page);
+		}
+	}
+	bool passes = world.mapped[at->space] + (uint64_t)data > n->max_pages;
+	return (data && !passes ? data_wrong(at->space, data) : 0) |
+	       (promised ? promise_wrong(at->space, promised) : 0);
+}
+
 void on_mapped(const struct op *op, struct where *at)
 {
 	const struct page *page = world.page[at->space];
@@ -90,8 +109,8 @@ static bool protect(const struct op *op)
 	bool changed = false;
 	on_mapped(op, &at);
 	bool full = near_limit(at.space, 2);
-	uint32_t wrong =
-	    range_pick(op, &at, VMEM_ERR_INVALID, &start, &length) | protect_wrong(&at, permission);
+	uint32_t wrong = range_pick(op, &at, VMEM_ERR_INVALID, &start, &length) |
+			 protect_wrong(&at, permission) | demand_wrong(&at, permission);
 	wrong |= is_sealed(&at) ? BIT(VMEM_ERR_SEALED) : 0;
 	if ((op->r[7] >> 16 & 127) == 0) {
 		permission = VMEM_RWX + 1;
@@ -102,8 +121,10 @@ static bool protect(const struct op *op)
 	judged(op, status, wrong, full ? BIT(VMEM_ERR_LIMIT) : 0);
 	world.recent[at.space] = at.first;
 	for (unsigned p = at.first; status == VMEM_OK && p < at.first + at.pages; p++) {
-		changed |= world.page[at.space][p].permission != permission;
-		world.page[at.space][p].permission = (uint8_t)permission;
+		struct page *page = &world.page[at.space][p];
+		changed |= page->permission != permission;
+		page->permission = (uint8_t)permission;
+		page->attributes |= needs_promise(at.space, page) ? VMEM_REGION_ACCOUNT : 0;
 	}
 	return changed;
 }
