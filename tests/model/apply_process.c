@@ -41,15 +41,6 @@ uint32_t errors_of(uint32_t statuses)
 	return errors;
 }
 
-uint64_t locked_pages(unsigned space)
-{
-	uint64_t sum = 0;
-	for (unsigned p = 0; p < PAGES; p++) {
-		sum += world.page[space][p].mapped && world.page[space][p].attributes & VMEM_REGION_LOCKED;
-	}
-	return sum;
-}
-
 uint32_t lock_wrong(unsigned space, uint64_t more, unsigned attributes)
 {
 	return attributes & VMEM_REGION_LOCKED && locked_pages(space) + more > world.nature[space].max_locked
@@ -209,7 +200,7 @@ static bool map_memory(const struct op *op, unsigned space)
 		page_map(space, p, &page);
 		page.offset += page.object >= 0;
 	}
-	if (flags & VMEM_MMAP_POPULATE) {
+	if (flags & VMEM_MMAP_POPULATE && !(page.attributes & VMEM_REGION_LOCK_ON_FAULT)) {
 		populate(&at);
 	} else {
 		(void)populate_locked(space, at.first, at.first + at.pages);

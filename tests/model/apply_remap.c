@@ -16,26 +16,13 @@ static bool has_target(const struct remap *r)
 	return r->flags & (VMEM_MREMAP_FIXED | VMEM_MREMAP_DONTUNMAP);
 }
 
-/* One mapping, to a program. */
-static bool is_one(const struct page *lower, const struct page *upper)
-{
-	return upper->mapped && upper->vmar == lower->vmar && lower->permission == upper->permission &&
-	       lower->maximum == upper->maximum && lower->flags == upper->flags &&
-	       lower->cookie == upper->cookie && lower->object == upper->object &&
-	       (lower->object < 0 || lower->offset + 1 == upper->offset) &&
-	       lower->attributes == upper->attributes;
-}
-
 static bool find_mapping(struct remap *r)
 {
 	const struct page *page = world.page[r->space];
 	if (r->first >= PAGES || !page[r->first].mapped || page[r->first].vmar != 0) {
 		return false;
 	}
-	r->end = r->first + 1;
-	while (r->end < PAGES && is_one(&page[r->end - 1], &page[r->end])) {
-		r->end++;
-	}
+	r->end = mapping_end(r->space, r->first);
 	return true;
 }
 
@@ -75,10 +62,18 @@ static uint32_t check(struct remap *r)
 	if (r->old == 0 && !(page->flags & VMEM_MAP_SHARED)) {
 		return BIT(E_INVAL);
 	}
-	if ((r->old < r->new ? r->old : r->new) > r->end - r->first) {
+	const unsigned length = r->old < r->new ? r->old : r->new, more = r->new - length;
+	const bool device = page->object >= 0 && world.object[page->object].store != ANONYMOUS;
+	if (device && r->flags & VMEM_MREMAP_DONTUNMAP) {
+		return BIT(E_INVAL);
+	}
+	if (length > r->end - r->first || (device && more > 0)) {
 		return BIT(E_FAULT);
 	}
-	return r->new > r->old ? lock_wrong(r->space, r->new - r->old, page->attributes) : 0;
+	return more == 0 ? 0
+			 : lock_wrong(r->space, more, page->attributes) |
+			       errors_of(pages_wrong(r->space, more, 0) |
+					 (is_data(page) ? data_wrong(r->space, more) : 0));
 }
 
 /* What the pages that come to be are refused for: `more` like the last of so many, which stay if kept. */

@@ -103,6 +103,26 @@ enum vmem_fault_result page_expect(const struct page *page, unsigned access)
 								 : VMEM_FAULT_BEYOND_END;
 }
 
+/* One mapping, to a program. */
+static bool is_one(const struct page *lower, const struct page *upper)
+{
+	return upper->mapped && upper->vmar == lower->vmar && lower->permission == upper->permission &&
+	       lower->maximum == upper->maximum && lower->flags == upper->flags &&
+	       lower->cookie == upper->cookie && lower->object == upper->object &&
+	       (lower->object < 0 || lower->offset + 1 == upper->offset) &&
+	       !((lower->attributes ^ upper->attributes) & ~(unsigned)VMEM_REGION_ACCOUNT);
+}
+
+unsigned mapping_end(unsigned space, unsigned p)
+{
+	const struct page *page = world.page[space];
+	unsigned end = p + 1;
+	while (end < PAGES && is_one(&page[end - 1], &page[end])) {
+		end++;
+	}
+	return end;
+}
+
 bool vmar_has(unsigned space, unsigned vmar, unsigned first, unsigned pages)
 {
 	const struct vmar *v = &world.vmar[space][vmar];

@@ -30,6 +30,7 @@ void nature_make(unsigned space)
 	    .max_regions = MAX_REGIONS,
 	    .max_pages = space == 0 ? MAX_PAGES : NO_LIMIT,
 	    .max_data = NO_LIMIT,
+	    .max_locked = NO_LIMIT,
 	    .max_stack = NO_LIMIT};
 	if (n->accounts) {
 		vmem_posix_init(&n->posix, world.space[space], &policy, 0);
@@ -51,6 +52,15 @@ bool needs_promise(unsigned space, const struct page *page)
 	return world.nature[space].accounts && page->permission & VMEM_WRITE &&
 	       !(page->flags & VMEM_MAP_SHARED) &&
 	       !(page->attributes & (VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE));
+}
+
+uint64_t locked_pages(unsigned space)
+{
+	uint64_t sum = 0;
+	for (unsigned p = 0; p < PAGES; p++) {
+		sum += world.page[space][p].mapped && world.page[space][p].attributes & VMEM_REGION_LOCKED;
+	}
+	return sum;
 }
 
 uint32_t pages_wrong(unsigned space, uint64_t more, uint64_t gone)
@@ -124,14 +134,18 @@ static bool is_crowded(unsigned space, unsigned p)
 static bool may_grow(unsigned space, unsigned p, unsigned q)
 {
 	struct vmem_region_info r;
+	const struct nature *n = &world.nature[space];
 	const uint64_t more = q - p;
 	if (is_crowded(space, p)) {
 		counters->events[EVENT_GAP_IN_WAY]++;
 		return false;
 	}
-	EXPECT(vmem_region_next(world.space[space], page_va(q), &r) && r.start == page_va(q));
-	if ((r.start + r.length - page_va(p)) / PAGE > world.nature[space].max_stack) {
+	if (mapping_end(space, q) - p > n->max_stack) {
 		counters->events[EVENT_STACK_LIMIT]++;
+		return false;
+	}
+	if (world.page[space][q].attributes & VMEM_REGION_LOCKED && n->max_locked != NO_LIMIT &&
+	    locked_pages(space) + more > n->max_locked) {
 		return false;
 	}
 	bool promises = world.page[space][q].attributes & VMEM_REGION_ACCOUNT;

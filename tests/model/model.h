@@ -225,6 +225,9 @@ uint64_t page_value(const struct page *page);
 void page_store(struct page *page, uint64_t value);
 enum vmem_fault_result page_expect(const struct page *page, unsigned access);
 vmem_vaddr_t page_va(unsigned page);
+/* Where the mapping ends that has the page: to a program regions that agree are one, whatever is promised. */
+unsigned mapping_end(unsigned space, unsigned p);
+uint64_t locked_pages(unsigned space);
 /* True if the VMAR has all of the pages, itself or in children. */
 bool vmar_has(unsigned space, unsigned vmar, unsigned first, unsigned pages);
 /* No regions, children or strips. */

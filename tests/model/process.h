@@ -13,7 +13,6 @@ enum { E_OK, E_PERM, E_AGAIN, E_NOMEM, E_ACCES, E_FAULT, E_EXIST, E_INVAL, E_KIN
 /* Counts an answer, 0 or -errno, which must be one of the set; if that is empty, 0. */
 void judged_errno(const struct op *op, int answer, uint32_t wrong);
 uint32_t errors_of(uint32_t statuses);
-uint64_t locked_pages(unsigned space);
 /* Why a mapping with these attributes may not have so many pages more. */
 uint32_t lock_wrong(unsigned space, uint64_t more, unsigned attributes);
 /* What is locked gets its pages; false if one cannot be had. */
