@@ -308,7 +308,7 @@ int main(int argc, char **argv)
 	struct epochs e = {
 	    .seed = 1,
 	    .operations = 72000, /* of each ISA: a run has three */
-	    .jobs = 1,
+	    .jobs = 2,
 	    .length = EPOCH,
 	    .seconds = 240,
 	    .noun = "steps",
