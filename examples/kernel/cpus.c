@@ -83,8 +83,10 @@ void cpus_pause(void)
 void lock_wait(struct lock *lock)
 {
 	do {
-		cpus_relax();
-	} while (__atomic_load_n(&lock->taken, __ATOMIC_RELAXED) != 0);
+		do {
+			cpus_relax();
+		} while (__atomic_load_n(&lock->taken, __ATOMIC_RELAXED) != 0);
+	} while (__atomic_exchange_n(&lock->taken, 1u, __ATOMIC_ACQUIRE) != 0);
 }
 
 void *kernel_cpu_stack(unsigned number)

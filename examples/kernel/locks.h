@@ -19,12 +19,13 @@
 
 extern struct lock kernel_lock_word, output_lock_word;
 
+/* Takes a lock that was found taken. */
 void lock_wait(struct lock *lock);
 
 static inline void lock_take(struct lock *lock)
 {
 #if VMEM_MAX_CPUS > 1
-	while (__atomic_exchange_n(&lock->taken, 1u, __ATOMIC_ACQUIRE) != 0) {
+	if (__builtin_expect(__atomic_exchange_n(&lock->taken, 1u, __ATOMIC_ACQUIRE) != 0, 0)) {
 		lock_wait(lock);
 	}
 #else

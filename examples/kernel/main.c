@@ -155,6 +155,7 @@ void kernel_main(const struct kernel_boot *boot)
 		archive_open(boot->archive, boot->archive_length);
 	}
 	config.seed = kernel_random();
+	config.cpus = port_cpu_count();
 	status = vmem_library_init(&config);
 	if (status != VMEM_OK) {
 		kernel_panic("vmem_library_init: %s", vmem_status_name(status));

@@ -48,6 +48,12 @@ struct vmem_config {
 	vmem_vaddr_t kernel_start; /**< the part of the kernel half that the library manages (kernel.h); page
 				      aligned */
 	uint64_t kernel_length;	   /**< 0: none; kernel.h must then not be used */
+	/**
+	 * How many CPUs will ever run the library, as far as the host knows; 0: as many as it was built
+	 * for. 1 is a promise: the one that calls vmem_library_init() is number 0, and no other ever calls
+	 * vmem_library_init_cpu(). What only several need is left out then.
+	 */
+	unsigned cpus;
 	uint32_t isa_features;	   /**< VMEM_RISCV_*, VMEM_AARCH64_*; on x86-64 0 */
 	uint64_t seed; /**< for random placement; from a real source of entropy where there is one */
 	/**

@@ -6,9 +6,24 @@
  * Locks: the space's, until what goes is flushed everywhere. Every region of the range is being changed
  * meanwhile (R4), so no fault enters what is about to go (X2).
  */
+#include "panic.h"
 #include "policy.h"
 #include "region.h"
 #include "slab.h"
+
+static void drop(void *arg, uint64_t key, slot_t slot)
+{
+	(void)arg;
+	(void)key;
+	vmem_slot_drop(slot);
+}
+
+void vmem_store_forget(struct store *store, uint64_t first, uint64_t last)
+{
+	VMEM_CHECK(vmem_index_reserve_remove(&store->index, first, last),
+	    "internal: a promise of nodes to a snapshot was broken");
+	vmem_index_remove(&store->index, first, last, drop, NULL);
+}
 
 vmem_status_t vmem_vmar_check_covered(const struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)
 {
@@ -45,6 +60,9 @@ static void decommit(struct vmem_aspace *aspace, struct span *first, vmem_vaddr_
 
 vmem_status_t vmem_vmar_decommit_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
+	if (RUNS_ALONE) {
+		return vmem_alone_vmar_decommit_locked(vmar, start, length);
+	}
 	vmem_vaddr_t end = start + length;
 	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
 	struct span *first = status == VMEM_OK ? vmem_span_find(&vmar->tree, start) : NULL;
@@ -65,6 +83,7 @@ vmem_status_t vmem_vmar_decommit_locked(struct vmem_vmar *vmar, vmem_vaddr_t sta
 	return status;
 }
 
+#if !VMEM_ALONE
 vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
 	aspace_lock(vmar->aspace);
@@ -73,3 +92,4 @@ vmem_status_t vmem_vmar_decommit(struct vmem_vmar *vmar, vmem_vaddr_t start, uin
 	vmem_slab_settle();
 	return status;
 }
+#endif

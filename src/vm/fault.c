@@ -549,7 +549,8 @@ static __attribute__((noinline)) enum vmem_fault_result scrape(struct fault *f, 
 	return found ? FAULT_AGAIN : VMEM_FAULT_NO_MEMORY;
 }
 
-enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
+WITH_OTHERS enum vmem_fault_result take_turns(
+    struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
 {
 	struct fault f = {.aspace = aspace, .access = access, .cpu = cpu_number()};
 	struct vmem_cpu *cpu = &vmem_cpus[f.cpu];
@@ -572,4 +573,10 @@ enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t a
 		fault_count(&f, COUNT_REFUSED);
 	}
 	return result;
+}
+
+enum vmem_fault_result vmem_fault_try(struct vmem_aspace *aspace, vmem_vaddr_t address, unsigned access)
+{
+	return RUNS_ALONE ? vmem_alone_fault_try(aspace, address, access)
+			  : take_turns(aspace, address, access);
 }

@@ -36,14 +36,11 @@
 #include "trace.h"
 
 #define CACHE_FRAMES 96u
-#define CACHE_FILL 80u /* with BATCH of slab.c: at most one fault in 32 fills a cache or a list */
+#define CACHE_FILL 80u /* with BATCH of slab.c: one fault in 32 at most fills a cache or a list, tables and all */
 #define CACHE_SPILL 48u
 #define PLENTY 1024u	/* frames */
 #define DRAINS_MAX 4u
 #define POISON UINT64_C(0xdeadf4a3edeadf4a)
-
-struct page_ranges vmem_page_ranges;
-uint64_t vmem_direct_map;
 
 /* What one CPU has: its cache, and its share of the counters (F5). */
 struct frame_cpu {
@@ -55,7 +52,8 @@ struct frame_cpu {
 	uint64_t taken_in_blocks, given_in_blocks; /* of those, beyond one per call */
 } __attribute__((aligned(1024)));		   /* lines of its own, and found by a shift */
 
-static struct frame_cpu cpus[VMEM_MAX_CPUS];
+#define cpus vmem_frame_cpus /* of this file and of its copy (alone.h) */
+extern struct frame_cpu cpus[VMEM_MAX_CPUS];
 
 static struct frame_cpu *this_cpu(void)
 {
@@ -66,6 +64,11 @@ static struct frame_cpu *this_cpu(void)
 #endif
 	return cpu;
 }
+
+#if !VMEM_ALONE
+struct frame_cpu cpus[VMEM_MAX_CPUS];
+struct page_ranges vmem_page_ranges;
+uint64_t vmem_direct_map;
 
 const struct page_range *vmem_page_range_of(const struct vmem_page *page)
 {
@@ -177,6 +180,7 @@ vmem_status_t vmem_frames_init(const struct vmem_ram *ram, unsigned count)
 	}
 	return vmem_source.total == 0 ? VMEM_ERR_NO_MEMORY : VMEM_OK;
 }
+#endif
 
 /* Content of free frames ----------------------------------------------------------------------- */
 
@@ -352,6 +356,7 @@ void vmem_frame_give(struct vmem_page *page)
 	spin_give(&cpu->lock, LOCK_CACHE);
 }
 
+#if !VMEM_ALONE
 /* The promise ---------------------------------------------------------------------------------- */
 
 vmem_status_t vmem_frame_reserve(uint64_t frames)
@@ -581,3 +586,4 @@ void vmem_frame_check(void)
 		    "the frames of a kind are not as many as were taken (F5)");
 	}
 }
+#endif

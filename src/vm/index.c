@@ -37,8 +37,6 @@
 #include "panic.h"
 #include "slab.h"
 
-const struct index_node vmem_index_void = {.size = 1, .refs = 1, .base = UINT64_MAX};
-
 /* Runs the statement for n = each bit of a set, upwards; cheap for sparse sets and for dense ones. */
 #define FOR_EACH_BIT(n, set)                                                                                 \
 	for (uint64_t bits_ = (set), n = 0;                                                                  \
@@ -561,6 +559,10 @@ static void cut_leave(struct removal *r)
 void vmem_index_remove(
     struct vmem_index *index, uint64_t first, uint64_t last, index_drop_fn *drop, void *arg)
 {
+	if (RUNS_ALONE) {
+		vmem_alone_index_remove(index, first, last, drop, arg);
+		return;
+	}
 	struct removal r = {.index = index, .first = first, .last = last, .drop = drop, .arg = arg};
 	/* A shared path that leads to nothing is not to be copied. */
 	if (!index->root || first > last || (any_shared() && !vmem_index_any(index, first, last))) {

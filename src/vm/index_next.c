@@ -8,6 +8,8 @@
 #include "index.h"
 #include "index_node.h"
 
+const struct index_node vmem_index_void = {.size = 1, .refs = 1, .base = UINT64_MAX};
+
 /* The slots of a node at or after `at`. */
 static uint64_t slots_from(const struct index_node *node, uint64_t at)
 {

@@ -72,6 +72,10 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 	vmem_direct_map = config->direct_map;
 	vmem_library_seed = config->seed;
 	vmem_pause = config->pause;
+#if VMEM_MANY_CPUS
+	vmem_company.alone = config->cpus == 1;
+#endif
+	VMEM_CHECK(!RUNS_ALONE || cpu_number() == 0, "the only CPU is not number 0");
 	vmem_cpus_init();
 	vmem_arch_probe(&vmem_mmu, config->isa_features);
 	vmem_arch_cpu_init();
@@ -95,6 +99,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 
 void vmem_library_init_cpu(void)
 {
+	VMEM_CHECK(!RUNS_ALONE, "a CPU comes on that vmem_library_init() was told would not (A1)");
 	vmem_cpu_on();
 	vmem_tlb_cpu_on();
 	vmem_arch_cpu_init();

@@ -13,17 +13,20 @@
  * lock are ordered before the look that checks them by order_reads(). K5 What a CPU holds at once is part of
  * one state of each table of LOCKING.md, "States"; with VMEM_DEBUG a breach panics.
  *
- * With one CPU there is nothing of all that: no state is read or written, no instruction is emitted.
+ * With one CPU there is nothing of all that: no state is read or written, no instruction is emitted. That is
+ * so in a build for one CPU, and in the copies of alone.h: VMEM_SMP is 0 in both. What is laid out for
+ * several CPUs is so in the copies, too: VMEM_MANY_CPUS.
  */
 #ifndef VMEM_LOCK_H
 #define VMEM_LOCK_H
 
 #include <vmem/types.h>
 
+#include "alone.h"
 #include "arch.h"
 #include "panic.h"
 
-#define VMEM_SMP (VMEM_MAX_CPUS > 1)
+#define VMEM_SMP (VMEM_MANY_CPUS && !VMEM_ALONE)
 
 /* Outermost first. */
 enum lock_rank {

@@ -474,6 +474,10 @@ static void remove_piece(struct vmem_pmap *pmap, struct piece *piece, struct vme
 
 void vmem_pmap_remove(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, struct vmem_batch *batch)
 {
+	if (RUNS_ALONE) {
+		vmem_alone_pmap_remove(pmap, va, length, batch);
+		return;
+	}
 	struct piece piece;
 	vmem_vaddr_t last = va + (length - 1);
 	batch->walked = true;
@@ -535,6 +539,10 @@ static void restrict_piece(
 void vmem_pmap_restrict(
     struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, uint32_t keep, struct vmem_batch *batch)
 {
+	if (RUNS_ALONE) {
+		vmem_alone_pmap_restrict(pmap, va, length, keep, batch);
+		return;
+	}
 	struct piece piece;
 	vmem_vaddr_t start = va, last = va + (length - 1);
 	if ((keep & VMEM_RWX) == 0) {

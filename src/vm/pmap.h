@@ -63,7 +63,7 @@ enum pmap_counter {
 #define COUNT_STRIPES (VMEM_MAX_CPUS < 16 ? VMEM_MAX_CPUS : 16)
 struct pmap_counts {
 	uint64_t n[COUNTERS];
-} __attribute__((aligned(VMEM_SMP ? 64 : 8)));
+} __attribute__((aligned(VMEM_MANY_CPUS ? 64 : 8)));
 
 struct vmem_pmap {
 	struct pmap_counts counts[COUNT_STRIPES];
@@ -87,7 +87,7 @@ struct vmem_pmap {
 
 static inline void pmap_count(struct vmem_pmap *pmap, unsigned cpu, enum pmap_counter which, uint64_t by)
 {
-	uint64_t *place = &pmap->counts[cpu % COUNT_STRIPES].n[which];
+	uint64_t *place = &pmap->counts[VMEM_SMP ? cpu % COUNT_STRIPES : 0].n[which];
 	if (VMEM_MAX_CPUS > COUNT_STRIPES) {
 		(void)shared_add(place, by);
 	} else {
@@ -408,7 +408,7 @@ static inline void pte_store(arch_pte_t *slot, arch_pte_t entry)
  * moment included. */
 static inline arch_pte_t pte_swap(arch_pte_t *slot, arch_pte_t entry)
 {
-#if VMEM_MAX_CPUS > 1
+#if VMEM_SMP
 	return __atomic_exchange_n(slot, entry, __ATOMIC_RELAXED);
 #else
 	arch_pte_t old = pte_load(slot);

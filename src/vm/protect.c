@@ -64,15 +64,6 @@ static vmem_status_t check_protect(const struct vmem_vmar *vmar, vmem_vaddr_t st
 	return VMEM_OK;
 }
 
-vmem_status_t vmem_vmar_protect(
-    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
-{
-	aspace_lock(vmar->aspace);
-	vmem_status_t status = vmem_vmar_protect_locked(vmar, start, length, permission);
-	aspace_unlock(vmar->aspace);
-	return status;
-}
-
 /* Linux lets a space that has more mapped than it may go on as it is. */
 static bool may_be_data(const struct vmem_aspace *aspace, uint64_t bytes)
 {
@@ -96,9 +87,7 @@ static void change_permission(struct region *region, unsigned permission)
 	aspace->data -= region_is_data(region) ? length : 0;
 	region_change(region);
 	shared_store(&region->permission, (uint8_t)permission);
-	if (promised) {
-		shared_store(&region->attributes, region->attributes | VMEM_REGION_ACCOUNT);
-	}
+	shared_store(&region->attributes, region->attributes | (promised ? (uint32_t)VMEM_REGION_ACCOUNT : 0));
 	if (promised_in_vain(region, permission)) {
 		shared_store(&region->attributes, region->attributes & ~(uint32_t)VMEM_REGION_ACCOUNT);
 		vmem_commit_give(length);
@@ -107,7 +96,7 @@ static void change_permission(struct region *region, unsigned permission)
 	aspace->data += region_is_data(region) ? length : 0;
 }
 
-vmem_status_t vmem_vmar_protect_locked(
+WITH_OTHERS vmem_status_t protect(
     struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
 {
 	struct vmem_aspace *aspace = vmar->aspace;
@@ -160,3 +149,21 @@ vmem_status_t vmem_vmar_protect_locked(
 	vmem_batch_end(&batch);
 	return VMEM_OK;
 }
+
+vmem_status_t vmem_vmar_protect_locked(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
+{
+	return RUNS_ALONE ? vmem_alone_vmar_protect_locked(vmar, start, length, permission)
+			  : protect(vmar, start, length, permission);
+}
+
+#if !VMEM_ALONE
+vmem_status_t vmem_vmar_protect(
+    struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, unsigned permission)
+{
+	aspace_lock(vmar->aspace);
+	vmem_status_t status = vmem_vmar_protect_locked(vmar, start, length, permission);
+	aspace_unlock(vmar->aspace);
+	return status;
+}
+#endif

@@ -45,7 +45,7 @@ struct slab_type {
 	uint64_t covered;	   /* of those, how many the promised frames could hold */
 	uint8_t lock;		   /* LOCK_SLAB */
 	struct vmem_page *spare;   /* one frame without an object in use, in no list; or NULL */
-#if VMEM_SMP
+#if VMEM_MANY_CPUS
 	uint32_t empty; /* more such frames, chained through `next` */
 	uint32_t batch; /* objects that move between a CPU's list and here at once */
 #endif
@@ -57,7 +57,7 @@ struct slab_type {
 extern struct slab_type vmem_slab_types[SLAB_COUNT];
 #define SLAB_NONE UINT32_MAX
 
-#if VMEM_SMP
+#if VMEM_MANY_CPUS
 /* What a CPU has of a type (slab_cpu.c). */
 struct slab_list {
 	void *next;	   /* free objects, linked by their first bytes */
@@ -98,12 +98,10 @@ uint64_t vmem_slab_promised(enum slab_id id);
 
 /* Objects in use, for statistics and checks. */
 uint64_t vmem_slab_in_use(enum slab_id id);
-/* For validators: whether `object` is one of that type and not free in its frame; and whether, besides, no
- * CPU has it on its list, for which all lists are walked. */
+/* For validators: whether `object` is one of that type and not free in its frame; and whether, besides, no CPU
+ * has it on its list, for which all lists are walked. */
 bool vmem_slab_owns(enum slab_id id, const void *object);
 bool vmem_slab_is_live(enum slab_id id, const void *object);
-/* True if one of that type can be there, live or free: for who counts the live ones himself. */
-bool vmem_slab_holds(enum slab_id id, const void *object);
 /*
  * With several CPUs an emptied frame is not given back by vmem_slab_free(), whose caller may hold spin
  * locks. This gives back those that have gathered, when they are many. For the end of what frees objects:
@@ -116,7 +114,7 @@ bool vmem_slab_trim(void);
 /* Panics unless lists, records and counters agree: while no other CPU is in the library. */
 void vmem_slab_check(void);
 
-#if VMEM_SMP
+#if VMEM_MANY_CPUS
 extern uint64_t vmem_slab_gathered; /* frames on the `empty` chains of all types */
 extern uint64_t vmem_slab_many;	    /* as many are given back */
 void vmem_slab_give_back(void);
@@ -124,7 +122,7 @@ void vmem_slab_give_back(void);
 
 static inline void vmem_slab_settle(void)
 {
-#if VMEM_SMP
+#if VMEM_MANY_CPUS
 	if (__builtin_expect(shared_load(&vmem_slab_gathered) >= shared_load(&vmem_slab_many), 0)) {
 		vmem_slab_give_back();
 	}
@@ -135,7 +133,7 @@ static inline void vmem_slab_settle(void)
  * this CPU. With several CPUs it is called with the list's lock, and gives it back. */
 void *vmem_slab_alloc_slow(enum slab_id id);
 
-#if VMEM_SMP
+#if VMEM_MANY_CPUS
 static inline struct slab_list *slab_list(enum slab_id id)
 {
 	struct slab_list *list = &vmem_slab_cpus[cpu_number()].of[id];

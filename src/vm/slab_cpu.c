@@ -25,9 +25,11 @@
 #include "slab_i.h"
 #include "trace.h"
 
-#if VMEM_SMP
+#if VMEM_MANY_CPUS
 
+#if !VMEM_ALONE
 struct slab_cpu vmem_slab_cpus[VMEM_MAX_CPUS];
+#endif
 
 static struct slab_type *type_of(enum slab_id id)
 {
@@ -140,6 +142,15 @@ void *vmem_slab_alloc_slow(enum slab_id id)
 	return object;
 }
 
+/* A list that has grown too long gives a batch back. */
+static __attribute__((noinline)) void give_batch(struct slab_type *type, struct slab_list *list)
+{
+	spin_take(&type->lock, LOCK_SLAB);
+	spill(type, list, type->batch);
+	spin_give(&type->lock, LOCK_SLAB);
+	spin_give(&list->lock, LOCK_SLAB_LIST);
+}
+
 void vmem_slab_free(enum slab_id id, void *object)
 {
 	struct slab_type *type = type_of(id);
@@ -149,9 +160,8 @@ void vmem_slab_free(enum slab_id id, void *object)
 	spin_take(&list->lock, LOCK_SLAB_LIST);
 	list_push(list, object);
 	if (__builtin_expect(list->count > 2 * type->batch + list->claim, 0)) {
-		spin_take(&type->lock, LOCK_SLAB);
-		spill(type, list, type->batch);
-		spin_give(&type->lock, LOCK_SLAB);
+		give_batch(type, list);
+		return;
 	}
 	spin_give(&list->lock, LOCK_SLAB_LIST);
 }

@@ -50,7 +50,7 @@ static inline void *slab_free_list(const struct vmem_page *page)
 /* The number of free objects in a frame; S3 on the way. */
 uint32_t vmem_slab_count_free(const struct slab_type *type, const struct vmem_page *page);
 
-#if VMEM_SMP
+#if VMEM_MANY_CPUS
 /* Without the lock. What is on the lists of all other CPUs, and with `own` on this one's, goes back to the
  * type, but for what is claimed; and all that was released. False: there was nothing. */
 bool vmem_slab_drain(struct slab_type *type, bool own);

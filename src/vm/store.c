@@ -271,13 +271,6 @@ void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last
 	}
 }
 
-void vmem_store_forget(struct store *store, uint64_t first, uint64_t last)
-{
-	VMEM_CHECK(vmem_index_reserve_remove(&store->index, first, last),
-	    "internal: a promise of nodes to a snapshot was broken");
-	vmem_index_remove(&store->index, first, last, drop, NULL);
-}
-
 vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t last, struct store **out)
 {
 	struct store *to;
@@ -308,17 +301,6 @@ vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t l
 	store_unlock(to);
 	*out = to;
 	return VMEM_OK;
-}
-
-struct vmem_page *vmem_store_new_page(struct store *store, uint64_t key)
-{
-	struct vmem_page *page = vmem_frame_take(PAGE_DATA);
-	if (page) {
-		/* whole stores: a walker may still look whether it is a table */
-		shared_store(&page->u.data.lineage, store->lineage);
-		shared_store(&page->u.data.key, key);
-	}
-	return page;
 }
 
 /* Puts a page of its own at key, where `slot` is, from `fresh`, a frame that was taken for it; a path is

@@ -29,6 +29,7 @@
 
 #include <vmem/object.h>
 
+#include "frame.h"
 #include "index.h"
 #include "lock.h"
 #include "pmap.h"
@@ -137,7 +138,17 @@ vmem_status_t vmem_store_own_two(struct store *store, uint64_t low, uint64_t hig
 vmem_status_t vmem_store_own_range(struct store *store, uint64_t first, uint64_t last);
 
 /* A data page born in the store at key; contents indeterminate. NULL: no memory. */
-struct vmem_page *vmem_store_new_page(struct store *store, uint64_t key);
+static inline struct vmem_page *vmem_store_new_page(struct store *store, uint64_t key)
+{
+	struct vmem_page *page = vmem_frame_take(PAGE_DATA);
+	if (page) {
+		/* whole stores: a walker may still look whether it is a table */
+		shared_store(&page->u.data.lineage, store->lineage);
+		shared_store(&page->u.data.key, key);
+	}
+	return page;
+}
+
 /* Every translation of a page, found through lineage and key (L1): visit(arg, region, va) for each region
  * that could show it. Takes no lock: no other CPU is inside. */
 typedef void page_translation_fn(void *arg, struct region *region, vmem_vaddr_t va);

@@ -89,8 +89,7 @@ void vmem_tlb_init(void)
 	tlb.on = this_cpu_bit();
 	tlb.generation = UINT64_C(1) << ASID_ID_BITS;
 	tlb.ids.next = 1;
-	tlb.ids.rollovers = 0;
-	tlb.ids.lock = 0;
+	tlb.ids.rollovers = tlb.ids.lock = 0;
 	tlb.last = (UINT64_C(1) << vmem_mmu.asid_bits) - 1;
 	if (tlb.last <= VMEM_MAX_CPUS) {
 		tlb.last = 0; /* every CPU could hold on to one: a search for a free id need not end */
@@ -113,10 +112,8 @@ static inline uint32_t hardware_id(uint64_t asid)
 	return (uint32_t)(asid & ASID_ID_MASK);
 }
 
-/* Ids. */
-
-/* Whether a pmap brought the id with it into this generation. It may not run now, and will again under that
- * id (T5). */
+/* Ids: whether a pmap brought the id with it into this generation. It may not run now, and will again under
+ * that id (T5). */
 static bool is_carried(uint64_t id)
 {
 	for (unsigned i = 0; i < VMEM_MAX_CPUS; i++) {
@@ -366,9 +363,7 @@ void vmem_pmap_retire(struct vmem_pmap *pmap)
 	pmap->asid = 0;
 }
 
-/* Shootdown. */
-
-/* The flushes of one batch, as every CPU runs them. */
+/* Shootdown: the flushes of one batch, as every CPU runs them. */
 struct flush_job {
 	struct vmem_pmap *pmap;
 	bool tables; /* some go */
@@ -376,7 +371,7 @@ struct flush_job {
 	struct arch_flush flush[BATCH_RANGES];
 };
 
-static void run_job(void *argument)
+static inline __attribute__((always_inline)) void run_job(void *argument)
 {
 	const struct flush_job *job = argument;
 	if (job->tables && leave_idle(job->pmap)) {
@@ -422,7 +417,7 @@ static void run_everywhere(struct vmem_pmap *pmap, struct flush_job *job)
 {
 	(void)shared_add(&pmap->flushes, 1);
 #if VMEM_SMP
-	if ((vmem_mmu.features & MMU_BROADCAST) == 0) {
+	if (!RUNS_ALONE && (vmem_mmu.features & MMU_BROADCAST) == 0) {
 		uint64_t self = this_cpu_bit();
 		uint64_t cpus = pmap->kernel ? shared_load_acquire(&tlb.on)
 					     : cpus_to_call(pmap, job->tables);
@@ -516,8 +511,8 @@ static void write_job(const struct vmem_batch *batch, bool whole, struct flush_j
 	}
 }
 
-/* Whether others have taken something away that this batch may have found absent, and CPUs may remember (T7).
- * The lock of the table in which it was found absent orders this after their count. */
+/* Whether others have taken something away that this batch may have found absent, and CPUs may remember
+ * (T7). The lock of the table in which it was found absent orders this after their count. */
 static inline bool others_open(const struct vmem_batch *batch)
 {
 	return VMEM_SMP && batch->walked && shared_load_acquire(&batch->pmap->open) > (batch->open ? 1u : 0u);
@@ -532,15 +527,11 @@ static inline void close_batch(struct vmem_batch *batch)
 	}
 }
 
-void vmem_batch_end(struct vmem_batch *batch)
+/* A batch that owes something; whole: the whole space. */
+static __attribute__((noinline)) void pay_batch(struct vmem_batch *batch, bool whole)
 {
 	struct vmem_pmap *pmap = batch->pmap;
 	struct flush_job job;
-	bool whole = others_open(batch);
-	if (batch->count == 0 && !whole) {
-		close_batch(batch);
-		return;
-	}
 	vmem_lock_none_spinning();
 	full_barrier();
 	if (anywhere(pmap)) {
@@ -556,6 +547,16 @@ void vmem_batch_end(struct vmem_batch *batch)
 	}
 	close_batch(batch);
 	vmem_batch_begin(batch, pmap);
+}
+
+void vmem_batch_end(struct vmem_batch *batch)
+{
+	bool whole = others_open(batch);
+	if (batch->count != 0 || whole) {
+		pay_batch(batch, whole);
+	} else {
+		close_batch(batch);
+	}
 }
 
 void vmem_flush_granted(struct vmem_pmap *pmap, vmem_vaddr_t va, bool tables)

@@ -75,10 +75,7 @@ vmem_status_t vmem_vmar_check_map(const struct vmem_vmar *vmar, const struct vme
 static vmem_status_t check_object(const struct vmem_map *map)
 {
 	bool shared = map->flags & VMEM_MAP_SHARED;
-	if (map->object && map->attributes & (VMEM_REGION_WIPE_ON_FORK | VMEM_REGION_GROWS_DOWN)) {
-		return VMEM_ERR_INVALID;
-	}
-	if (map->flags & (VMEM_MAP_NO_MERGE | VMEM_MAP_GUARD) && map->attributes & VMEM_REGION_GROWS_DOWN) {
+	if (map->object && map->attributes & VMEM_REGION_WIPE_ON_FORK) {
 		return VMEM_ERR_INVALID;
 	}
 	if (map->flags & VMEM_MAP_GUARD) {
@@ -383,7 +380,7 @@ void vmem_vmar_populate(struct vmem_aspace *aspace, vmem_vaddr_t start, uint64_t
 	}
 }
 
-vmem_status_t vmem_vmar_map_locked(
+WITH_OTHERS vmem_status_t map_any(
     struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
 {
 	vmem_vaddr_t start = map->address;
@@ -402,29 +399,13 @@ vmem_status_t vmem_vmar_map_locked(
 	return status == VMEM_OK ? map_checked(vmar, map, start, out_start) : status;
 }
 
-vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
+vmem_status_t vmem_vmar_map_locked(
+    struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
 {
-	aspace_lock(vmar->aspace);
-	vmem_status_t status = vmem_vmar_map_locked(vmar, map, out_start);
-	aspace_unlock(vmar->aspace);
-	vmem_slab_settle();
-	if (status == VMEM_OK && (map->flags & VMEM_MAP_POPULATE)) {
-		vmem_vmar_populate(vmar->aspace, *out_start, map->length, map->permission);
-	}
-	return status;
+	return RUNS_ALONE ? vmem_alone_vmar_map_locked(vmar, map, out_start) : map_any(vmar, map, out_start);
 }
 
-vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
-{
-	struct vmem_aspace *aspace = vmar->aspace;
-	aspace_lock(aspace);
-	vmem_status_t status = vmem_vmar_unmap_locked(vmar, start, length);
-	aspace_unlock(aspace);
-	vmem_slab_settle();
-	return status;
-}
-
-vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+WITH_OTHERS vmem_status_t unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
 {
 	struct region *spare = NULL;
 	vmem_status_t status = vmem_vmar_check_range(vmar, start, length);
@@ -449,6 +430,58 @@ vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 	}
 	vmem_vmar_remove(vmar, start, length, &spare);
 	return VMEM_OK;
+}
+
+vmem_status_t vmem_vmar_unmap_locked(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	return RUNS_ALONE ? vmem_alone_vmar_unmap_locked(vmar, start, length) : unmap(vmar, start, length);
+}
+
+/* Children first, without recursion: down to a VMAR that has none, which goes. */
+void vmem_vmar_destroy_locked(struct vmem_vmar *vmar)
+{
+	for (struct vmem_vmar *at = vmar;;) {
+		struct span *s = at->tree.first;
+		while (s && s->kind != SPAN_VMAR) {
+			s = s->next;
+		}
+		if (s) {
+			at = vmar_of(s);
+			continue;
+		}
+		struct vmem_vmar *parent = at->parent;
+		struct region *none = NULL;
+		vmem_vmar_remove(at, at->tree.base, at->tree.length, &none);
+		vmem_span_remove(&parent->tree, &at->span);
+		vmem_slab_free(SLAB_VMAR, at);
+		if (at == vmar) {
+			return;
+		}
+		at = parent;
+	}
+}
+
+#if !VMEM_ALONE
+vmem_status_t vmem_vmar_map(struct vmem_vmar *vmar, const struct vmem_map *map, vmem_vaddr_t *out_start)
+{
+	aspace_lock(vmar->aspace);
+	vmem_status_t status = vmem_vmar_map_locked(vmar, map, out_start);
+	aspace_unlock(vmar->aspace);
+	vmem_slab_settle();
+	if (status == VMEM_OK && (map->flags & VMEM_MAP_POPULATE)) {
+		vmem_vmar_populate(vmar->aspace, *out_start, map->length, map->permission);
+	}
+	return status;
+}
+
+vmem_status_t vmem_vmar_unmap(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)
+{
+	struct vmem_aspace *aspace = vmar->aspace;
+	aspace_lock(aspace);
+	vmem_status_t status = vmem_vmar_unmap_locked(vmar, start, length);
+	aspace_unlock(aspace);
+	vmem_slab_settle();
+	return status;
 }
 
 vmem_status_t vmem_vmar_allocate(
@@ -487,30 +520,6 @@ vmem_status_t vmem_vmar_allocate(
 	return status;
 }
 
-/* Children first, without recursion: down to a VMAR that has none, which goes. */
-void vmem_vmar_destroy_locked(struct vmem_vmar *vmar)
-{
-	for (struct vmem_vmar *at = vmar;;) {
-		struct span *s = at->tree.first;
-		while (s && s->kind != SPAN_VMAR) {
-			s = s->next;
-		}
-		if (s) {
-			at = vmar_of(s);
-			continue;
-		}
-		struct vmem_vmar *parent = at->parent;
-		struct region *none = NULL;
-		vmem_vmar_remove(at, at->tree.base, at->tree.length, &none);
-		vmem_span_remove(&parent->tree, &at->span);
-		vmem_slab_free(SLAB_VMAR, at);
-		if (at == vmar) {
-			return;
-		}
-		at = parent;
-	}
-}
-
 vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
 {
 	struct vmem_aspace *aspace = vmar->aspace;
@@ -526,3 +535,4 @@ vmem_status_t vmem_vmar_destroy(struct vmem_vmar *vmar)
 	vmem_slab_settle();
 	return allowed ? VMEM_OK : VMEM_ERR_DENIED;
 }
+#endif

@@ -9,9 +9,10 @@ import re
 
 LIMIT = 4096  # bytes: PORTING.md promises it
 CHECKS = ["check_all.c:reset_node", "check_all.c:count_node", "check_all.c:verify_node"]
+DROPS = ["store.c:drop", "decommit.c:drop"]
 # Whom a call through a pointer may reach: the library's own, or the host's functions, whose stack is the host's.
 INDIRECT = {
-    "index.c:take_down": ["store.c:drop"], "index.c:cut_enter": ["store.c:drop"],
+    "index.c:take_down": DROPS, "index.c:cut_enter": DROPS,
     "vmem_pmap_visit": ["check.c:check_entry"], "vmem_index_visit": CHECKS, "vmem_page_translations": [], "store.c:visit_store": [],
     "vmem_pause_now": [],
 }
@@ -27,8 +28,14 @@ def arguments(cross_file):
 
 
 def base(name):
-    """As the source has it: without what the compiler says of a copy or a part that it made."""
+    """As the source has it: without what the compiler says of a copy or a part that it made, and of copies for one CPU (alone.h)."""
+    name = re.sub(r"^(vmem_)alone_|^alone/", lambda match: match[1] or "", name)
     return re.sub(r"\.(constprop|isra|part|cold)\b.*", "", name)
+
+
+def short(title):
+    """A static function as file.c:name."""
+    return ("alone/" if "/alone/" in title else "") + os.path.basename(title)
 
 
 def read(directory):
@@ -38,9 +45,9 @@ def read(directory):
         with open(name) as file:
             text = file.read()
         for title, size in re.findall(r'node: \{ title: "([^"]+)" label: "[^"]*?(\d+) bytes \(', text):
-            own[os.path.basename(title)] = int(size)  # file.c:name of a static function
+            own[short(title)] = int(size)
         for source, target in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', text):
-            calls.setdefault(os.path.basename(source), set()).add(os.path.basename(target))
+            calls.setdefault(short(source), set()).add(short(target))
     return own, calls
 
 

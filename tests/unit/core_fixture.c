@@ -27,6 +27,7 @@ void core_start(const struct core_options *options)
 	config.levels = options->levels ? options->levels : config.levels;
 	config.asid_bits = options->asid_bits >= 0 ? (unsigned)options->asid_bits : config.asid_bits;
 	config.features = (config.features | options->add) & ~options->remove;
+	config.cpus = options->alone ? 1 : config.cpus;
 	if (options->ram != 0) {
 		config.ram[0].length = options->ram;
 		config.ram_count = 1;
@@ -50,6 +51,7 @@ void core_start(const struct core_options *options)
 	    .kernel_start = options->no_kernel ? 0 : area.start,
 	    .kernel_length = options->no_kernel ? 0 : area.length,
 	    .isa_features = machine_isa_features(),
+	    .cpus = options->alone,
 	    .seed = 7,
 	    .pause = options->pause,
 	};
