@@ -85,6 +85,11 @@ void group_mmap(void)
 	pointer(r)[PAGE - 1] = 9;
 	holds("all of it can be written", pointer(r)[PAGE - 1] == 9);
 	unmap(pointer(r), 1);
+	r = map(NULL, PAGE, PROT_WRITE, PRIVATE);
+	pointer(r)[0] = 4;
+	says("what may be written can be read", kernel_reads(pointer(r)));
+	holds("and has what was written", pointer(r)[0] == 4);
+	unmap(pointer(r), PAGE);
 	r = map(NULL, (size_t)8 << 30, PROT_NONE, PRIVATE | MAP_NORESERVE);
 	answers("8 GiB without permission", r);
 	answers("8 GiB go again", unmap(pointer(r), (size_t)8 << 30));

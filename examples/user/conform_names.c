@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,6 +35,34 @@ static long size_of(long fd)
 	struct stat stat;
 
 	return fstat((int)fd, &stat) == 0 ? (long)stat.st_size : -1;
+}
+
+/* Whether the directory lists that name; -1: there is no such directory. */
+static int listed_in(const char *path, const char *wanted)
+{
+	struct entry {
+		uint64_t inode, next;
+		uint16_t length;
+		unsigned char type;
+		char name[];
+	} *entry;
+	static union {
+		char bytes[2048];
+		uint64_t aligned;
+	} room;
+	long directory = open_as(path, O_RDONLY | O_DIRECTORY), n;
+	int found = failed(directory) ? -1 : 0;
+
+	while ((n = call(SYS_getdents64, directory, (long)&room, sizeof(room), 0, 0, 0)) > 0) {
+		for (long at = 0; at < n; at += entry->length) {
+			entry = (void *)(room.bytes + at);
+			if (strcmp(entry->name, wanted) == 0) {
+				found = 1;
+			}
+		}
+	}
+	close((int)directory);
+	return found;
 }
 
 static void named_opened(long fd, long second)
@@ -77,6 +104,7 @@ void group_named(void)
 	answers("create once more", open_as(name, O_RDWR | O_CREAT | O_EXCL));
 	second = open_as(name, O_RDONLY | O_CREAT);
 	answers("open", second);
+	holds("listed", listed_in("/tmp", name + strlen("/tmp/")) == 1);
 	answers("as a directory", open_as(name, O_RDONLY | O_DIRECTORY));
 	answers("write to a directory", open_as("/tmp", O_RDWR));
 	named_opened(fd, second);
@@ -85,6 +113,7 @@ void group_named(void)
 	write_to(end, "end");
 	holds("written at its end", size_of(fd) == 13 && reads(second, 10, "end"));
 	answers("unlink", unlink(name) == 0 ? 0 : -errno);
+	holds("listed no more", listed_in("/tmp", name + strlen("/tmp/")) == 0);
 	answers("unlink again", unlink(name) == 0 ? 0 : -errno);
 	answers("open what went", open_as(name, O_RDONLY));
 	holds("its content stays for who has it", reads(second, 10, "end"));
@@ -105,32 +134,13 @@ static int leads_to(const char *directory, int fd, const char *text)
 	       memcmp(target, text, strlen(text)) == 0;
 }
 
-/* Whether the descriptor is listed; -1: there is no such directory. */
+/* Whether the descriptor is in /proc/self/fd. */
 static int listed(int descriptor)
 {
-	struct entry {
-		uint64_t inode, next;
-		uint16_t length;
-		unsigned char type;
-		char name[];
-	} *entry;
-	static union {
-		char bytes[2048];
-		uint64_t aligned;
-	} room;
-	long directory = open_as("/proc/self/fd", O_RDONLY | O_DIRECTORY), n;
-	int found = failed(directory) ? -1 : 0;
+	char number[16];
 
-	while ((n = call(SYS_getdents64, directory, (long)&room, sizeof(room), 0, 0, 0)) > 0) {
-		for (long at = 0; at < n; at += entry->length) {
-			entry = (void *)(room.bytes + at);
-			if (entry->name[0] != '.' && atoi(entry->name) == descriptor) {
-				found = 1;
-			}
-		}
-	}
-	close((int)directory);
-	return found;
+	snprintf(number, sizeof(number), "%d", descriptor);
+	return listed_in("/proc/self/fd", number);
 }
 
 static int in_maps(const char *text)

@@ -121,7 +121,8 @@ enum {
 	VMEM_REGION_RANDOM = 1u << 6,	  /**< read without order: a fault enters one page only */
 	VMEM_REGION_SEQUENTIAL = 1u << 7, /**< read in order: a fault enters the pages that follow */
 	VMEM_REGION_GROWS_DOWN = 1u << 8, /**< a fault below it, where nothing is mapped, lets it grow down to
-					     there; without object, and not NO_MERGE */
+					     there; without object, and not NO_MERGE or
+					     GUARD */
 	VMEM_REGION_ACCOUNT = 1u << 9,	  /**< its pages are promised (commit.h); in a space of posix.h
 					     writable private memory comes to have it */
 	VMEM_REGION_NO_RESERVE = 1u << 10, /**< its pages are never promised */
@@ -182,16 +183,16 @@ enum {
 /**
  * Moves what a range without holes maps, content and all, to another place in the VMAR; the pages are not
  * touched. Of @p to the placement fields count, and length: more than @p length lets the last region grow
- * (not with KEEP_SOURCE); the rest is zero. The target may not overlap the source. Errors: INVALID, RANGE,
- * NOT_FOUND (a hole), EXISTS (FIXED), NO_SPACE, SEALED, LIMIT, DENIED (access control), NO_MEMORY,
- * UNSUPPORTED (the kernel's space).
+ * (not with KEEP_SOURCE); the rest is zero. Strips do not go along. The target may not overlap the source.
+ * Errors: INVALID, RANGE, NOT_FOUND (a hole), EXISTS (FIXED), NO_SPACE, SEALED, LIMIT, DENIED (access
+ * control), NO_MEMORY, UNSUPPORTED (the kernel's space).
  */
 vmem_status_t vmem_vmar_move(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length,
     const struct vmem_map *to, unsigned flags, vmem_vaddr_t *out_start);
 /**
- * Lets the region that ends at @p end grow upwards by @p length, its object's offsets going on. It may
- * become two regions that agree in all but key. Errors: INVALID, RANGE, NOT_FOUND (none ends there), EXISTS
- * (no room), SEALED, LIMIT, DENIED, NO_MEMORY, UNSUPPORTED (the kernel's space).
+ * Lets the region that ends at @p end grow upwards by @p length, over its strip, its object's offsets going
+ * on. It may become two regions that agree in all but key. Errors: INVALID, RANGE, NOT_FOUND (none ends
+ * there), EXISTS (no room), SEALED, LIMIT, DENIED, NO_MEMORY, UNSUPPORTED (the kernel's space).
  */
 vmem_status_t vmem_vmar_extend(struct vmem_vmar *vmar, vmem_vaddr_t end, uint64_t length);
 

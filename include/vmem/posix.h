@@ -93,8 +93,8 @@ struct vmem_posix_policy {
 	vmem_vaddr_t
 	    mmap_min; /**< lowest address for placement and for MAP_FIXED without privilege (Linux: 65536) */
 	uint64_t lock_limit; /**< bytes that a process may lock at first (Linux: 8 MiB) */
-	bool atomic_protect; /**< an mprotect that fails has changed nothing (Linux: what comes before a hole, or
-				before a part that refuses, stays changed) */
+	bool atomic_protect; /**< an mprotect that fails has changed nothing (Linux: what comes before a hole,
+				or before a part that refuses, stays changed) */
 };
 /** Linux's defaults. */
 extern const struct vmem_posix_policy vmem_posix_linux;

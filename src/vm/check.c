@@ -180,7 +180,7 @@ static void check_entry(void *arg, vmem_vaddr_t va, unsigned level, arch_pte_t e
 	}
 }
 
-void vmem_aspace_check(struct vmem_aspace *aspace)
+void vmem_aspace_check_layout(struct vmem_aspace *aspace)
 {
 	struct totals totals = {0};
 	check_vmar(&aspace->root, &totals);
@@ -206,9 +206,14 @@ void vmem_aspace_check(struct vmem_aspace *aspace)
 	}
 	VMEM_CHECK(totals.data == aspace->data, "internal: bytes of data are miscounted");
 	VMEM_CHECK(totals.locked == aspace->locked, "internal: A1, locked bytes are miscounted");
+	VMEM_CHECK(!aspace->private_store || aspace->private_store->owner == aspace,
+	    "internal: a private store belongs to another space");
+}
+
+void vmem_aspace_check(struct vmem_aspace *aspace)
+{
+	vmem_aspace_check_layout(aspace);
 	if (aspace->private_store) {
 		vmem_index_check(&aspace->private_store->index);
-		VMEM_CHECK(aspace->private_store->owner == aspace,
-		    "internal: a private store belongs to another space");
 	}
 }

@@ -6,7 +6,8 @@
  *
  * A node that indexes share is met once on every walk that leads to it; what it points to is counted on the
  * first of them only. So each walk has a number, and a node remembers the first walk that met it (upper half
- * of mark) and how often something pointed to it (lower half).
+ * of mark) and how often something pointed to it (lower half). That all nodes that are met are alive follows
+ * from their number: there are as many as are in use.
  */
 #include <vmem/aspace.h>
 
@@ -66,7 +67,7 @@ static void verify_node(
 	(void)exclusive;
 	VMEM_CHECK(
 	    (uint32_t)node->mark == node->refs, "internal: I5, a node's count is not what points to it");
-	VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, node), "internal: an index node is no live node");
+	VMEM_CHECK(vmem_slab_holds(SLAB_INDEX_NODE, node), "internal: an index node is no live node");
 }
 
 static void for_each_index(index_visit_fn *visit, struct tally *tally)
@@ -154,7 +155,7 @@ void vmem_check(void)
 		anonymous += s->kind == STORE_ANONYMOUS;
 	}
 	for (struct vmem_aspace *a = vmem_aspace_first(); a; a = a->all_next) {
-		vmem_aspace_check(a);
+		vmem_aspace_check_layout(a); /* its store was among the stores */
 		regions += a->regions;
 		expected_tables += a->pmap.tables + a->pmap.deposited;
 	}

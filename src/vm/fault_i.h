@@ -92,9 +92,11 @@ static inline bool fault_same_slot(const struct finding *found)
 static inline enum vmem_fault_result fault_reserve(struct fault *f, vmem_vaddr_t va, unsigned level)
 {
 	vmem_status_t status = vmem_pmap_reserve(&f->aspace->pmap, va, level, &f->at);
-	return status == VMEM_OK	      ? VMEM_FAULT_RESOLVED
-	       : status == VMEM_ERR_NO_MEMORY ? VMEM_FAULT_NO_MEMORY
-					      : FAULT_AGAIN; /* a large leaf has come */
+	if (status == VMEM_ERR_EXISTS) { /* a large leaf has come, or another CPU has parked what is hot */
+		this_vmem_cpu()->hot.base = 1;
+		return FAULT_AGAIN;
+	}
+	return status == VMEM_OK ? VMEM_FAULT_RESOLVED : VMEM_FAULT_NO_MEMORY;
 }
 
 /* The table that the entry is to be in: RESOLVED, or why not. */

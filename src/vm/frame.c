@@ -36,7 +36,7 @@
 #include "trace.h"
 
 #define CACHE_FRAMES 96u
-#define CACHE_FILL 80u /* with BATCH of slab.c: one fault in 32 at most fills a cache or a list, tables and all */
+#define CACHE_FILL 80u /* with BATCH of slab.c: at most one fault in 32 fills a cache or a list */
 #define CACHE_SPILL 48u
 #define PLENTY 1024u	/* frames */
 #define DRAINS_MAX 4u

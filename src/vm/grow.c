@@ -84,5 +84,7 @@ bool vmem_region_in_gap(const struct span *next, vmem_vaddr_t end)
 
 vmem_vaddr_t vmem_region_gap_start(const struct span *next)
 {
-	return next->start < GUARD_GAP ? 0 : next->start - GUARD_GAP;
+	vmem_vaddr_t gap = next->start < GUARD_GAP ? 0 : next->start - GUARD_GAP;
+	vmem_vaddr_t below = next->prev ? next->prev->start + next->prev->length : 0;
+	return below > gap ? below : gap;
 }

@@ -75,7 +75,7 @@ static void check_inner(const struct index_node *node)
 			    "an absent child of an index is not the void leaf (I2)");
 			continue;
 		}
-		VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, child) && child->refs != 0,
+		VMEM_CHECK(vmem_slab_holds(SLAB_INDEX_NODE, child) && child->refs != 0,
 		    "a child of an index is no live node (I5)");
 		VMEM_CHECK(child->shift < node->shift, "a child of an index is not below its parent (I3)");
 		VMEM_CHECK(child->base >= node->base && last_key(child) <= last_key(node) &&
@@ -106,7 +106,7 @@ static void check_node(
 void vmem_index_check(const struct vmem_index *index)
 {
 	if (index->root) {
-		VMEM_CHECK(vmem_slab_owns(SLAB_INDEX_NODE, index->root) && index->root->refs != 0,
+		VMEM_CHECK(vmem_slab_holds(SLAB_INDEX_NODE, index->root) && index->root->refs != 0,
 		    "the root of an index is no live node (I5)");
 	}
 	vmem_index_visit(index, check_node, NULL);

@@ -264,7 +264,8 @@ static int map_any(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t leng
 		     : map_anonymous(posix, &map, flags, out_address);
 	aspace_unlock(posix->aspace);
 	vmem_slab_settle();
-	if (error == 0 && flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK)) {
+	if (error == 0 && flags & VMEM_MMAP_POPULATE && !(flags & VMEM_MMAP_NONBLOCK) &&
+	    !(map.attributes & VMEM_REGION_LOCK_ON_FAULT)) {
 		vmem_vmar_populate(posix->aspace, *out_address, map.length, map.permission);
 	} else if (error == 0 && map.attributes & VMEM_REGION_LOCKED) {
 		(void)vmem_posix_lock_populate(posix, *out_address, *out_address + map.length, true);
@@ -323,7 +324,8 @@ int vmem_posix_munmap(struct vmem_posix *posix, vmem_vaddr_t address, uint64_t l
 	return error;
 }
 
-/* Region by region, under the lock: what comes before the one that fails stays changed. By policy all at once. */
+/* Region by region, under the lock: what comes before the one that fails stays changed. By policy all at
+ * once. */
 static int protect_regions(
     struct vmem_posix *posix, vmem_vaddr_t address, uint64_t length, unsigned permission, int grows)
 {
@@ -386,8 +388,9 @@ static bool move_break(struct vmem_posix *posix, vmem_vaddr_t old_end, vmem_vadd
 {
 	struct vmem_vmar *root = &posix->aspace->root;
 	vmem_vaddr_t start;
-	if (new_end < old_end) {
-		return vmem_vmar_unmap_locked(root, new_end, old_end - new_end) == VMEM_OK;
+	if (new_end < old_end) { /* Linux wants something to be there that goes */
+		return !vmem_span_range_free(&root->tree, new_end, old_end - new_end, 0, 0) &&
+		       vmem_vmar_unmap_locked(root, new_end, old_end - new_end) == VMEM_OK;
 	}
 	struct vmem_map map = {
 	    .length = new_end - old_end,

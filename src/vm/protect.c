@@ -87,7 +87,9 @@ static void change_permission(struct region *region, unsigned permission)
 	aspace->data -= region_is_data(region) ? length : 0;
 	region_change(region);
 	shared_store(&region->permission, (uint8_t)permission);
-	shared_store(&region->attributes, region->attributes | (promised ? (uint32_t)VMEM_REGION_ACCOUNT : 0));
+	if (promised) {
+		shared_store(&region->attributes, region->attributes | VMEM_REGION_ACCOUNT);
+	}
 	if (promised_in_vain(region, permission)) {
 		shared_store(&region->attributes, region->attributes & ~(uint32_t)VMEM_REGION_ACCOUNT);
 		vmem_commit_give(length);

@@ -231,7 +231,8 @@ bool vmem_region_take(struct vmem_aspace *aspace, unsigned count, struct region 
 
 /* Lets the region above the address grow down to it, if it does that. With the space's lock. */
 bool vmem_region_grow_down(struct vmem_aspace *aspace, vmem_vaddr_t address);
-/* Whether what ends at `end` would lie in the gap below a region that grows; where that gap begins. */
+/* Whether what ends at `end` would lie in the gap below a region that grows; where that gap begins, which
+ * ends at what is mapped below. */
 bool vmem_region_in_gap(const struct span *next, vmem_vaddr_t end);
 vmem_vaddr_t vmem_region_gap_start(const struct span *next);
 
@@ -297,6 +298,8 @@ void vmem_region_forget_private(struct region *region, vmem_vaddr_t start, uint6
 /* vmem_aspace_create(), of a space whose private store will be a snapshot of the parent's (NULL: no). */
 vmem_status_t vmem_aspace_create_below(
     const struct vmem_aspace_config *config, const struct vmem_aspace *parent, struct vmem_aspace **out);
+/* vmem_aspace_check() without the structure of the private store's index. */
+void vmem_aspace_check_layout(struct vmem_aspace *aspace);
 struct vmem_aspace *vmem_aspace_first(void);
 void vmem_aspaces_init(void);
 void vmem_aspace_add(struct vmem_aspace *aspace);

@@ -106,6 +106,7 @@ static void relocate(struct remap *m, struct region *region)
 	bool keeps_keys = vmem_region_holds_pages(region);
 	lock_object(region);
 	vmem_span_remove(&m->vmar->tree, &region->span);
+	region->span.pad_before = region->span.pad_after = 0;
 	shared_store(&region->span.start, fresh);
 	if (keeps_keys) {
 		vmem_region_set_key(region, region->private_key);
@@ -147,8 +148,7 @@ static void lengthen(struct vmem_vmar *vmar, struct region *region, uint64_t len
 	struct span *span = &region->span;
 	lock_object(region);
 	region_change(region);
-	vmem_span_resize(
-	    &vmar->tree, span, span->start, span->length + length, span->pad_before, span->pad_after);
+	vmem_span_resize(&vmar->tree, span, span->start, span->length + length, span->pad_before, 0);
 	region_changed(region);
 	unlock_object(region);
 }
@@ -166,8 +166,12 @@ static void grow(struct remap *m, struct region *last)
 /* Of a range that regions cover. */
 static void merge_range(struct vmem_vmar *vmar, vmem_vaddr_t start, vmem_vaddr_t end)
 {
+	const struct vmem_aspace *aspace = vmar->aspace;
 	for (struct span *s = vmem_span_find(&vmar->tree, start); s && s->start < end; s = s->next) {
-		s = &vmem_region_merge(vmar, region_of(s))->span;
+		for (uint64_t before = 0; before != aspace->regions;) {
+			before = aspace->regions; /* what has come to be next may agree, too */
+			s = &vmem_region_merge(vmar, region_of(s))->span;
+		}
 	}
 }
 

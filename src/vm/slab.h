@@ -98,10 +98,12 @@ uint64_t vmem_slab_promised(enum slab_id id);
 
 /* Objects in use, for statistics and checks. */
 uint64_t vmem_slab_in_use(enum slab_id id);
-/* For validators: whether `object` is one of that type and not free in its frame; and whether, besides, no CPU
- * has it on its list, for which all lists are walked. */
+/* For validators: whether `object` is one of that type and not free in its frame; and whether, besides, no
+ * CPU has it on its list, for which all lists are walked. */
 bool vmem_slab_owns(enum slab_id id, const void *object);
 bool vmem_slab_is_live(enum slab_id id, const void *object);
+/* True if one of that type can be there, live or free: for who counts the live ones himself. */
+bool vmem_slab_holds(enum slab_id id, const void *object);
 /*
  * With several CPUs an emptied frame is not given back by vmem_slab_free(), whose caller may hold spin
  * locks. This gives back those that have gathered, when they are many. For the end of what frees objects:

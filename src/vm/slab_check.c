@@ -54,23 +54,19 @@ static bool is_linked(const void *free, const void *object)
 	return free != NULL;
 }
 
-/* Under the type's lock. */
-static bool owns(const struct slab_type *type, const void *object)
+bool vmem_slab_holds(enum slab_id id, const void *object)
 {
-	const struct vmem_page *page = pa_to_page(virt_to_phys(object));
-	uint32_t offset = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
-	if (!page || shared_load(&page->kind) != PAGE_SLAB || page->u.slab.type != type ||
-	    offset % type->size != 0 || offset / type->size >= type->capacity) {
-		return false;
-	}
-	return !is_linked(any_free_list(type, page), object);
+	const struct slab_type *type = &vmem_slab_types[id];
+	const uint32_t offset = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
+	return slab_page(type, object) && offset % type->size == 0 && offset / type->size < type->capacity;
 }
 
 bool vmem_slab_owns(enum slab_id id, const void *object)
 {
 	struct slab_type *type = &vmem_slab_types[id];
 	spin_take(&type->lock, LOCK_SLAB);
-	bool owned = owns(type, object);
+	bool owned = vmem_slab_holds(id, object) &&
+		     !is_linked(any_free_list(type, slab_page(type, object)), object);
 	spin_give(&type->lock, LOCK_SLAB);
 	return owned;
 }

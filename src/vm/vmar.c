@@ -75,7 +75,10 @@ vmem_status_t vmem_vmar_check_map(const struct vmem_vmar *vmar, const struct vme
 static vmem_status_t check_object(const struct vmem_map *map)
 {
 	bool shared = map->flags & VMEM_MAP_SHARED;
-	if (map->object && map->attributes & VMEM_REGION_WIPE_ON_FORK) {
+	if (map->object && map->attributes & (VMEM_REGION_WIPE_ON_FORK | VMEM_REGION_GROWS_DOWN)) {
+		return VMEM_ERR_INVALID;
+	}
+	if (map->flags & (VMEM_MAP_NO_MERGE | VMEM_MAP_GUARD) && map->attributes & VMEM_REGION_GROWS_DOWN) {
 		return VMEM_ERR_INVALID;
 	}
 	if (map->flags & VMEM_MAP_GUARD) {

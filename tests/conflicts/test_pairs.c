@@ -316,7 +316,7 @@ RELATION(test_relatives, RELATIVES)
 RELATION(test_relatives_apart, RELATIVES_APART)
 RELATION(test_relatives_copied, RELATIVES_COPIED)
 
-/* Refills in so many write faults, `stride` pages apart: at most one in 32, of caches and lists together. (C2) */
+/* Refills in so many write faults, `stride` pages apart: at most one in 32, of caches and lists. (C2) */
 static void count_refills(
     struct vmem_aspace *a, const char *what, unsigned faults, uint64_t stride, unsigned fewest)
 {

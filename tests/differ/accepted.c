@@ -3,9 +3,10 @@
  * accepted.c - where the library answers otherwise than Linux, and why. Never what it does: after each of
  * these steps regions and contents agree.
  *
- * Two more are not made at all (steps.c). MAP_DROPPABLE: the library does not have it. MREMAP_DONTUNMAP
- * while memory is locked: Linux takes the lock off all of the region that a part is moved out of, the
- * library off the part alone.
+ * Three more are not made at all (steps.c, helper.c). MAP_DROPPABLE: the library does not have it.
+ * MREMAP_DONTUNMAP while memory is locked: Linux takes the lock off all of the region that a part is moved
+ * out of, the library off the part alone. mprotect down to where a mapping begins (PROT_GROWSDOWN), when
+ * Linux has two that could be one.
  */
 #define _GNU_SOURCE
 #include "differ.h"
@@ -31,7 +32,28 @@ static bool one_region_for_us(const struct step *s, const struct report *linux_r
 	return s->kind == STEP_MREMAP && linux_report->resync && library_result != -EFAULT;
 }
 
+static bool about_large_pages(const struct step *s, const struct report *linux_report, int64_t library_result)
+{
+	(void)linux_report;
+	return s->kind == STEP_MADVISE && library_result == -EINVAL &&
+	       ((s->flags >= MADV_MERGEABLE && s->flags <= MADV_NOHUGEPAGE) || s->flags == ADVICE_COLLAPSE);
+}
+
+static bool zero_page(const struct step *s, const struct report *linux_report, int64_t library_result)
+{
+	return s->kind == STEP_MINCORE && linux_report->result >= 0 && library_result >= 0 &&
+	       !((uint64_t)(linux_report->result ^ library_result) & ~linux_report->zero);
+}
+
 const struct accepted accepted[] = {
+    {"mincore of a page that nobody wrote to: present on one side, not on the other",
+	"Which pages were read, and show zeroes, only the page tables know: a fork, a move or a permission "
+	"taken away make the library forget them. Linux drops pages of objects that are not dirty when it is "
+	"advised to.",
+	zero_page},
+    {"madvise about large pages and same-page merging: EINVAL by the library",
+	"It is unknown to a Linux that was configured without them, too; what it does cannot be seen here.",
+	about_large_pages},
     {"mremap of two neighbours that are alike, to another size: EFAULT on Linux, done by the library",
 	"Linux merges private memory only where its anon_vma and page offsets agree, which depends on what "
 	"was "

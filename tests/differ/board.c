@@ -15,9 +15,9 @@
 
 #define PATIENCE 60 /* seconds without a turn */
 
-struct board *board_map(int fd)
+struct board *board_map(int fd, size_t bytes)
 {
-	void *at = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return at == MAP_FAILED ? NULL : at;
 }
 
@@ -54,5 +54,5 @@ bool resync_range(const struct step *s, unsigned i, uint64_t *out_start, uint64_
 {
 	*out_start = i == 0 ? s->address : (i == 1 ? s->address : s->target) & ~(PAGE - 1);
 	*out_length = i == 0 ? s->length : s->new_length;
-	return *out_start >= WINDOW && *out_start < WINDOW_END && *out_length <= WINDOW_END - *out_start;
+	return is_seen(*out_start) && *out_length <= seen_end(*out_start) - *out_start;
 }

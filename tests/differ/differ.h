@@ -10,6 +10,7 @@
 #define DIFFER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define PAGE UINT64_C(4096)
@@ -22,11 +23,21 @@
 #define WINDOW UINT64_C(0x20000000)
 #define AIM (WINDOW + MARGIN * PAGE)
 #define WINDOW_END (WINDOW + WINDOW_PAGES * PAGE)
+/* The heap: above what the break is at first; a page of it that nothing aims at is below. The real one is
+ * elsewhere (helper.c); calls and answers say where it would be if it began here. */
+#define HEAP_PAGES 12u
+#define HEAP UINT64_C(0x28000000)
+#define HEAP_END (HEAP + HEAP_PAGES * PAGE)
+#define SEEN (WINDOW_PAGES + HEAP_PAGES) /* pages that are looked at */
+#define FILES 3u			 /* in memory; the last one is the first, opened to read */
+#define FILE_PAGES 20u
 #define WORDS 2u /* of a page that are compared: its first and its last */
-#define REGIONS (WINDOW_PAGES + 1u)
+#define REGIONS (SEEN + 1u)
 #define EPOCH 4000u /* steps on one machine */
 #define ROW 64u	    /* so many steps in a row are of one process */
 #define LOCK_LIMIT (12 * PAGE)
+/* Of epochs in which as much may be locked as there is: more than a helper has mapped. */
+#define LOCK_LIMIT_GENEROUS (UINT64_C(8) << 20)
 
 enum kind {
 	STEP_MMAP,
@@ -37,6 +48,12 @@ enum kind {
 	STEP_MLOCK,
 	STEP_MUNLOCK,
 	STEP_MSYNC,
+	STEP_MINCORE,
+	STEP_MLOCKALL,
+	STEP_MUNLOCKALL,
+	STEP_MSEAL,
+	STEP_BRK,
+	STEP_FTRUNCATE,
 	STEP_READ,
 	STEP_WRITE,
 	STEP_FORK, /* when there is no room for a child, one of the others exits first */
@@ -47,7 +64,9 @@ struct step {
 	enum kind kind;
 	unsigned process, other; /* modulo those that live; other: which one exits */
 	uint64_t address, length;
-	uint64_t target, new_length; /* mremap */
+	uint64_t target, new_length; /* mremap; target: also mincore's vector, 0 for a good one */
+	unsigned file;		     /* mmap, ftruncate: 1 + its number; 0: none */
+	uint64_t offset;	     /* in it */
 	int prot, flags;	     /* flags: also advice */
 	uint64_t value;		     /* what WRITE stores */
 	bool fill;		     /* look at pages that nobody wrote to, too */
@@ -64,18 +83,37 @@ struct region {
 	bool shared;
 };
 
-typedef uint8_t page_set[WINDOW_PAGES]; /* a byte each */
+typedef uint8_t page_set[SEEN]; /* a byte each */
+
+static inline uint64_t page_address(unsigned i)
+{
+	return i < WINDOW_PAGES ? WINDOW + i * PAGE : HEAP + (i - WINDOW_PAGES) * PAGE;
+}
+
+/* Whether the address is one of those that are looked at. */
+static inline bool is_seen(uint64_t address)
+{
+	return (address >= WINDOW && address < WINDOW_END) || (address >= HEAP && address < HEAP_END);
+}
+
+/* The end of the part of them that the address is in. */
+static inline uint64_t seen_end(uint64_t address)
+{
+	return address < WINDOW_END ? WINDOW_END : HEAP_END;
+}
 
 /* What a side says after a step. */
 struct report {
-	int64_t result; /* 0, an address, a value read; or -errno, -SIGNAL_* */
-	bool skipped;	/* Linux's: nothing was done, this kernel does not know it */
-	bool resync;	/* Linux's: both sides have unmapped what the step was about (resync_range) */
+	/* 0, an address, a value read, mincore's pages as bits; or -errno, -SIGNAL_* */
+	int64_t result;
+	bool skipped;  /* Linux's: nothing was done, this kernel does not know it */
+	bool resync;   /* Linux's: both sides have unmapped what the step was about (resync_range) */
+	uint64_t zero; /* Linux's, of mincore: pages, as bits, that are not known to hold anything */
 	unsigned regions;
 	struct region region[REGIONS]; /* rising; equal neighbours are one */
 	/* Which pages were looked at, and their words, or -SIGNAL_* where they cannot be read. */
 	page_set pages;
-	int64_t word[WINDOW_PAGES][WORDS];
+	int64_t word[SEEN][WORDS];
 };
 
 /* Numbers that not every system's headers have. */
@@ -83,14 +121,18 @@ enum {
 	ADVICE_POPULATE_READ = 22,
 	ADVICE_POPULATE_WRITE = 23,
 	ADVICE_DONTNEED_LOCKED = 24,
+	ADVICE_COLLAPSE = 25,
 	ADVICE_GUARD = 102,
 	ADVICE_UNGUARD = 103,
-	KEEP_SOURCE = 4, /* MREMAP_DONTUNMAP */
+	KEEP_SOURCE = 4,	 /* MREMAP_DONTUNMAP */
+	STACK_DOWN = 0x01000000, /* PROT_GROWSDOWN */
+	STACK_UP = 0x02000000,	 /* PROT_GROWSUP */
+	CALL_MSEAL = 462,
 };
 
 /* What this machine's kernel is like (probe.c). */
 struct facts {
-	uint64_t lock_limit, mmap_min;
+	uint64_t lock_limit, stack_limit, mmap_min;
 	unsigned knows; /* KNOWS_* */
 };
 enum {
@@ -100,7 +142,9 @@ enum {
 	KNOWS_GUARD_SHARED = 8,	   /* 6.15 */
 	KNOWS_SEVERAL = 16,	   /* 6.17: a move of several mappings; and the order of mremap's errors */
 	KNOWS_KEEP_SHARED = 32,	   /* 5.13: KEEP_SOURCE of shared memory */
-	KNOWS_ALL = 63,
+	KNOWS_RECLAIM = 64,	   /* 5.4: COLD, PAGEOUT */
+	KNOWS_MSEAL = 128,	   /* 6.10 */
+	KNOWS_ALL = 255,
 };
 
 /* ---- steps.c ---- */
@@ -133,7 +177,7 @@ struct entry {
 struct entry *linux_entries(void);
 /* Runs all of them, process 0 being there at the start and all of them gone in the end. A switch between
  * processes can take long on a busy machine: so each goes on as far as it can, without asking anybody. */
-void linux_run(const char *helper, unsigned count);
+void linux_run(const char *helper, unsigned count, bool generous);
 /* After a run. */
 const struct facts *linux_facts(void);
 

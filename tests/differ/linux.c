@@ -21,12 +21,12 @@ struct entry *linux_entries(void)
 {
 	if (!board) {
 		board_fd = memfd_create("board", 0);
-		if (board_fd < 0 || ftruncate(board_fd, sizeof(*board)) != 0 ||
-		    !(board = board_map(board_fd))) {
+		if (board_fd < 0 || ftruncate(board_fd, BOARD_BYTES) != 0 ||
+		    !(board = board_map(board_fd, BOARD_BYTES))) {
 			differ_fail("no memory to share: %s", strerror(errno));
 		}
 	}
-	return board->entries;
+	return (struct entry *)(void *)((unsigned char *)board + BOARD_ENTRIES);
 }
 
 const struct facts *linux_facts(void)
@@ -34,13 +34,14 @@ const struct facts *linux_facts(void)
 	return &board->facts;
 }
 
-void linux_run(const char *helper, unsigned count)
+void linux_run(const char *helper, unsigned count, bool generous)
 {
 	char number[16];
 	snprintf(number, sizeof(number), "%d", board_fd);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* a helper whose parent is gone is ours, */
 	signal(SIGCHLD, SIG_IGN);		   /* and nobody is waited for */
 	board->count = count;
+	board->generous = generous;
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid < 0) {

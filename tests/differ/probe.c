@@ -83,8 +83,8 @@ static bool moves_several(void)
 static bool keeps_shared(void)
 {
 	void *from = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	void *to = from == MAP_FAILED ? from
-				      : mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | 4 /* DONTUNMAP */, NULL);
+	void *to =
+	    from == MAP_FAILED ? from : mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | 4 /* DONTUNMAP */, NULL);
 	if (to != MAP_FAILED) {
 		munmap(to, PAGE);
 	}
@@ -94,29 +94,37 @@ static bool keeps_shared(void)
 	return to != MAP_FAILED;
 }
 
-void probe_facts(struct facts *facts)
+void probe_facts(struct facts *facts, bool generous)
 {
 	const struct rlimit endless = {RLIM_INFINITY, RLIM_INFINITY};
 	(void)setrlimit(RLIMIT_AS, &endless);
 	(void)setrlimit(RLIMIT_DATA, &endless);
-	facts->lock_limit = limit(RLIMIT_MEMLOCK, LOCK_LIMIT);
+	facts->lock_limit = limit(RLIMIT_MEMLOCK, generous ? LOCK_LIMIT_GENEROUS : LOCK_LIMIT);
+	if (generous && facts->lock_limit < LOCK_LIMIT_GENEROUS) {
+		facts->lock_limit = limit(RLIMIT_MEMLOCK, LOCK_LIMIT);
+	}
+	facts->stack_limit = limit(RLIMIT_STACK, UINT64_C(8) << 20);
 	facts->mmap_min = number_in("/proc/sys/vm/mmap_min_addr");
+	bool several = moves_several(); /* what may be done to sealed memory changed until then, too */
 	facts->knows = (takes(ADVICE_POPULATE_WRITE, MAP_PRIVATE) ? KNOWS_POPULATE : 0u) |
 		       (takes(ADVICE_DONTNEED_LOCKED, MAP_PRIVATE) ? KNOWS_DONTNEED_LOCKED : 0u) |
 		       (takes(ADVICE_GUARD, MAP_PRIVATE) ? KNOWS_GUARD : 0u) |
 		       (takes(ADVICE_GUARD, MAP_SHARED) ? KNOWS_GUARD_SHARED : 0u) |
-		       (moves_several() ? KNOWS_SEVERAL : 0u) | (keeps_shared() ? KNOWS_KEEP_SHARED : 0u);
+		       (takes(MADV_COLD, MAP_PRIVATE) ? KNOWS_RECLAIM : 0u) |
+		       (several && syscall(CALL_MSEAL, NULL, 0, 0) == 0 ? KNOWS_MSEAL : 0u) |
+		       (several ? KNOWS_SEVERAL : 0u) | (keeps_shared() ? KNOWS_KEEP_SHARED : 0u);
 }
 
 bool probe_knows(const struct facts *facts, const struct step *s, bool shared, bool several)
 {
-	unsigned need = 0;
+	unsigned need = s->kind == STEP_MSEAL ? KNOWS_MSEAL : 0;
 	if (s->kind == STEP_MADVISE) {
 		need = s->flags == ADVICE_POPULATE_READ || s->flags == ADVICE_POPULATE_WRITE ? KNOWS_POPULATE
-		       : s->flags == ADVICE_DONTNEED_LOCKED			     ? KNOWS_DONTNEED_LOCKED
+		       : s->flags == ADVICE_DONTNEED_LOCKED ? KNOWS_DONTNEED_LOCKED
 		       : s->flags == ADVICE_GUARD || s->flags == ADVICE_UNGUARD
-		       ? KNOWS_GUARD | (shared ? KNOWS_GUARD_SHARED : 0u)
-		       : 0;
+			   ? KNOWS_GUARD | (shared ? KNOWS_GUARD_SHARED : 0u)
+		       : s->flags == MADV_COLD || s->flags == MADV_PAGEOUT ? KNOWS_RECLAIM
+									   : 0;
 	} else if (s->kind == STEP_MREMAP) {
 		need = (several ? KNOWS_SEVERAL : 0u) |
 		       (shared && s->flags & KEEP_SOURCE ? KNOWS_KEEP_SHARED : 0u);

@@ -2,9 +2,10 @@
 /*
  * steps.c - what is done: each step is drawn from its number alone, so any part of a sequence is one too.
  *
- * Most addresses are pages of the aim, most lengths short. One step in a few is wrong in itself: an address
- * that is not a page's, or the kernel's, or beyond; a length of zero, or one that wraps around or does so
- * when it is rounded. What would reach the helper's own memory on Linux is not made (is_safe).
+ * Most addresses are pages of the aim, some of the heap; most lengths are short. One step in a few is wrong
+ * in itself: an address that is not a page's, or the kernel's, or beyond; a length of zero, or one that
+ * wraps around or does so when it is rounded. What would reach the helper's own memory on Linux is not made
+ * (is_safe).
  */
 #define _GNU_SOURCE
 #include "differ.h"
@@ -12,11 +13,12 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-const char *const step_names[STEP_KINDS] = {
-    "mmap", "munmap", "mprotect", "mremap", "madvise", "mlock", "munlock", "msync", "read", "write", "fork"};
+const char *const step_names[STEP_KINDS] = {"mmap", "munmap", "mprotect", "mremap", "madvise", "mlock",
+    "munlock", "msync", "mincore", "mlockall", "munlockall", "mseal", "brk", "ftruncate", "read", "write",
+    "fork"};
 
 /* In a hundred, of the kinds that there are. */
-static const unsigned weights[STEP_KINDS] = {24, 5, 11, 12, 16, 6, 5, 3, 6, 15, 3};
+static const unsigned weights[STEP_KINDS] = {27, 5, 11, 12, 17, 6, 5, 4, 4, 4, 3, 3, 3, 4, 7, 15, 4};
 
 static uint64_t mix(uint64_t x)
 {
@@ -46,7 +48,7 @@ static uint64_t an_address(uint64_t *r)
 {
 	static const uint64_t wrong[] = {0, UINT64_C(0xffffffff80000000), UINT64_C(0xfffffffffffff000),
 	    UINT64_C(0x7ffffffffffff000), UINT64_C(0x8000000000000000)};
-	uint64_t page = AIM + below(r, AIMED) * PAGE;
+	uint64_t page = one_in(r, 20) ? HEAP + below(r, HEAP_PAGES) * PAGE : AIM + below(r, AIMED) * PAGE;
 	if (one_in(r, 14)) {
 		return wrong[below(r, sizeof(wrong) / sizeof(wrong[0]))] +
 		       (one_in(r, 4) ? below(r, 4096) : 0);
@@ -69,7 +71,8 @@ static int a_permission(uint64_t *r)
 {
 	static const int some[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
 	    PROT_READ | PROT_WRITE, PROT_WRITE, PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE | PROT_EXEC};
-	return some[below(r, 8)] | (one_in(r, 40) ? 0x100 : 0);
+	return some[below(r, 8)] | (one_in(r, 50) ? 0x100 : 0) | (one_in(r, 50) ? STACK_DOWN : 0) |
+	       (one_in(r, 100) ? STACK_UP : 0);
 }
 
 static void make_mmap(uint64_t *r, struct step *s)
@@ -81,6 +84,12 @@ static void make_mmap(uint64_t *r, struct step *s)
 	s->flags |= one_in(r, 10) ? MAP_POPULATE : 0;
 	s->flags |= one_in(r, 10) ? MAP_NORESERVE : 0;
 	s->flags |= one_in(r, 14) ? MAP_LOCKED : 0;
+	s->flags |= one_in(r, 30) ? MAP_GROWSDOWN : 0;
+	if (one_in(r, 4)) {
+		s->file = 1 + below(r, FILES);
+		s->offset = below(r, FILE_PAGES) * PAGE + (one_in(r, 20) ? 1 + below(r, 4095) : 0);
+		s->flags &= ~MAP_ANONYMOUS;
+	}
 	if (one_in(r, 30)) { /* of the types, all but MAP_DROPPABLE, which the library does not have */
 		s->flags = (s->flags & ~15) | (int)below(r, 8);
 	}
@@ -105,7 +114,8 @@ static void make_madvise(uint64_t *r, struct step *s)
 	    MADV_DONTNEED, MADV_REMOVE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK,
 	    MADV_KEEPONFORK, MADV_DONTDUMP, MADV_DODUMP, ADVICE_POPULATE_READ, ADVICE_POPULATE_WRITE,
 	    ADVICE_POPULATE_WRITE, ADVICE_DONTNEED_LOCKED, ADVICE_GUARD, ADVICE_GUARD, ADVICE_UNGUARD,
-	    ADVICE_UNGUARD, 7, 99};
+	    ADVICE_UNGUARD, MADV_WILLNEED, MADV_FREE, MADV_FREE, MADV_COLD, MADV_PAGEOUT, MADV_MERGEABLE,
+	    MADV_UNMERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, ADVICE_COLLAPSE, 7, 99};
 	s->flags = some[below(r, sizeof(some) / sizeof(some[0]))];
 }
 
@@ -125,11 +135,43 @@ static enum kind a_kind(uint64_t *r, uint32_t kinds)
 	}
 }
 
+/* Sealed memory stays for as long as a process of the family does: so there is little of it, late. */
+static void make_mseal(uint64_t *r, struct step *s, uint64_t epoch, unsigned number)
+{
+	bool may = epoch % 4 == 2 && number >= EPOCH * 3 / 4 && one_in(r, 3);
+	s->flags = may ? 0 : 1 + (int)below(r, 3);
+	s->length = may ? PAGE + below(r, 2) * PAGE : s->length;
+	if (!may && one_in(r, 2)) {
+		s->flags = 0;
+		s->length = one_in(r, 2) ? s->length | UINT64_C(1) << 60 : 0;
+		s->address |= 1 + below(r, 4095);
+	}
+}
+
+/* Mostly near to where it is; and some that is nowhere. */
+static void make_brk(uint64_t *r, struct step *s)
+{
+	static const uint64_t wrong[] = {
+	    0, PAGE, UINT64_C(1) << 60, UINT64_MAX, UINT64_C(0xffffffff80000000)};
+	s->address = one_in(r, 6) ? wrong[below(r, 5)] : HEAP + below(r, HEAP_PAGES * (unsigned)PAGE);
+	s->address &= one_in(r, 2) ? ~UINT64_C(0) : ~(PAGE - 1);
+}
+
+static void make_file(uint64_t *r, struct step *s)
+{
+	s->file = 1 + below(r, FILES);
+	s->offset = below(r, FILE_PAGES + 1) * PAGE + (one_in(r, 4) ? 1 + below(r, 4095) : 0);
+	if (one_in(r, 8)) {
+		s->offset = UINT64_C(1) << 63;
+	}
+}
+
 struct step step_make(uint64_t seed, uint64_t epoch, unsigned number, uint32_t kinds)
 {
 	/* Memory is locked, or moved with its source kept: never both (accepted.c). */
 	bool keeps = epoch % 4 == 3;
-	kinds &= keeps ? ~(1u << STEP_MLOCK | 1u << STEP_MUNLOCK) : ~0u;
+	const uint32_t locks = 1u << STEP_MLOCK | 1u << STEP_MUNLOCK | 1u << STEP_MLOCKALL;
+	kinds &= keeps ? ~locks : ~0u;
 	uint64_t state = mix(seed ^ mix(epoch ^ mix(number))), *r = &state;
 	struct step s = {.kind = a_kind(r, kinds), .other = below(r, 12), .fill = one_in(r, 16)};
 	s.process = (unsigned)(mix(seed ^ mix(epoch ^ mix(number / ROW + 1))) % 12);
@@ -156,9 +198,28 @@ struct step step_make(uint64_t seed, uint64_t epoch, unsigned number, uint32_t k
 	case STEP_MSYNC:
 		s.flags = (int)below(r, one_in(r, 8) ? 16 : 7);
 		break;
+	case STEP_MINCORE:
+		s.target = one_in(r, 8) ? one_in(r, 2) ? UINT64_C(1) << 63 : 8 : 0;
+		break;
+	case STEP_MLOCKALL:
+		s.flags = one_in(r, 3) ? (int)below(r, 16) : one_in(r, 2) ? MCL_FUTURE : MCL_FUTURE | 4;
+		break;
+	case STEP_MSEAL:
+		make_mseal(r, &s, epoch, number);
+		break;
+	case STEP_BRK:
+		make_brk(r, &s);
+		break;
+	case STEP_FTRUNCATE:
+		make_file(r, &s);
+		break;
 	case STEP_READ:
 	case STEP_WRITE:
-		s.address = AIM + below(r, AIMED) * PAGE + (one_in(r, 2) ? PAGE - 8 : 0);
+		s.address = page_address(MARGIN + below(r, AIMED));
+		if (one_in(r, 12)) {
+			s.address = page_address(WINDOW_PAGES + below(r, HEAP_PAGES));
+		}
+		s.address += one_in(r, 2) ? PAGE - 8 : 0;
 		s.value = epoch << 32 | (number + 1);
 		break;
 	default:
@@ -174,11 +235,15 @@ static bool is_bounded(uint64_t address, uint64_t length)
 	uint64_t end = address + length;
 	bool far = length >= UINT64_C(1) << 60 || address >= UINT64_C(1) << 60;
 	return far || (address < PAGE && length < 64 * PAGE) ||
-	       (address >= WINDOW && end <= WINDOW_END && end >= address);
+	       (is_seen(address) && end <= seen_end(address) && end >= address);
 }
 
 bool step_is_safe(const struct step *s)
 {
+	if (s->kind == STEP_BRK || s->kind == STEP_MLOCKALL || s->kind == STEP_MUNLOCKALL ||
+	    s->kind == STEP_FTRUNCATE) {
+		return true;
+	}
 	bool goes_on = s->kind == STEP_MADVISE || s->kind == STEP_MSYNC; /* past holes, to the end */
 	if (goes_on && s->length <= UINT64_MAX - 4095 && s->length >= UINT64_C(1) << 60 &&
 	    s->address + s->length >= s->address) {
@@ -193,7 +258,8 @@ bool step_is_safe(const struct step *s)
 
 void step_print(const struct step *s)
 {
-	printf("%s %#llx+%#llx prot %#x flags %#x target %#llx+%#llx\n", step_names[s->kind],
+	printf("%s %#llx+%#llx prot %#x flags %#x target %#llx+%#llx file %u at %#llx\n", step_names[s->kind],
 	    (unsigned long long)s->address, (unsigned long long)s->length, (unsigned)s->prot,
-	    (unsigned)s->flags, (unsigned long long)s->target, (unsigned long long)s->new_length);
+	    (unsigned)s->flags, (unsigned long long)s->target, (unsigned long long)s->new_length, s->file,
+	    (unsigned long long)s->offset);
 }

@@ -14,7 +14,7 @@ static void enter(unsigned cpu, int space)
 	machine_cpu_idle(space < 0);
 	world.current[cpu] = space;
 	if (space >= 0) {
-		machine_wx(machine_root(cpu), space == 1);
+		machine_wx(machine_root(cpu), world.nature[space].wx);
 	}
 }
 
@@ -66,6 +66,14 @@ static unsigned page_pick(const struct op *op, unsigned space)
 	    [OP_COPY_TO] = VMEM_WRITE,
 	    [OP_COPY_FROM] = VMEM_READ};
 	unsigned p = (op->r[2] >> 8) % 4 ? op->r[1] % PAGES : world.recent[space];
+	if ((op->r[2] >> 10) % 8 == 0) { /* below what grows down, if there is such a region above */
+		for (unsigned q = p; q < PAGES; q++) {
+			if (world.page[space][q].attributes & VMEM_REGION_GROWS_DOWN) {
+				p = q - (op->r[2] >> 14) % 32;
+				return p < PAGES ? p : 0;
+			}
+		}
+	}
 	for (unsigned i = 0;
 	     op->r[2] % 8 != 0 && i < PAGES && !(world.page[space][p].permission & wants[op->kind]); i++) {
 		p = (p + 1) % PAGES;
@@ -115,7 +123,7 @@ static bool access_page(const struct op *op, unsigned space)
 {
 	unsigned cpu = cpu_of(op, space), p = page_pick(op, space);
 	struct page *page = &world.page[space][p];
-	bool faulted = false;
+	bool faulted = grow_down(space, p);
 	uint64_t value = 0;
 	enum vmem_fault_result result, expected;
 	if (op->kind == OP_WRITE) {
@@ -157,6 +165,7 @@ static size_t reachable(unsigned space, unsigned first, unsigned pages, unsigned
 	unsigned good = 0;
 	for (; good < pages; good++) {
 		const struct page *page = &world.page[space][first + good];
+		(void)grow_down(space, first + good);
 		if (page_expect(page, access) != VMEM_FAULT_RESOLVED) {
 			break;
 		}

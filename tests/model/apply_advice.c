@@ -10,16 +10,20 @@
 #include <string.h>
 
 static const uint32_t attributes[] = {VMEM_REGION_NO_DUMP, VMEM_REGION_LOCKED, VMEM_REGION_RANDOM,
-    VMEM_REGION_SEQUENTIAL, VMEM_REGION_NO_FORK, VMEM_REGION_NO_DUMP | VMEM_REGION_LOCKED, 0};
+    VMEM_REGION_SEQUENTIAL, VMEM_REGION_NO_FORK, VMEM_REGION_NO_DUMP | VMEM_REGION_LOCKED, 0,
+    VMEM_REGION_WIPE_ON_FORK};
+static const uint32_t lasting[] = {
+    VMEM_REGION_GROWS_DOWN, VMEM_REGION_GROWS_DOWN, VMEM_REGION_ACCOUNT, VMEM_REGION_NO_RESERVE};
 
 uint32_t attributes_pick(uint32_t r)
 {
-	return attributes[r % (sizeof(attributes) / sizeof(attributes[0]))];
+	return attributes[r % (sizeof(attributes) / sizeof(attributes[0]))] |
+	       ((r >> 3 & 7) == 0 ? lasting[r >> 6 & 3] : 0);
 }
 
 bool is_sealed(const struct where *at)
 {
-	for (unsigned p = at->first; p < at->first + at->pages; p++) {
+	for (unsigned p = at->first; p < at->first + at->pages && p < PAGES; p++) {
 		const struct page *page = &world.page[at->space][p];
 		if (page->mapped && page->attributes & VMEM_REGION_SEALED) {
 			return true;
@@ -36,7 +40,10 @@ static uint32_t covered_wrong(const struct where *at)
 static bool change(const struct op *op)
 {
 	struct where at = where_pick(op, op->r[3] >> 16 & 1 ? 3 : 16);
-	uint32_t set = attributes_pick(op->r[4]), clear = attributes_pick(op->r[4] >> 8) & ~set, wrong;
+	const uint32_t fixed = VMEM_REGION_GROWS_DOWN | VMEM_REGION_ACCOUNT | VMEM_REGION_NO_RESERVE;
+	uint32_t set = attributes_pick(op->r[4]), clear = attributes_pick(op->r[4] >> 12) & ~set, wrong;
+	set &= op->r[5] >> 16 & 15 ? ~fixed : UINT32_MAX; /* mostly what can be changed */
+	clear &= op->r[5] >> 16 & 15 ? ~fixed : UINT32_MAX;
 	vmem_vaddr_t start;
 	uint64_t length;
 	bool changed = false;
@@ -48,13 +55,17 @@ static bool change(const struct op *op)
 		clear |= VMEM_REGION_SEALED | VMEM_REGION_GUARDS;
 		wrong |= BIT(VMEM_ERR_INVALID);
 	}
+	wrong |= (set | clear) & fixed ? BIT(VMEM_ERR_INVALID) : 0;
+	for (unsigned p = at.first; set & VMEM_REGION_WIPE_ON_FORK && p < at.first + at.pages; p++) {
+		wrong |= world.page[at.space][p].object >= 0 ? BIT(VMEM_ERR_UNSUPPORTED) : 0;
+	}
 	vmem_status_t status =
 	    vmem_vmar_set_attributes(world.vmar[at.space][at.vmar].real, start, length, set, clear);
 	judged(op, status, wrong, full ? BIT(VMEM_ERR_LIMIT) : 0);
 	world.recent[at.space] = at.first;
 	for (unsigned p = at.first; status == VMEM_OK && p < at.first + at.pages; p++) {
 		struct page *page = &world.page[at.space][p];
-		uint8_t now = (uint8_t)((page->attributes & ~clear) | set);
+		uint16_t now = (uint16_t)((page->attributes & ~clear) | set);
 		changed |= page->attributes != now;
 		page->attributes = now;
 	}

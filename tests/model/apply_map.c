@@ -7,7 +7,7 @@
 #include "region.h"
 
 static const uint8_t permissions[] = {0, VMEM_READ, VMEM_READ | VMEM_WRITE, VMEM_READ | VMEM_WRITE,
-    VMEM_READ | VMEM_WRITE, VMEM_READ | VMEM_EXEC, VMEM_RWX};
+    VMEM_READ | VMEM_WRITE, VMEM_READ | VMEM_WRITE, VMEM_READ | VMEM_EXEC, VMEM_RWX, VMEM_WRITE, VMEM_EXEC};
 
 uint8_t permission_pick(uint32_t r)
 {
@@ -16,12 +16,13 @@ uint8_t permission_pick(uint32_t r)
 
 bool is_wx(unsigned space, unsigned permission)
 {
-	return space == 1 && (permission & VMEM_WRITE) && (permission & VMEM_EXEC);
+	return world.nature[space].wx && (permission & VMEM_WRITE) && (permission & VMEM_EXEC);
 }
 
 bool near_limit(unsigned space, unsigned more)
 {
-	return world.space[space]->regions + more > MAX_REGIONS;
+	const struct nature *n = &world.nature[space];
+	return world.space[space]->regions + more > n->max_regions - n->slack;
 }
 
 /* What to map. */
@@ -42,7 +43,8 @@ static void want_large(struct wanted *want, struct where *at)
 	want->map.place = VMEM_PLACE_REPLACE;
 	for (unsigned i = 0; i < OBJECTS; i++) {
 		struct object *o = &world.object[i];
-		if (o->real && o->held && o->pages == LARGE && (want->object || at->space != 2)) {
+		if (o->real && o->held && o->pages == LARGE &&
+		    (want->object || !world.nature[at->space].large)) {
 			want->object = o;
 			return;
 		}
@@ -109,18 +111,50 @@ static void want_content(const struct op *op, struct wanted *want)
 	map->flags |= (op->r[6] >> 23) % 16 == 0 ? VMEM_MAP_POPULATE : 0;
 	map->cookie = (op->r[6] >> 27) % 8 == 0;
 	map->attributes = (op->r[8] >> 24) % 4 ? 0 : attributes_pick(op->r[8] >> 26);
+	if (map->attributes & VMEM_REGION_GROWS_DOWN &&
+	    (want->object || map->flags & (VMEM_MAP_NO_MERGE | VMEM_MAP_GUARD))) {
+		want->wrong |= BIT(VMEM_ERR_INVALID);
+	}
+	if (map->attributes & VMEM_REGION_WIPE_ON_FORK && want->object) {
+		want->wrong |= BIT(VMEM_ERR_INVALID);
+	}
 	want->wrong |= is_wx(at->space, map->permission) ? BIT(VMEM_ERR_WX) : 0;
 	want->wrong |= map->maximum & ~rights ? BIT(VMEM_ERR_DENIED) : 0;
+}
+
+/* A page of it. */
+static struct page wanted_page(const struct wanted *want, unsigned i)
+{
+	const struct vmem_map *map = &want->map;
+	struct page page = {
+	    .apart = map->pad_before || map->pad_after,
+	    .flags = (uint8_t)(map->flags & (VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_NO_MERGE)),
+	    .permission = (uint8_t)map->permission,
+	    .maximum = (uint8_t)map->maximum,
+	    .cookie = (uint8_t)map->cookie,
+	    .attributes = (uint16_t)map->attributes,
+	    .object = want->object ? (int8_t)(want->object - world.object) : -1,
+	    .offset = want->offset + i,
+	};
+	page.attributes |= needs_promise(want->to.at.space, &page) ? VMEM_REGION_ACCOUNT : 0;
+	return page;
 }
 
 static void want_quota(struct wanted *want)
 {
 	const struct where *at = &want->to.at;
-	unsigned gone = want->map.place == VMEM_PLACE_REPLACE ? where_mapped(at) : 0;
-	if (at->space == 0 && world.mapped[0] - gone + at->pages > MAX_PAGES) {
-		counters->events[EVENT_BYTES_LIMIT] += want->wrong == 0;
-		want->wrong |= BIT(VMEM_ERR_LIMIT);
+	const struct page page = wanted_page(want, 0);
+	unsigned gone = 0, promised = 0;
+	for (unsigned p = at->first; want->map.place == VMEM_PLACE_REPLACE && p < at->first + at->pages;
+	     p++) {
+		gone += world.page[at->space][p].mapped;
+		promised += (world.page[at->space][p].attributes & VMEM_REGION_ACCOUNT) != 0;
 	}
+	uint32_t wrong = pages_wrong(at->space, at->pages, gone);
+	counters->events[EVENT_BYTES_LIMIT] += want->wrong == 0 && wrong;
+	wrong |= is_data(&page) ? data_wrong(at->space, at->pages - gone) : 0;
+	wrong |= page.attributes & VMEM_REGION_ACCOUNT ? promise_wrong(at->space, at->pages - promised) : 0;
+	want->wrong |= wrong;
 }
 
 /* An argument that is wrong whatever the state is. */
@@ -176,8 +210,7 @@ static void spoil(const struct op *op, struct wanted *want)
 	}
 }
 
-/* Writable memory is faulted in by writes: private mappings of an object take their copies now. */
-static void populate(const struct where *at)
+void populate(const struct where *at)
 {
 	for (unsigned p = at->first; p < at->first + at->pages; p++) {
 		struct page *page = &world.page[at->space][p];
@@ -210,18 +243,8 @@ static void note(const struct wanted *want)
 	where_unmap(at);
 	strips_insert(at, map->pad_before, map->pad_after);
 	for (unsigned i = 0; i < at->pages; i++) {
-		page_map(at->space, at->first + i,
-		    &(struct page){
-			.apart = map->pad_before || map->pad_after,
-			.flags =
-			    (uint8_t)(map->flags & (VMEM_MAP_SHARED | VMEM_MAP_GUARD | VMEM_MAP_NO_MERGE)),
-			.permission = (uint8_t)map->permission,
-			.maximum = (uint8_t)map->maximum,
-			.cookie = (uint8_t)map->cookie,
-			.attributes = (uint8_t)map->attributes,
-			.object = want->object ? (int8_t)(want->object - world.object) : -1,
-			.offset = want->offset + i,
-		    });
+		const struct page page = wanted_page(want, i);
+		page_map(at->space, at->first + i, &page);
 	}
 	if (map->flags & VMEM_MAP_POPULATE) {
 		populate(at);

@@ -48,7 +48,7 @@ struct object *object_slot(void)
 	return NULL;
 }
 
-static void fill_slot(struct object *o, struct vmem_object *real, unsigned pages, bool resizable)
+void object_fill(struct object *o, struct vmem_object *real, unsigned pages, bool resizable)
 {
 	*o = (struct object){.real = real,
 	    .held = true,
@@ -74,7 +74,7 @@ static bool create(const struct op *op)
 	if (status != VMEM_OK) {
 		return false;
 	}
-	fill_slot(o, real, pages, resizable);
+	object_fill(o, real, pages, resizable);
 	return true;
 }
 
@@ -98,7 +98,7 @@ static bool snapshot(const struct op *op, struct object *from)
 	if (status != VMEM_OK) {
 		return false;
 	}
-	fill_slot(o, real, pages, false);
+	object_fill(o, real, pages, false);
 	for (unsigned p = 0; p < pages; p++) {
 		o->content[p] = first + p < from->pages ? from->content[from->first + first + p] : 0;
 	}

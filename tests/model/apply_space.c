@@ -62,6 +62,25 @@ static uint32_t protect_wrong(const struct where *at, unsigned permission)
 	return wrong;
 }
 
+/* What may be written from now on is data, and promised. Who has more mapped than he may goes on. */
+static uint32_t demand_wrong(const struct where *at, unsigned permission)
+{
+	const struct nature *n = &world.nature[at->space];
+	unsigned data = 0, promised = 0;
+	for (unsigned p = at->first; p < at->first + at->pages; p++) {
+		struct page page = world.page[at->space][p];
+		bool was = is_data(&page);
+		if (page.mapped && page.permission != permission) {
+			page.permission = (uint8_t)permission;
+			data += is_data(&page) && !was;
+			promised += needs_promise(at->space, &page);
+		}
+	}
+	bool passes = world.mapped[at->space] + (uint64_t)data > n->max_pages;
+	return (data && !passes ? data_wrong(at->space, data) : 0) |
+	       (promised ? promise_wrong(at->space, promised) : 0);
+}
+
 void on_mapped(const struct op *op, struct where *at)
 {
 	const struct page *page = world.page[at->space];
@@ -81,8 +100,43 @@ void on_mapped(const struct op *op, struct where *at)
 	at->pages = pages;
 }
 
+/* One region, or a part of one, gets the permission. What was promised and never written goes back when it
+ * can be written no more. */
+static bool protect_part(const struct where *part, unsigned permission)
+{
+	struct page *page = &world.page[part->space][part->first];
+	bool holds = false;
+	if (page->permission == permission) {
+		return false;
+	}
+	for (unsigned i = 0; i < part->pages; i++) {
+		holds |= page[i].own || page[i].guarded || page[i].object >= 0;
+	}
+	for (unsigned i = 0; i < part->pages; i++) {
+		page[i].permission = (uint8_t)permission;
+		page[i].attributes |= needs_promise(part->space, &page[i]) ? VMEM_REGION_ACCOUNT : 0;
+		if (world.nature[part->space].accounts && !holds && !(permission & VMEM_WRITE)) {
+			page[i].attributes &= (uint16_t)~VMEM_REGION_ACCOUNT;
+		}
+	}
+	return true;
+}
+
+/* Where the region of a page ends in the range, before the call: as the library has it, because what is one
+ * to programs may be several. */
+static void note_ends(const struct where *at, uint8_t ends[])
+{
+	struct vmem_region_info r;
+	for (unsigned i = 0; i < at->pages; i++) {
+		const vmem_vaddr_t end = page_va(at->first + i) + PAGE;
+		ends[i] = i + 1 == at->pages || (vmem_region_next(world.space[at->space], end - 1, &r) &&
+						    r.start + r.length == end);
+	}
+}
+
 static bool protect(const struct op *op)
 {
+	static uint8_t ends[PAGES];
 	struct where at = where_pick(op, op->r[3] >> 16 & 1 ? 2 : 16);
 	unsigned permission = permission_pick(op->r[4]);
 	vmem_vaddr_t start;
@@ -90,20 +144,24 @@ static bool protect(const struct op *op)
 	bool changed = false;
 	on_mapped(op, &at);
 	bool full = near_limit(at.space, 2);
-	uint32_t wrong =
-	    range_pick(op, &at, VMEM_ERR_INVALID, &start, &length) | protect_wrong(&at, permission);
+	uint32_t wrong = range_pick(op, &at, VMEM_ERR_INVALID, &start, &length) |
+			 protect_wrong(&at, permission) | demand_wrong(&at, permission);
 	wrong |= is_sealed(&at) ? BIT(VMEM_ERR_SEALED) : 0;
 	if ((op->r[7] >> 16 & 127) == 0) {
 		permission = VMEM_RWX + 1;
 		wrong |= BIT(VMEM_ERR_INVALID);
 	}
+	note_ends(&at, ends);
 	vmem_status_t status =
 	    vmem_vmar_protect(world.vmar[at.space][at.vmar].real, start, length, permission);
 	judged(op, status, wrong, full ? BIT(VMEM_ERR_LIMIT) : 0);
 	world.recent[at.space] = at.first;
-	for (unsigned p = at.first; status == VMEM_OK && p < at.first + at.pages; p++) {
-		changed |= world.page[at.space][p].permission != permission;
-		world.page[at.space][p].permission = (uint8_t)permission;
+	for (unsigned i = 0, from = 0; status == VMEM_OK && i < at.pages; i++) {
+		if (ends[i]) {
+			const struct where part = {at.space, at.vmar, at.first + from, i + 1 - from};
+			changed |= protect_part(&part, permission);
+			from = i + 1;
+		}
 	}
 	return changed;
 }

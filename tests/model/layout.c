@@ -2,8 +2,8 @@
 /*
  * layout.c - the model of a space: pages, the VMARs that have them, strips, and where something fits.
  *
- * A strip is an unmapped page that a neighbour in the same VMAR keeps: it hangs together with that neighbour.
- * So a strip is gone when the pages between it and a span are, and no record says whose it is.
+ * A strip is an unmapped page that a neighbour in the same VMAR keeps: it hangs together with that
+ * neighbour. So a strip is gone when the pages between it and a span are, and no record says whose it is.
  */
 #include "model.h"
 
@@ -78,6 +78,13 @@ void page_store(struct page *page, uint64_t value)
 	}
 }
 
+/* On no ISA is there memory that may be written and not read; RISC-V alone has memory to execute only. */
+unsigned granted(unsigned permission)
+{
+	bool reads = TEST_ISA[0] == 'r' ? permission & VMEM_WRITE : permission != 0;
+	return permission | (reads ? (unsigned)VMEM_READ : 0);
+}
+
 enum vmem_fault_result page_expect(const struct page *page, unsigned access)
 {
 	if (!page->mapped) {
@@ -86,7 +93,7 @@ enum vmem_fault_result page_expect(const struct page *page, unsigned access)
 	if (page->flags & VMEM_MAP_GUARD) {
 		return VMEM_FAULT_GUARD;
 	}
-	if (!(page->permission & access)) {
+	if (!(granted(page->permission) & access)) {
 		return VMEM_FAULT_PERMISSION;
 	}
 	if (page->guarded) {
@@ -94,6 +101,26 @@ enum vmem_fault_result page_expect(const struct page *page, unsigned access)
 	}
 	return page->own || page->object < 0 || content_of(page) ? VMEM_FAULT_RESOLVED
 								 : VMEM_FAULT_BEYOND_END;
+}
+
+/* One mapping, to a program. */
+static bool is_one(const struct page *lower, const struct page *upper)
+{
+	return upper->mapped && upper->vmar == lower->vmar && lower->permission == upper->permission &&
+	       lower->maximum == upper->maximum && lower->flags == upper->flags &&
+	       lower->cookie == upper->cookie && lower->object == upper->object &&
+	       (lower->object < 0 || lower->offset + 1 == upper->offset) &&
+	       !((lower->attributes ^ upper->attributes) & ~(unsigned)VMEM_REGION_ACCOUNT);
+}
+
+unsigned mapping_end(unsigned space, unsigned p)
+{
+	const struct page *page = world.page[space];
+	unsigned end = p + 1;
+	while (end < PAGES && is_one(&page[end - 1], &page[end])) {
+		end++;
+	}
+	return end;
 }
 
 bool vmar_has(unsigned space, unsigned vmar, unsigned first, unsigned pages)
@@ -104,6 +131,9 @@ bool vmar_has(unsigned space, unsigned vmar, unsigned first, unsigned pages)
 
 bool is_free(unsigned space, unsigned vmar, unsigned first, unsigned pages)
 {
+	if (first + pages > PAGES) {
+		return false;
+	}
 	for (unsigned p = first; p < first + pages; p++) {
 		const struct page *page = &world.page[space][p];
 		if (page->vmar != vmar || page->mapped || page->strip) {
@@ -201,7 +231,7 @@ uint32_t where_wrong(const struct where *at, vmem_status_t touched)
 unsigned where_mapped(const struct where *at)
 {
 	unsigned count = 0;
-	for (unsigned p = at->first; p < at->first + at->pages; p++) {
+	for (unsigned p = at->first; p < at->first + at->pages && p < PAGES; p++) {
 		count += world.page[at->space][p].mapped;
 	}
 	return count;
@@ -215,6 +245,19 @@ void where_unmap(const struct where *at)
 	strips_settle(at->space);
 }
 
+/* What ends there would lie in the gap below a region that grows down. */
+static bool is_in_gap(const struct room *room, unsigned end)
+{
+	const struct vmar *v = &world.vmar[room->space][room->vmar];
+	for (unsigned p = end; p < v->first + v->pages && p < end + GAP; p++) {
+		const struct page *page = &world.page[room->space][p];
+		if (page->vmar != room->vmar || page->mapped) {
+			return page->vmar == room->vmar && page->attributes & VMEM_REGION_GROWS_DOWN;
+		}
+	}
+	return false;
+}
+
 bool room_fits(const struct room *room, unsigned first)
 {
 	if (first < room->low || first + room->pages > room->high || first % room->align != 0 ||
@@ -223,7 +266,7 @@ bool room_fits(const struct room *room, unsigned first)
 	}
 	unsigned from = first - room->before, pages = room->before + room->pages + room->behind;
 	return vmar_has(room->space, room->vmar, from, pages) &&
-	       is_free(room->space, room->vmar, from, pages);
+	       is_free(room->space, room->vmar, from, pages) && !is_in_gap(room, first + room->pages);
 }
 
 unsigned room_find(const struct room *room, bool highest)

@@ -7,11 +7,12 @@
  * which has the options).
  *
  * The whole library, all spaces in it, is checked against itself (vmem_check) after every step that touches
- * a space with fewer than 64 regions, and after every 64th step; steps on objects touch all spaces. All TLBs,
- * and all that can be looked at against the model, after every 64th step.
+ * a space with fewer than 64 regions, and after every 64th step; steps on objects touch all spaces. All
+ * TLBs, and all that can be looked at against the model, after every 64th step.
  */
 #include "support/epochs.h"
 #include "model.h"
+#include "process.h"
 
 #include <stdio.h>
 
@@ -42,6 +43,7 @@ static void run_epoch(
 #define NOT_FOUND BIT(VMEM_ERR_NOT_FOUND)
 #define WX BIT(VMEM_ERR_WX)
 #define SEALED BIT(VMEM_ERR_SEALED)
+#define DONE BIT(E_OK)
 static const uint32_t wanted[OP_KINDS] = {
     [OP_MAP] = OK | INVALID | RANGE | NO_SPACE | EXISTS | WX | LIMIT | DENIED,
     [OP_MAP_STRIPS] = OK | INVALID | RANGE | NO_SPACE | WX | LIMIT | DENIED,
@@ -57,6 +59,14 @@ static const uint32_t wanted[OP_KINDS] = {
     [OP_VMAR] = OK | INVALID | RANGE | NO_SPACE | EXISTS | DENIED,
     [OP_VMAR_DESTROY] = OK | UNSUPPORTED,
     [OP_RECREATE] = OK,
+    [OP_FORK] = OK,
+    [OP_MOVE] = OK | INVALID | RANGE | NOT_FOUND | EXISTS | NO_SPACE | SEALED | LIMIT,
+    [OP_EXTEND] = OK | RANGE | NOT_FOUND | EXISTS | SEALED | LIMIT,
+    [OP_MMAP] = DONE | BIT(E_NOMEM) | BIT(E_EXIST) | BIT(E_AGAIN) | BIT(E_PERM),
+    [OP_MREMAP] = DONE | BIT(E_NOMEM) | BIT(E_FAULT) | BIT(E_INVAL) | BIT(E_PERM) | BIT(E_EXIST),
+    [OP_MLOCK] = DONE | BIT(E_NOMEM) | BIT(E_PERM),
+    [OP_LIMIT] = DONE,
+    [OP_OVERCOMMIT] = DONE,
     [OP_READ] = 0x1f & ~BIT(VMEM_FAULT_NO_MEMORY),
     [OP_WRITE] = BIT(VMEM_FAULT_RESOLVED) | BIT(VMEM_FAULT_NO_REGION) | BIT(VMEM_FAULT_PERMISSION) |
 		 BIT(VMEM_FAULT_GUARD) | BIT(VMEM_FAULT_BEYOND_END),
@@ -82,6 +92,11 @@ static const uint32_t wanted[OP_KINDS] = {
 static const char *answer_name(unsigned kind, unsigned answer)
 {
 	static const char *const copies[] = {"whole", "part", "nothing"};
+	static const char *const errors[] = {
+	    "done", "EPERM", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "EINVAL"};
+	if (kind >= OP_MMAP && kind <= OP_OVERCOMMIT) {
+		return errors[answer % 8];
+	}
 	if (kind == OP_COPY_TO || kind == OP_COPY_FROM) {
 		return copies[answer % 3];
 	}

@@ -49,17 +49,9 @@ void judged(const struct op *op, vmem_status_t status, uint32_t wrong, uint32_t 
 	counters->answers[op->kind][status]++;
 }
 
-static void make_space(unsigned i)
+void make_space(unsigned i)
 {
-	const struct vmem_aspace_config config = {.start = SPACE_START,
-	    .length = PAGES * PAGE,
-	    .wx = i == 1,
-	    .large = i == 2,
-	    .max_regions = MAX_REGIONS,
-	    .max_bytes = i == 0 ? MAX_PAGES * PAGE : 0,
-	    .entropy_bits = 20,
-	    .seed = i + 1};
-	EXPECT(vmem_aspace_create(&config, &world.space[i]) == VMEM_OK);
+	nature_make(i);
 	space_reset(i);
 	world.vmar[i][0] = (struct vmar){
 	    .real = vmem_aspace_root(world.space[i]), .first = 0, .pages = PAGES, .rights = VMEM_RWX};
@@ -116,7 +108,7 @@ void world_start(unsigned cpus)
 	}
 }
 
-static void destroy_space(unsigned i)
+void destroy_space(unsigned i)
 {
 	for (unsigned cpu = 0; cpu < world.cpus; cpu++) {
 		if (world.current[cpu] == (int)i) {
@@ -126,7 +118,11 @@ static void destroy_space(unsigned i)
 			world.current[cpu] = -1;
 		}
 	}
+	for (unsigned other = 0; other < SPACES; other++) {
+		counters->events[EVENT_PARENT_FIRST] += world.nature[other].parent == world.nature[i].id;
+	}
 	vmem_aspace_destroy(world.space[i]);
+	world.space[i] = NULL;
 	space_reset(i);
 }
 
@@ -137,15 +133,25 @@ static bool is_joined(const struct page *lower, const struct page *upper)
 	       lower->maximum == upper->maximum && lower->flags == upper->flags &&
 	       !(lower->flags & VMEM_MAP_NO_MERGE) && lower->cookie == upper->cookie &&
 	       lower->object == upper->object && (lower->object < 0 || lower->offset + 1 == upper->offset) &&
-	       !lower->apart && !upper->apart && lower->attributes == upper->attributes;
+	       !lower->apart && !upper->apart && !upper->cut && lower->attributes == upper->attributes;
+}
+
+/* Two regions that were moved need not be one, if their keys do not follow or one's are used for guards. */
+static bool keys_follow(
+    unsigned space, const struct vmem_region_info *below, const struct vmem_region_info *r)
+{
+	return !world.nature[space].moved || (below->key + below->length / PAGE == r->key &&
+						 !((below->attributes ^ r->attributes) & VMEM_REGION_GUARDS));
 }
 
 /* Answers the bytes of it that are locked. */
-static uint64_t compare_region(unsigned space, const struct vmem_region_info *r, unsigned first)
+static uint64_t compare_region(
+    unsigned space, const struct vmem_region_info *below, const struct vmem_region_info *r, unsigned first)
 {
 	uint64_t locked_seen = 0;
 	const struct page *page = &world.page[space][first];
-	EXPECT(first == 0 || !page[-1].mapped || !is_joined(&page[-1], page));
+	EXPECT(
+	    first == 0 || !page[-1].mapped || !is_joined(&page[-1], page) || !keys_follow(space, below, r));
 	for (uint64_t done = 0; done < r->length; done += PAGE, page++) {
 		EXPECT(page->mapped && page->permission == r->permission && page->maximum == r->maximum);
 		EXPECT(page->flags == r->flags && page->cookie == r->cookie);
@@ -162,20 +168,22 @@ static uint64_t compare_region(unsigned space, const struct vmem_region_info *r,
 /* Regions and VMARs against pages of the model. */
 static void compare_space(unsigned i)
 {
-	struct vmem_region_info r;
+	struct vmem_region_info r, below = {0};
 	struct vmem_aspace_stats stats;
+	const struct nature *n = &world.nature[i];
 	uint64_t seen = 0, regions = 0, locked = 0;
-	for (vmem_vaddr_t at = 0; vmem_region_next(world.space[i], at, &r); at = r.start + r.length) {
+	for (vmem_vaddr_t at = 0; vmem_region_next(world.space[i], at, &r);
+	     at = r.start + r.length, below = r) {
 		unsigned first = (unsigned)((r.start - SPACE_START) / PAGE);
 		EXPECT(page_va(first) == r.start && first + r.length / PAGE <= PAGES);
-		locked += compare_region(i, &r, first);
+		locked += compare_region(i, &below, &r, first);
 		seen += r.length / PAGE;
 		regions++;
 	}
 	vmem_aspace_stats(world.space[i], &stats);
 	EXPECT(seen == world.mapped[i] && stats.mapped == seen * PAGE && stats.regions == regions);
 	EXPECT(stats.locked == locked);
-	EXPECT(regions <= MAX_REGIONS && (i != 0 || seen <= MAX_PAGES));
+	EXPECT(regions <= n->max_regions && (n->accounts || seen <= n->max_pages));
 	for (unsigned v = 0; v < VMARS; v++) {
 		const struct vmar *vmar = &world.vmar[i][v];
 		EXPECT(!vmar->real || (vmem_vmar_start(vmar->real) == page_va(vmar->first) &&
@@ -202,6 +210,7 @@ void world_compare(void)
 	for (unsigned i = 0; i < SPACES; i++) {
 		compare_space(i);
 	}
+	EXPECT(vmem_commit_promised() == promised_now() * PAGE);
 	for (unsigned i = 0; i < OBJECTS; i++) {
 		const struct object *o = &world.object[i];
 		if (!o->real) {
@@ -258,6 +267,17 @@ static bool apply(const struct op *op)
 		destroy_space(op->r[0] % SPACES);
 		make_space(op->r[0] % SPACES);
 		return apply_map(op);
+	case OP_FORK:
+		return apply_fork(op);
+	case OP_MOVE:
+	case OP_EXTEND:
+		return apply_move(op);
+	case OP_MMAP:
+	case OP_MREMAP:
+	case OP_MLOCK:
+	case OP_LIMIT:
+	case OP_OVERCOMMIT:
+		return apply_process(op);
 	case OP_RECREATE:
 		destroy_space(op->r[0] % SPACES);
 		make_space(op->r[0] % SPACES);

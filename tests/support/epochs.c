@@ -183,8 +183,8 @@ static _Noreturn void run_only(const struct epochs *e, uint64_t epoch, char *lis
 
 static void make_counters(const struct epochs *e)
 {
-	all_counters = mmap(NULL, (EPOCHS_JOBS + 1) * e->counters, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	all_counters = mmap(
+	    NULL, (EPOCHS_JOBS + 1) * e->counters, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (all_counters == MAP_FAILED) {
 		perror("mmap");
 		exit(2);

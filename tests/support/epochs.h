@@ -29,8 +29,8 @@ struct epochs {
 	/* Runs the numbered steps in a process of their own; what returns went well. Verbose: tells each. */
 	void (*run)(
 	    const struct epochs *e, uint64_t epoch, const unsigned *numbers, unsigned count, bool verbose);
-	/* What is counted: so many bytes for each job, shared with the epochs' processes; all of them begin as
-	 * `fresh`, or zero. */
+	/* What is counted: so many bytes for each job, shared with the epochs' processes; all of them begin
+	 * as `fresh`, or zero. */
 	size_t counters;
 	const void *fresh;
 	void (*use)(void *counters);

@@ -168,6 +168,33 @@ static void objects(void **state)
 	release(o);
 }
 
+/* What a device may reach is shared, and so a fork moves none of it from under the device (contract 1.6). */
+static void device_frames(void **state)
+{
+	struct vmem_translation before, after;
+	struct vmem_object *o;
+	(void)state;
+	begin();
+	OK(vmem_object_create_contiguous(PAGES(2), 0, 0, VMEM_WRITE_BACK, &o));
+	const struct vmem_map own = {.length = PAGES(2), .object = o};
+	uint64_t ignored, va = map_object(as, o, 0, 2, RW, VMEM_MAP_SHARED);
+	REFUSED(VMEM_ERR_INVALID, vmem_vmar_map(vmem_aspace_root(as), &own, &ignored));
+	put(as, 0, va, 1);
+	assert_true(vmem_aspace_translate(as, va, &before));
+	struct vmem_aspace *child = fork_of(as);
+	run(1, child);
+	put(as, 0, va, 2);
+	put(child, 1, va + PAGE, 3);
+	assert_true(vmem_aspace_translate(as, va, &after));
+	assert_int_equal(after.physical, before.physical);
+	assert_int_equal(get(child, 1, va), 2);
+	assert_true(vmem_aspace_translate(child, va, &after));
+	assert_int_equal(after.physical, before.physical);
+	end(child);
+	end(as);
+	release(o);
+}
+
 /* What was copied from an object goes with its end, in the child too (contract 2.3). */
 static void truncation(void **state)
 {
@@ -444,6 +471,27 @@ static void windows_of_others(void **state)
 	release(o);
 }
 
+/* A CPU remembers the table that a fork on another one sets aside, and fixed frames are entered into it. */
+static void windows_of_other_cpus(void **state)
+{
+	struct vmem_object *o;
+	(void)state;
+	begin();
+	OK(vmem_object_create_contiguous(PAGES(8), 0, 0, VMEM_WRITE_BACK, &o));
+	uint64_t va = map_object(as, o, 0, 8, RW, VMEM_MAP_SHARED);
+	put(as, 1, va, 1);
+	machine_cpu_set(0);
+	struct vmem_aspace *child = fork_of(as);
+	put(as, 1, va + PAGES(3), 2);
+	machine_cpu_set(0);
+	run(0, child);
+	assert_int_equal(get(child, 0, va), 1);
+	assert_int_equal(get(child, 0, va + PAGES(3)), 2);
+	end(child);
+	end(as);
+	release(o);
+}
+
 /* The first, second, ... allocation of a fork fails: nothing has changed. */
 static void short_of_memory(void **state)
 {
@@ -516,6 +564,7 @@ int main(void)
 	    CORE(zero_pages),
 	    CORE(reused),
 	    CORE(objects),
+	    CORE(device_frames),
 	    CORE(truncation),
 	    CORE(kept),
 	    CORE(layout),
@@ -524,6 +573,7 @@ int main(void)
 	    CORE(large),
 	    CORE(windows),
 	    CORE(windows_of_others),
+	    CORE(windows_of_other_cpus),
 	    CORE(short_of_memory),
 	    CORE(generations),
 	};

@@ -475,11 +475,18 @@ static void break_moves(void **state)
 	assert_int_equal(brk(up + 3 * PAGE), up + 3 * PAGE);
 	assert_int_equal(brk(up + 3 * PAGE + 1), up + 3 * PAGE);
 	assert_int_equal(vmem_posix_munmap(&process, up + 4 * PAGE, PAGE), 0);
+	const int stack = PRIVATE | FIXED | VMEM_MMAP_GROWSDOWN;
+	assert_int_equal(do_map(up + 264 * PAGE, PAGE, PROT_RW, stack, &at), 0);
+	assert_int_equal(brk(up + 8 * PAGE), up + 3 * PAGE); /* a stack keeps its gap, and the page */
+	assert_int_equal(brk(up + 7 * PAGE), up + 7 * PAGE);
+	assert_int_equal(vmem_posix_munmap(&process, up + 264 * PAGE, PAGE), 0);
 	assert_int_equal(brk(up + 16 * PAGE), up + 16 * PAGE);
 	assert_int_equal(brk(UINT64_MAX), up + 16 * PAGE);
 	assert_int_equal(brk(UINT64_MAX - PAGE + 1), up + 16 * PAGE);
 	assert_int_equal(brk(vmem_aspace_user_size()), up + 16 * PAGE);
 	assert_int_equal(vmem_posix_munmap(&process, up + 5 * PAGE, PAGE), 0);
+	assert_int_equal(vmem_posix_munmap(&process, up + 2 * PAGE, 14 * PAGE), 0);
+	assert_int_equal(brk(up + 2 * PAGE), up + 16 * PAGE); /* nothing is there to go */
 	assert_int_equal(brk(start), start); /* down across the hole */
 	absent(up);
 	absent(up + 15 * PAGE);

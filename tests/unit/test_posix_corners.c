@@ -247,7 +247,7 @@ static void protect_atomically(void **state)
 	assert_int_equal(get(as, 0, w + PAGE), 2);
 	process.policy.atomic_protect = false;
 	assert_int_equal(vmem_posix_mprotect(&process, w, PAGES(3), R), -VMEM_EPERM);
-	DENIED(VMEM_FAULT_PERMISSION, as, 0, w, MACHINE_WRITE); /* Linux's way: what comes before is changed */
+	DENIED(VMEM_FAULT_PERMISSION, as, 0, w, MACHINE_WRITE); /* Linux: what comes before is changed */
 	stop();
 }
 

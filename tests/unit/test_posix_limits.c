@@ -138,6 +138,74 @@ static void stack_and_neighbour(void **state)
 	assert_int_equal(vmem_vmar_map(vmem_aspace_root(as), &map, &at), VMEM_ERR_NO_SPACE);
 }
 
+/* What lies in the gap ends it: right below that there is room. And chance never runs out of it. */
+static void gap_and_places(void **state)
+{
+	const struct vmem_aspace_config config = {.entropy_bits = 20, .seed = 1};
+	struct vmem_aspace *other = space_with(&config);
+	struct vmem_vmar *root = vmem_aspace_root(other);
+	struct vmem_map map = {
+	    .length = PAGES(4), .permission = RW, .maximum = RW, .place = VMEM_PLACE_FIXED};
+	vmem_vaddr_t at;
+	(void)state;
+	map.address = B;
+	map.attributes = VMEM_REGION_GROWS_DOWN;
+	OK(vmem_vmar_map(root, &map, &at));
+	map.address = B - PAGES(10);
+	map.attributes = 0;
+	OK(vmem_vmar_map(root, &map, &at));
+	map.place = VMEM_PLACE_ANY;
+	map.flags = VMEM_MAP_FROM_TOP;
+	map.minimum = B - PAGES(1000);
+	map.limit = B;
+	OK(vmem_vmar_map(root, &map, &at));
+	assert_int_equal(at, B - PAGES(14));
+	OK(vmem_vmar_unmap(root, B - PAGES(1000), PAGES(1000)));
+	map.flags = VMEM_MAP_RANDOM;
+	map.minimum = B - PAGES(300); /* a start in seven is below the gap */
+	for (unsigned i = 0; i < 32; i++) {
+		OK(vmem_vmar_map(root, &map, &at));
+		assert_true(at + map.length <= B - PAGES(256));
+		OK(vmem_vmar_unmap(root, at, map.length));
+	}
+	end(other);
+}
+
+/* Only memory of its own, which joins what it grows from. */
+static void what_grows(void **state)
+{
+	struct vmem_object *object = anonymous(4, 0);
+	struct vmem_map map = {.length = PAGES(4),
+	    .place = VMEM_PLACE_FIXED,
+	    .address = B,
+	    .attributes = VMEM_REGION_GROWS_DOWN,
+	    .object = object};
+	vmem_vaddr_t at;
+	(void)state;
+	REFUSED(VMEM_ERR_INVALID, vmem_vmar_map(vmem_aspace_root(as), &map, &at));
+	map.object = NULL;
+	map.flags = VMEM_MAP_GUARD;
+	REFUSED(VMEM_ERR_INVALID, vmem_vmar_map(vmem_aspace_root(as), &map, &at));
+	map.flags = VMEM_MAP_NO_MERGE;
+	REFUSED(VMEM_ERR_INVALID, vmem_vmar_map(vmem_aspace_root(as), &map, &at));
+	release(object);
+}
+
+/* A limit of nothing is no configuration without one. */
+static void limits_of_a_child(void **state)
+{
+	struct vmem_aspace *child;
+	struct vmem_posix its = {0};
+	vmem_vaddr_t at;
+	(void)state;
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, 0);
+	OK(vmem_aspace_fork(as, &child));
+	its = process;
+	its.aspace = child;
+	assert_int_equal(vmem_posix_mmap(&its, 0, PAGE, PROT_RW, PRIVATE, &at), -VMEM_ENOMEM);
+	end(child);
+}
+
 static void stack_limit(void **state)
 {
 	(void)state;
@@ -441,6 +509,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    POSIX(stack_grows),
 	    POSIX(stack_and_neighbour),
+	    POSIX(gap_and_places),
+	    POSIX(what_grows),
+	    POSIX(limits_of_a_child),
 	    POSIX(stack_limit),
 	    POSIX(locked_stack_limit),
 	    POSIX(stack_bounds),

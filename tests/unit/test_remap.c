@@ -501,6 +501,52 @@ static void keys_wrap(void **state)
 	end(as);
 }
 
+/* What is left in place is not locked: its parts and what lies behind them agree now. */
+static void source_kept_agrees(void **state)
+{
+	struct vmem_map to = fixed_at(THERE, 3);
+	uint64_t at;
+	(void)state;
+	begin();
+	map_at(as, BASE, 8, RW);
+	OK(vmem_vmar_set_attributes(root, BASE, PAGES(4), VMEM_REGION_LOCKED, 0));
+	OK(try_move(BASE + PAGES(2), 3, &to, VMEM_MOVE_KEEP_SOURCE, &at));
+	assert_int_equal(region_at(as, BASE).length, PAGES(2));
+	assert_int_equal(region_at(as, BASE + PAGES(2)).length, PAGES(6));
+	end(as);
+}
+
+/* Strips stay behind, and what grows does so over its own: what comes next to it afterwards is free to. */
+static void strips(void **state)
+{
+	struct vmem_map map = {.length = PAGES(4),
+	    .permission = RW,
+	    .maximum = RW,
+	    .place = VMEM_PLACE_HINT,
+	    .address = BASE,
+	    .pad_before = 2,
+	    .pad_after = 2};
+	uint64_t at;
+	(void)state;
+	begin();
+	OK(vmem_vmar_map(root, &map, &at));
+	assert_int_equal(at, BASE);
+	OK(vmem_vmar_extend(root, BASE + PAGES(4), PAGE));
+	map.pad_before = map.pad_after = 0;
+	map.length = PAGE;
+	map.place = VMEM_PLACE_FIXED;
+	map.address = BASE - PAGE;
+	REFUSED(VMEM_ERR_EXISTS, vmem_vmar_map(root, &map, &at));
+	map.address = BASE + PAGES(5);
+	OK(vmem_vmar_map(root, &map, &at));
+	move(BASE, 5, THERE, 5);
+	map.address = BASE - PAGE;
+	OK(vmem_vmar_map(root, &map, &at));
+	map.address = THERE - PAGE;
+	OK(vmem_vmar_map(root, &map, &at));
+	end(as);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +566,8 @@ int main(void)
 	    CORE(access_control),
 	    CORE(memory_fails),
 	    CORE(keys_wrap),
+	    CORE(source_kept_agrees),
+	    CORE(strips),
 	};
 	return cmocka_run_group_tests_name("remap", tests, NULL, NULL);
 }
