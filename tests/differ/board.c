@@ -54,5 +54,6 @@ bool resync_range(const struct step *s, unsigned i, uint64_t *out_start, uint64_
 {
 	*out_start = i == 0 ? s->address : (i == 1 ? s->address : s->target) & ~(PAGE - 1);
 	*out_length = i == 0 ? s->length : s->new_length;
-	return is_seen(*out_start) && *out_length <= seen_end(*out_start) - *out_start;
+	/* What grew in its place may have left what is looked at; nothing else is there. */
+	return is_seen(*out_start) && *out_length <= seen_end(*out_start) + MARGIN * PAGE - *out_start;
 }
