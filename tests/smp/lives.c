@@ -109,6 +109,23 @@ static bool make_space(struct own_space *own)
 	return false;
 }
 
+/* It is forked, and its child takes its place: the parent, which others' TLBs may have entries of, goes
+ * first, and takes with it what it has written since. */
+static void replace_by_child(struct own_space *own)
+{
+	struct vmem_aspace *child;
+	if (!went(LIB(vmem_aspace_fork(own->aspace, &child)), "a fork of an own space")) {
+		return;
+	}
+	run_own(own->aspace);
+	for (uint64_t i = any(SPACE_PAGES); i < SPACE_PAGES; i++) {
+		(void)store(own->aspace, SPACE_START + i * PAGE + 8 * (i % 512), new_word());
+	}
+	run_nothing();
+	LIB_VOID(vmem_aspace_destroy(own->aspace));
+	own->aspace = child;
+}
+
 static void step_space(void)
 {
 	struct own_space **slot = &spaces[any(SLOTS)];
@@ -126,6 +143,10 @@ static void step_space(void)
 		lives = make_space(own);
 	} else {
 		verify(own);
+		if (chance(40)) {
+			replace_by_child(own);
+			verify(own);
+		}
 		lives = chance(60);
 		if (!lives) {
 			end_space(own); /* its record is its maker's again */

@@ -114,6 +114,9 @@ void windows_end(void);
 void areas_make(void); /* places that one CPU lays out and the others read: areas.c */
 void areas_step(void);
 void areas_end(void);
+void moves_make(void); /* memory that moves, and stacks that grow: moves.c */
+void moves_step(void);
+void moves_end(void);
 void snapshots_step(void); /* snapshots.c */
 void snapshots_end(void);
 void forks_step(void); /* children of the shared spaces: forks.c */

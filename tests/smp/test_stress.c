@@ -28,10 +28,11 @@ static const struct kind {
 	void (*step)(void);
 	unsigned share; /* of 100 */
 } kinds[] = {
-    {"windows", windows_step, 40},
-    {"areas", areas_step, 33},
+    {"windows", windows_step, 34},
+    {"areas", areas_step, 28},
+    {"moves", moves_step, 14},
     {"forks", forks_step, 2},
-    {"snapshots", snapshots_step, 15},
+    {"snapshots", snapshots_step, 12},
     {"lives", lives_step, 10},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -137,6 +138,7 @@ static void make_world(void)
 	}
 	windows_make();
 	areas_make();
+	moves_make();
 }
 
 /* All CPUs stand still: everything agrees. Then everything goes. */
@@ -161,6 +163,7 @@ static void end_world(uint64_t free_at_start)
 	snapshots_end();
 	windows_end();
 	areas_end();
+	moves_end();
 	vmem_check();
 	machine_check();
 	vmem_frame_stats(&frames);
