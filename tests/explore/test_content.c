@@ -74,7 +74,7 @@ static void test_copies_and_reader(void **state)
 {
 	struct explore_case what = {
 	    .name = "two copy-on-write faults on one page, and a reader",
-	    .preemptions = 1,
+	    .preemptions = explore_is_long() ? 2 : 1,
 	    .setup = setup_three,
 	    .thread = {write_word_1, write_word_2, read_words},
 	    .finish = both_written,
@@ -114,7 +114,7 @@ static void test_flush_is_out(void **state)
 {
 	struct explore_case what = {
 	    .name = "stores of two CPUs against a snapshot",
-	    .preemptions = 1,
+	    .preemptions = explore_is_long() ? 2 : 1,
 	    .setup = setup_writable,
 	    .thread = {take_and_look, write_word_1, write_word_2},
 	    .finish = none_is_lost,

@@ -250,7 +250,7 @@ static void test_replaced(void **state)
 	explore_holds(&what);
 	what = (struct explore_case){
 	    .name = "a copy, a reader, and the other space",
-	    .preemptions = 1,
+	    .preemptions = 2,
 	    .setup = setup_two_in_parent,
 	    .thread = {write_parent, read_parent, write_child},
 	    .finish = first_pages_differ,
@@ -263,7 +263,7 @@ static void test_old_path(void **state)
 {
 	struct explore_case what = {
 	    .name = "a path that changes owners after a fork",
-	    .preemptions = explore_is_broken() ? 2 : 1,
+	    .preemptions = 2,
 	    .setup = setup_two_in_child,
 	    .thread = {write_parent, read_child, write_child_second},
 	    .finish = both_pages_differ,

@@ -9,7 +9,7 @@ import matrix_part
 import mutants_part
 import report
 
-WHAT = "many boots, the model, several CPUs and random system calls at length, the mutants, and the matrix"
+WHAT = "many boots, the model, several CPUs, schedules and random system calls at length, the mutants, and the matrix"
 NORMAL = False
 SEEDS, OPERATIONS = 8, 10000000
 DIFFER_SEEDS = range(2, 12)
@@ -70,5 +70,6 @@ def run(rep, options):
     for seed in DIFFER_SEEDS:
         hosted.run(rep, "differ", ["--seed", str(seed)], options.jobs, label="long/differ-%d" % seed)
     hosted.run(rep, "smp", ["--seed", str(STRESS_SEED), "--seconds", str(STRESS_SECONDS)], options.jobs, factor=4.0, label="long/smp")
+    hosted.run(rep, "explore", ["--long"], options.jobs, factor=6.0, label="long/explore")
     mutants_part.run(rep, options)
     matrix_part.run(rep, options)
