@@ -191,21 +191,6 @@ static void what_grows(void **state)
 	release(object);
 }
 
-/* A limit of nothing is no configuration without one. */
-static void limits_of_a_child(void **state)
-{
-	struct vmem_aspace *child;
-	struct vmem_posix its = {0};
-	vmem_vaddr_t at;
-	(void)state;
-	vmem_posix_set_limit(&process, VMEM_RLIMIT_AS, 0);
-	OK(vmem_aspace_fork(as, &child));
-	its = process;
-	its.aspace = child;
-	assert_int_equal(vmem_posix_mmap(&its, 0, PAGE, PROT_RW, PRIVATE, &at), -VMEM_ENOMEM);
-	end(child);
-}
-
 static void stack_limit(void **state)
 {
 	(void)state;
@@ -511,7 +496,6 @@ int main(void)
 	    POSIX(stack_and_neighbour),
 	    POSIX(gap_and_places),
 	    POSIX(what_grows),
-	    POSIX(limits_of_a_child),
 	    POSIX(stack_limit),
 	    POSIX(locked_stack_limit),
 	    POSIX(stack_bounds),
