@@ -66,8 +66,8 @@ int explore_main(const struct CMUnitTest *tests, size_t count, int argc, char **
 #define EXPLORE_MAIN(tests, argc, argv)                                                                      \
 	explore_main((tests), sizeof(tests) / sizeof((tests)[0]), (argc), (argv))
 
-/* Whether it was started with "--long" as the last word: a case may look further then than there is time for in
- * the normal run. */
+/* Whether it was started with "--long" as the last word: a case may look further then than there is time for
+ * in the normal run. */
 bool explore_is_long(void);
 
 /* For threads and finish(). */
