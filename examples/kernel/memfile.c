@@ -14,6 +14,7 @@
 #define MEMORY_FILES 64u
 
 static struct memory_file memory_files[MEMORY_FILES];
+static unsigned memory_files_made; /* [k] and not reaped yet */
 static uint8_t pages[KERNEL_CPU_MAX][VMEM_PAGE_SIZE];
 
 struct memory_file *memory_file_create(const char *name, unsigned seals)
@@ -31,6 +32,7 @@ struct memory_file *memory_file_create(const char *name, unsigned seals)
 			file = &memory_files[i];
 			*file = (struct memory_file){.references = 1, .object = object, .seals = seals};
 			memcpy(file->name, name, string_length(name));
+			memory_files_made++;
 		}
 	}
 	kernel_unlock();
@@ -42,13 +44,17 @@ struct memory_file *memory_file_create(const char *name, unsigned seals)
 
 void memory_files_reap(void)
 {
+	if (__atomic_load_n(&memory_files_made, __ATOMIC_RELAXED) == 0) {
+		return;
+	}
 	for (unsigned i = 0; i < MEMORY_FILES; i++) {
 		struct vmem_object *object = NULL;
 
 		kernel_lock();
-		if (memory_files[i].references == 0) {
+		if (memory_files[i].references == 0 && memory_files[i].object != NULL) {
 			object = memory_files[i].object;
 			memory_files[i].object = NULL;
+			memory_files_made--;
 		}
 		kernel_unlock();
 		if (object != NULL) {

@@ -16,6 +16,7 @@
 #define PROCESS_MAX 64u
 
 static struct process processes[PROCESS_MAX];
+static size_t processes_used; /* [k] those from here on have never been any */
 
 unsigned process_live;
 
@@ -96,13 +97,16 @@ bool process_make_image(struct process *process, struct strings argv, struct str
 static struct thread *make_thread(struct process *process)
 {
 	struct thread *thread = thread_create(process);
+	void *fp;
 
 	if (thread == NULL) {
 		kernel_say("%s: not run: no memory for a thread", process->name);
 		return NULL;
 	}
-	port_thread_init(&thread->port, (char *)thread->stack + KERNEL_STACK_SIZE,
-	    (void *)(uintptr_t)(kernel_direct_map + thread->fp_frame), process_begin, process);
+	fp = (void *)(uintptr_t)(kernel_direct_map + thread->fp_frame);
+	memset(fp, 0, VMEM_PAGE_SIZE); /* a thread may have had it before */
+	port_thread_init(
+	    &thread->port, (char *)thread->stack + KERNEL_STACK_SIZE, fp, process_begin, process);
 	process->pid = process->group = thread->tid;
 	return thread;
 }
@@ -149,6 +153,9 @@ struct process *process_take(void)
 	}
 	if (process != NULL) {
 		*process = (struct process){.state = PROCESS_MADE};
+		if ((size_t)(process - processes) >= processes_used) {
+			processes_used = (size_t)(process - processes) + 1;
+		}
 	}
 	kernel_unlock();
 	return process;
@@ -156,7 +163,7 @@ struct process *process_take(void)
 
 struct process *process_next(const struct process *process)
 {
-	for (size_t i = process == NULL ? 0 : (size_t)(process - processes) + 1; i < PROCESS_MAX; i++) {
+	for (size_t i = process == NULL ? 0 : (size_t)(process - processes) + 1; i < processes_used; i++) {
 		if (processes[i].state == PROCESS_READY || processes[i].state == PROCESS_ENDED) {
 			return &processes[i];
 		}

@@ -7,6 +7,8 @@
  * T2. A process ends with its last thread. To end it earlier (process_end()), `ending` is set: threads that
  *     are ready or wait are taken off their lists and have ended; those that run get an interrupt, and find
  *     `ending` there or before they would wait. Nobody holds anything of the kernel's while he waits.
+ * T3. A few records that are free keep their stack and their page of vectors: a process that comes and goes
+ *     with one thread need not have them mapped and unmapped. What the page holds is no part of that.
  */
 #include <vmem/frame.h>
 #include <vmem/kernel.h>
@@ -14,26 +16,36 @@
 #include "files.h"
 
 #define THREAD_MAX 256u
+#define KEPT_MAX 4u
 
 static struct thread threads[THREAD_MAX];
 static unsigned last_tid = 100; /* [k] */
+static unsigned kept;		/* [k] records that have a stack and are free, or about to be (T3) */
 
 /* An ended thread of the process, with what it had, or a free one. [k] */
 static struct thread *find(struct process *process)
 {
+	struct thread *found = NULL;
+
 	for (struct thread *t = process->threads; t != NULL; t = t->sibling) {
 		if (t->state == THREAD_ENDED) {
 			return t;
 		}
 	}
 	for (unsigned i = 0; i < THREAD_MAX; i++) {
-		if (threads[i].state == THREAD_FREE) {
-			threads[i] = (struct thread){.sibling = process->threads};
-			process->threads = &threads[i];
-			return &threads[i];
+		if (threads[i].state == THREAD_FREE && (found == NULL || threads[i].stack != NULL)) {
+			found = &threads[i];
+			if (found->stack != NULL || kept == 0) {
+				break;
+			}
 		}
 	}
-	return NULL;
+	if (found != NULL) {
+		kept -= found->stack != NULL ? 1u : 0u;
+		found->sibling = process->threads;
+		process->threads = found;
+	}
+	return found;
 }
 
 static bool allocate(struct thread *thread)
@@ -85,15 +97,32 @@ void thread_discard(struct thread *thread)
 	kernel_unlock();
 }
 
+/* T3 */
+static bool keeps(const struct thread *thread)
+{
+	bool keep;
+
+	kernel_lock();
+	keep = thread->stack != NULL && thread->fp_frame != 0 && kept < KEPT_MAX;
+	kept += keep ? 1u : 0u;
+	kernel_unlock();
+	return keep;
+}
+
 void thread_free_all(struct process *process)
 {
 	for (struct thread *t = process->threads; t != NULL; t = t->sibling) {
+		if (keeps(t)) {
+			continue;
+		}
 		if (t->stack != NULL) {
 			vmem_kernel_free(t->stack);
 		}
 		if (t->fp_frame != 0) {
 			vmem_frame_free(t->fp_frame, 0);
 		}
+		t->stack = NULL;
+		t->fp_frame = 0;
 	}
 	kernel_lock();
 	for (struct thread *t = process->threads, *next; t != NULL; t = next) {

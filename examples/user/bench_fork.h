@@ -42,6 +42,13 @@ static uint64_t run_fork(unsigned n, long whole)
 	return total;
 }
 
+/* Whatever is made at the first fork is there. */
+static void setup_fork(long unused)
+{
+	(void)unused;
+	note(wait_child(fork_child()));
+}
+
 /* What the child finds: each page as it was. */
 static uint64_t run_fork_read(unsigned n, long unused)
 {
@@ -115,7 +122,7 @@ static uint64_t run_reuse(unsigned n, long unused)
 
 /* clang-format off */
 #define FORK_BENCHMARKS                                                                                      \
-	{"fork_minimal", SAMPLES / 4, 1, NULL, run_fork, NULL},                                              \
+	{"fork_minimal", SAMPLES / 4, 1, setup_fork, run_fork, NULL},                                        \
 	{"fork_64m", 8, 0, setup_big_written, run_fork, teardown_big},                                       \
 	{"fork_64m_exit_wait", 8, 1, setup_big_written, run_fork, teardown_big},                             \
 	{"fork_child_read_per_page", BIG_PAGES, WRITE, setup_fork_read, run_fork_read, teardown_fork_read},  \

@@ -124,6 +124,36 @@ static void forget_kept(const struct fork *fork, struct store *to)
 	}
 }
 
+/* The next region behind this one. */
+static const struct region *region_behind(const struct fork *fork, const struct region *r)
+{
+	const struct span *next = r->span.next;
+	if (next && next->kind == SPAN_REGION) {
+		return (const struct region *)(const void *)next;
+	}
+	return vmem_region_find_from(fork->parent, r->span.start + r->span.length);
+}
+
+/* Parks what is mapped in [start, end): whole windows as far as these reach, of those that have a region. */
+static void park_between(
+    const struct fork *fork, vmem_vaddr_t start, vmem_vaddr_t end, struct vmem_batch *batch)
+{
+	struct vmem_aspace *parent = fork->parent;
+	const uint64_t window = arch_level_size(1);
+	const struct region *r = vmem_region_find_from(parent, start);
+	while (r && r->span.start < end) {
+		vmem_vaddr_t low = pmap_window(r->span.start), high;
+		do {
+			high = pmap_window(r->span.start + r->span.length + (window - 1));
+			r = region_behind(fork, r);
+			pause_after(32);
+		} while (r && r->span.start < end && r->span.start <= high);
+		low = low < start ? start : low;
+		high = high < end ? high : end;
+		vmem_pmap_park(&parent->pmap, low, high - low, !parent->moved, batch);
+	}
+}
+
 /* No entry of the parent stays writable, but in what it keeps to itself. Complete on all CPUs. */
 static void protect_entries(const struct fork *fork)
 {
@@ -135,7 +165,7 @@ static void protect_entries(const struct fork *fork)
 		const struct region *kept = next_kept(fork, at);
 		vmem_vaddr_t until = kept ? kept->span.start : end;
 		if (until > at) {
-			vmem_pmap_park(&parent->pmap, at, until - at, !parent->moved, &batch);
+			park_between(fork, at, until, &batch);
 		}
 		at = kept ? kept->span.start + kept->span.length : end;
 	}

@@ -379,6 +379,25 @@ static void dispose(struct region *region)
 	}
 }
 
+/* Regions nearer than this go in one walk: to look at absent entries costs less than to walk down again. */
+#define WALK_NEAR (UINT64_C(32) << VMEM_PAGE_SHIFT)
+
+/* Takes out the entries of what regions, from this one on, show of [start, end). Elsewhere there are none. */
+static void remove_entries(struct vmem_aspace *aspace, const struct span *span, vmem_vaddr_t start,
+    vmem_vaddr_t end, struct vmem_batch *batch)
+{
+	while (span && span->start < end) {
+		vmem_vaddr_t low = span->start < start ? start : span->start;
+		vmem_vaddr_t high = span->start + span->length;
+		for (span = span->next; span && span->start < end && span->start - high <= WALK_NEAR;
+		     span = span->next) {
+			high = span->start + span->length;
+		}
+		high = high < end ? high : end;
+		vmem_pmap_remove(&aspace->pmap, low, high - low, batch);
+	}
+}
+
 void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length, struct region **spare)
 {
 	struct vmem_aspace *aspace = vmar->aspace;
@@ -393,7 +412,7 @@ void vmem_vmar_remove(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t lengt
 		pause_after(16);
 	}
 	vmem_batch_begin(&batch, &aspace->pmap);
-	vmem_pmap_remove(&aspace->pmap, start, length, &batch);
+	remove_entries(aspace, span, start, end, &batch);
 	vmem_batch_end(&batch); /* from here on no CPU can reach what is dropped below (T2) */
 	if (span->start < start && span->start + span->length > end) {
 		struct region *upper = *spare;

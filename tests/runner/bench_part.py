@@ -32,6 +32,7 @@ LINUX = {
     "map_fixed_middle": 8828,
     "shared_write_fault": 3051,
     "cow_break": 3208,
+    "fork_minimal": 53286,
     "fork_64m": 2448573,
     "fork_64m_exit_wait": 5024764,
 }
@@ -42,7 +43,6 @@ COPIED = {"cow_break"}  # and this copies one, which takes a load and a store fo
 NOT_MET = {("aarch64", "move_64_MiB"), ("riscv", "move_64_MiB"), ("aarch64", "regions_fault")}
 LINUX_CLEAR = 519
 OTHER_ISA = 1.25  # on AArch64 and RISC-V the same figures and a quarter, the clearing of the page apart
-FRAME_ISA = 1.5  # where a signal's frame is copied, which takes one instruction a word on x86-64 and several there
 GROWTH = 1.5  # with 100 000 regions against 10
 
 # A kernel for several CPUs, booted on one, against one for one CPU: how many times the instructions are accepted, and how many are the aim.
@@ -62,8 +62,6 @@ def limit(isa, name, counts):
     most = LINUX[name] / (20 if name in TWENTIETH else 2)
     if isa == "x86_64":
         return most
-    if name == "segv_protect_return":
-        return FRAME_ISA * most
     if name in CLEARED:
         return OTHER_ISA * (most - LINUX_CLEAR) + counts.get("clear_page", 0)
     if name in COPIED:

@@ -561,6 +561,23 @@ static void gap_below_stacks(void **state)
 	end(as);
 }
 
+/* Entries go with regions that lie near each other and far, in one call. */
+static void far_apart(void **state)
+{
+	static const uint64_t where[] = {0, 3, 36, 100, 600, 5000};
+	(void)state;
+	begin();
+	for (unsigned i = 0; i < 6; i++) {
+		fill(as, map_at(as, LARGE + PAGES(where[i]), 2, RW), 2, i);
+	}
+	assert_int_equal(stats_of(as).resident, 12);
+	OK(vmem_vmar_unmap(root, LARGE + PAGES(1), PAGES(5000)));
+	assert_int_equal(stats_of(as).resident, 2);
+	assert_true(hardware(0, LARGE, MACHINE_READ, MACHINE_USER));
+	assert_true(hardware(0, LARGE + PAGES(5001), MACHINE_READ, MACHINE_USER));
+	end(as);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -576,6 +593,7 @@ int main(void)
 	    CORE(strips_of_halves),
 	    CORE(random_placement),
 	    CORE(gap_below_stacks),
+	    CORE(far_apart),
 	};
 	return cmocka_run_group_tests_name("vmar", tests, NULL, NULL);
 }
