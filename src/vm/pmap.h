@@ -279,6 +279,8 @@ void vmem_pmap_park(
  * (NULL: no) still reads so, else without permission to write. May do nothing, when another CPU is at it. */
 void vmem_pmap_unpark(
     struct vmem_pmap *pmap, vmem_vaddr_t va, const uint64_t *sequence, uint64_t as_it_was);
+/* The entries of a parked table, which is locked, lose their permission to write, and those of runs go. */
+void vmem_pmap_protect_parked(struct vmem_pmap *pmap, struct vmem_page *table);
 
 /* Replaces the level-0 entry of va in a table of the host's own, uncounted; 0 where no table reaches down to
  * it. The caller flushes. */

@@ -10,7 +10,8 @@
  * V1 Between the two every CPU has forgotten what was taken (the caller ends the batch): no frame is
  * reachable at two addresses, and whoever cuts entries meanwhile finds none. V2 What cannot be put back, for
  * lack of memory or because another CPU is in the way, is forgotten. V3 A table that has a busy slot (P9)
- * stays where it is, emptied.
+ * stays where it is, emptied. V4 A parked one (pmap_park.c) goes along without permission to write, for its
+ * place says no more whose its pages are.
  *
  * Locks: the space's, and the byte of each table. The regions of both ranges are being changed, so no fault
  * enters anything there; what is shown is private to the space and has no object, so only the holder of the
@@ -19,22 +20,32 @@
 #include "frame.h"
 #include "pmap.h"
 
+/* Locks the leaf table that an entry leads to, parked or not; false: it is not there any more. */
+static bool take_below(struct vmem_pmap *pmap, struct vmem_page *table, bool parked, vmem_vaddr_t window)
+{
+	if (parked) {
+		spin_take(&table->lock, lock_table_rank(0));
+		vmem_pmap_protect_parked(pmap, table); /* (V4) */
+		return true;
+	}
+	return pmap_take(pmap, (struct pmap_entry){NULL, table, 0}, window);
+}
+
 /* The leaf table of a whole window out of the tree; false: there is none, or it has to stay. */
 static bool lift_table(
     struct vmem_pmap *pmap, vmem_vaddr_t window, struct pmap_moved *moved, struct vmem_batch *batch)
 {
 	struct pmap_entry above = vmem_pmap_lookup_table(pmap, window, 1);
-	struct vmem_page *table = NULL;
-	bool lifted = false, parent_empty = false;
+	struct vmem_page *table = NULL, *empty = NULL;
+	bool lifted = false;
 	if (above.level != 1 || !pmap_take(pmap, above, window)) {
 		return false;
 	}
 	arch_pte_t entry = pte_load(above.slot);
-	if (arch_pte_present(entry) && !arch_pte_is_leaf(entry, 1)) {
-		table = pa_to_page(arch_pte_pa(entry, 1));
-	}
-	const struct pmap_entry at = {NULL, table, 0};
-	if (table && pmap_take(pmap, at, window)) {
+	const bool parked = pte_is_parked(entry);
+	table = pte_table(entry, 1);
+	if (table && take_below(pmap, table, parked, window)) {
+		empty = parked && table->refs == 0 ? table : NULL;
 		lifted = table->refs != 0 && !(VMEM_SMP && table->busy != 0);
 		if (lifted) {
 			if (this_vmem_cpu()->hot.page == table) {
@@ -42,16 +53,17 @@ static bool lift_table(
 			}
 			pmap_open(pmap, batch);
 			pmap_drop(pmap, batch);
+			shared_store(&table->order, 0);
 			table_push(&moved->tables, table); /* of no pmap: whoever still finds it sees it */
 			pte_store(above.slot, 0);
 			shared_store(&above.table->refs, above.table->refs - 1);
-			parent_empty = above.table->refs == 0;
+			empty = above.table->refs == 0 ? above.table : NULL;
 		}
-		pmap_give(at);
+		pmap_give((struct pmap_entry){NULL, table, 0});
 	}
 	pmap_give(above);
-	if (parent_empty) {
-		vmem_pmap_unhook(pmap, above.table, batch);
+	if (empty) {
+		vmem_pmap_unhook(pmap, empty, batch);
 	}
 	return lifted;
 }

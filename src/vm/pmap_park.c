@@ -14,7 +14,8 @@
  * is open nothing comes back (P10). W3 What may be shared by then is asked under the lock of the table
  * above, by the sequence: a fork that comes later finds the table there, and parks it again. W4 A table with
  * a busy slot (P9), one that lies in the range with a part, and leaves above the tables are not parked but
- * restricted.
+ * restricted. W5 A table that is moved while it is parked (pmap_move.c) is parked no more: its entries are
+ * read-only from then on, whosoever the pages are.
  *
  * Locks: the byte of the table above, then the leaf table's.
  */
@@ -108,7 +109,7 @@ void vmem_pmap_park(
 }
 
 /* No CPU walks the table: its entries are memory like any other. */
-static void protect_all(struct vmem_pmap *pmap, struct vmem_page *table)
+void vmem_pmap_protect_parked(struct vmem_pmap *pmap, struct vmem_page *table)
 {
 	const struct page_range *near = &vmem_page_ranges.range[0];
 	arch_pte_t *slot = page_to_virt(table);
@@ -152,7 +153,7 @@ void vmem_pmap_unpark(struct vmem_pmap *pmap, vmem_vaddr_t va, const uint64_t *s
 		spin_take(&table->lock, lock_table_rank(0));
 		order_reads();
 		if (!sequence || (table->order & TABLE_FOREIGN) || shared_load(sequence) != as_it_was) {
-			protect_all(pmap, table);
+			vmem_pmap_protect_parked(pmap, table);
 		}
 		shared_store(&table->order, 0);
 		spin_give(&table->lock, lock_table_rank(0));
