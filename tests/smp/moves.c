@@ -276,11 +276,25 @@ static void change_limit(unsigned space)
 	}
 }
 
+/* Whose yard is looked at: one that is being moved just now, if there is one. */
+static unsigned choose_owner(unsigned space)
+{
+	const unsigned from = (unsigned)any(world.cpus);
+	for (unsigned i = 0; i < world.cpus && chance(80); i++) {
+		const unsigned owner = (from + i) % world.cpus;
+		const uint32_t turn = __atomic_load_n(&yards[space][owner].turn, __ATOMIC_RELAXED);
+		if (owner != self->number && turn & 1) {
+			return owner;
+		}
+	}
+	return from;
+}
+
 void moves_step(void)
 {
-	const unsigned space = (unsigned)any(SPACES), owner = (unsigned)any(world.cpus);
+	const unsigned space = (unsigned)any(SPACES), owner = choose_owner(space);
 	struct yard *mine = &yards[space][self->number];
-	switch (any(16)) {
+	switch (any(24)) {
 	case 0:
 	case 1:
 		move_all(mine, space);
@@ -311,7 +325,7 @@ void moves_step(void)
 		touch_stack(&yards[space][owner], space);
 		return;
 	default:
-		if (owner != self->number) {
+		for (unsigned i = 0; owner != self->number && i < 4; i++) {
 			touch(&yards[space][owner], space);
 		}
 	}
