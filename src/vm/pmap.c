@@ -93,8 +93,7 @@ struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
 	struct walk w = walk_down(pmap, va, 0);
 	if (w.level > 0 && !arch_pte_present(w.entry)) {
-		bool parked = pte_is_parked(w.entry) && !pmap->kernel;
-		return (struct pmap_entry){NULL, NULL, parked ? 0 : w.level};
+		return (struct pmap_entry){NULL, NULL, pte_is_parked(w.entry) ? 0 : w.level};
 	}
 	struct pmap_entry at = entry_of(pmap, &w);
 	if (w.level == 0) {
@@ -162,7 +161,7 @@ vmem_status_t vmem_pmap_reserve(
 	struct walk w;
 	while ((w = walk_down(pmap, va, level)).level > level) {
 		struct pmap_entry at = entry_of(pmap, &w);
-		if (w.entry != 0 && (arch_pte_present(w.entry) || !pmap->kernel)) { /* a leaf, or parked */
+		if (w.entry != 0) { /* a leaf, or parked; in the kernel's half, what the host has left there */
 			status = VMEM_ERR_EXISTS;
 			break;
 		}
@@ -258,7 +257,7 @@ void vmem_pmap_unhook(struct vmem_pmap *pmap, struct vmem_page *table, struct vm
 {
 	vmem_vaddr_t base = shared_load(&table->u.table.base);
 	const unsigned order = shared_load(&table->order);
-	for (unsigned level = order & TABLE_PARKED ? 1 : order + 1u; level < vmem_mmu.levels; level++) {
+	for (unsigned level = order & TABLE_PARKED ? 1 : order + 1u;; level++) {
 		struct walk w = walk_down(pmap, base, level);
 		struct pmap_entry above = entry_of(pmap, &w);
 		bool parent_empty = false;

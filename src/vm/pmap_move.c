@@ -68,11 +68,11 @@ static bool lift_table(
 	return lifted;
 }
 
-/* Notes the entries of a few pages. Runs are left out (P8), and what may be executed: instruction fetch
+/* Notes the entries of at most PMAP_MOVED_ENTRIES pages. Runs are left out (P8), and what may be executed: instruction fetch
  * would have to be brought in step first. */
 static void note_entries(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_vaddr_t end, struct pmap_moved *moved)
 {
-	for (; va < end && moved->count < PMAP_MOVED_ENTRIES; va += VMEM_PAGE_SIZE) {
+	for (; va < end; va += VMEM_PAGE_SIZE) {
 		struct pmap_entry at = vmem_pmap_lookup(pmap, va);
 		if (!at.slot) {
 			va = pmap_window(va) + arch_level_size(1) - VMEM_PAGE_SIZE;

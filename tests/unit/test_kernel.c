@@ -5,6 +5,7 @@
  */
 #include "core_fixture.h"
 
+#include "pmap.h"
 #include "region.h"
 
 #define ON_ALL(condition)                                                                                    \
@@ -390,6 +391,34 @@ static void under_ids(void **state)
 	end(as[1]);
 }
 
+/* What the host has left in a table of the managed range, not present and not zero, is no translation and no
+ * parked table: it is passed over, and nothing is put below it. */
+static void left_by_the_host(void **state)
+{
+	struct vmem_pmap *pmap = &vmem_kernel_aspace()->pmap;
+	struct vmem_translation t;
+	struct vmem_batch batch;
+	(void)state;
+	char *a = device(UINT64_C(1) << 34, LARGE, RW, VMEM_UNCACHED);
+	uint64_t va = (uintptr_t)a + 64 * LARGE;
+	if (va >> 30 != (uintptr_t)a >> 30) { /* another table */
+		va = (uintptr_t)a - 64 * LARGE;
+	}
+	struct pmap_entry at = vmem_pmap_lookup_table(pmap, va, 1), below;
+	assert_int_equal(at.level, 1);
+	assert_int_equal(pte_load(at.slot), 0);
+	*at.slot = 2;
+	assert_false(vmem_aspace_translate(vmem_kernel_aspace(), va, &t));
+	assert_int_equal(vmem_pmap_reserve(pmap, va, 0, &below), VMEM_ERR_EXISTS);
+	machine_operation();
+	vmem_batch_begin(&batch, pmap);
+	vmem_pmap_remove(pmap, va & ~(LARGE - 1), LARGE, &batch);
+	vmem_batch_end(&batch);
+	assert_int_equal(*at.slot, 2);
+	*at.slot = 0;
+	give(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -399,6 +428,7 @@ int main(void)
 	    CORE(refusals),
 	    CORE(device_maps),
 	    CORE(large_leaves),
+	    CORE(left_by_the_host),
 	    cmocka_unit_test(sizes_of_leaves),
 	    CORE(protection),
 	    CORE(kernel_code),

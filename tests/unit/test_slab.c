@@ -232,6 +232,10 @@ static void test_refusals(void **state)
 	assert_false(vmem_slab_owns(SLAB_REGION, (char *)a + 4000));
 	assert_true(PANICS(vmem_slab_free(SLAB_STORE, a), "is_live"));
 	assert_true(PANICS(vmem_slab_free(SLAB_REGION, a + 8), "is_live"));
+	const uint64_t size = vmem_slab_types[SLAB_REGION].size, room = vmem_slab_types[SLAB_REGION].capacity;
+	char *behind = (char *)((uintptr_t)a & ~(uintptr_t)VMEM_PAGE_MASK) + room * size; /* the last one */
+	assert_true(room * size < VMEM_PAGE_SIZE);
+	assert_false(vmem_slab_owns(SLAB_REGION, behind));
 	vmem_slab_free(SLAB_REGION, a);
 	assert_true(PANICS(vmem_slab_free(SLAB_REGION, a), "is_live"));
 	check();

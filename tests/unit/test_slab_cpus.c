@@ -70,9 +70,20 @@ static void test_claim_keeps_frames(void **state)
 	assert_true(PANICS(vmem_slab_check(), "N2"));
 	list->claim--;
 	void *first = list->next, *second = *(void **)first;
+	struct vmem_page *page = vmem_frame_take(PAGE_DATA);
 	*(void **)first = &list; /* in no frame */
 	assert_true(PANICS(vmem_slab_check(), "N1"));
+	*(void **)first = first; /* in a circle */
+	assert_true(PANICS(vmem_slab_check(), "miscounted"));
 	*(void **)first = second;
+	void *other = vmem_slab_alloc(SLAB_STORE);
+	*(void **)first = other;
+	assert_true(PANICS(vmem_slab_check(), "N1"));
+	*(void **)first = page_to_virt(page);
+	assert_true(PANICS(vmem_slab_check(), "N1"));
+	*(void **)first = second;
+	vmem_slab_free(SLAB_STORE, other);
+	vmem_frame_give(page);
 	vmem_slab_unclaim(SLAB_INDEX_NODE, 6);
 	vmem_slab_trim();
 	assert_int_equal(stats().slabs, 0);
