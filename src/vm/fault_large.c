@@ -65,7 +65,7 @@ static void enter_window(
 		pmap_give(at);
 		return; /* (P10) */
 	}
-	if (fault_same_region(f) && contig && vmem_pmap_contig_free(at.slot) && !pmap_is_busy(at, f->va)) {
+	if (fault_same_region(f) && contig && vmem_pmap_contig_free(at.slot) && !pmap_run_is_busy(at, base)) {
 		vmem_pmap_put_contig(pmap, at, base, pa, leaf);
 	} else if (fault_same_region(f) && !contig && pte_load(at.slot) == 0) {
 		pmap_put(pmap, &at, f->cpu, base, pa, leaf);
@@ -198,10 +198,10 @@ enum vmem_fault_result vmem_fault_fixed(struct fault *f, const struct store *sto
 	enum arch_duty duty = ARCH_DUTY_NONE;
 	if (!fault_same_region(f) || pmap_is_dropping(pmap)) {
 		done = false;
-	} else if (contig && vmem_pmap_contig_free(f->at.slot)) {
+	} else if (contig && vmem_pmap_contig_free(f->at.slot) && !pmap_run_is_busy(f->at, f->va)) {
 		vmem_pmap_put_contig(pmap, f->at, f->va, pa, leaf);
 		done = true;
-	} else if (!contig && entry == 0) {
+	} else if (!contig && entry == 0 && !pmap_is_busy(f->at, f->va)) {
 		pmap_put(pmap, &f->at, f->cpu, f->va & ~mask, pa & ~mask, leaf);
 		done = true;
 	} else if (arch_pte_is_leaf(entry, level) && !arch_pte_contig(entry)) { /* the same frame: raised */

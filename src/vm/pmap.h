@@ -345,6 +345,13 @@ static inline bool pmap_is_busy(struct pmap_entry at, vmem_vaddr_t va)
 	unsigned index = (unsigned)(va >> VMEM_PAGE_SHIFT) & (ARCH_TABLE_ENTRIES - 1);
 	return VMEM_SMP && at.level == 0 && at.table->busy == index + 1;
 }
+/* The same of any member of the run that the slot belongs to. */
+static inline bool pmap_run_is_busy(struct pmap_entry at, vmem_vaddr_t va)
+{
+	unsigned index = (unsigned)(va >> VMEM_PAGE_SHIFT) & (ARCH_TABLE_ENTRIES - 1);
+	return VMEM_SMP && at.table->busy != 0 &&
+	       (at.table->busy - 1u) / ARCH_CONTIG_PAGES == index / ARCH_CONTIG_PAGES;
+}
 /* Flushes one leaf, of a level, with no spin lock held. */
 void vmem_pmap_flush(struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level);
 

@@ -63,6 +63,10 @@ static void of_regions(void **state)
 	DAMAGE(as->regions, 1, "regions are miscounted");
 	DAMAGE(as->mapped, as->mapped + PAGE, "regions are miscounted");
 	DAMAGE(as->max_regions, 1, "a quota is exceeded");
+	DAMAGE(as->data, as->data + PAGE, "bytes of data are miscounted");
+	DAMAGE(as->locked, PAGE, "locked bytes are miscounted");
+	DAMAGE(as->pmap.open, 1, "still counts");
+	DAMAGE(as->pmap.dropping, 1, "still counts");
 	DAMAGE(as->max_bytes, PAGE, "a quota is exceeded");
 	release(object);
 	end(as);

@@ -112,6 +112,7 @@ static void maxima(void **state)
 {
 	(void)state;
 	assert_int_equal(map_file(B, PAGE, R, SHARED, 0, VMEM_READ | VMEM_EXEC), 0);
+	assert_int_equal(info_of(object).writable, 0); /* and never will be */
 	assert_int_equal(vmem_posix_mprotect(&process, B, PAGE, PROT_RW), -VMEM_EACCES);
 	assert_int_equal(vmem_posix_mprotect(&process, B, PAGE, VMEM_PROT_EXEC), 0);
 	assert_int_equal(map_file(B, PAGE, R, PRIVATE | FIXED, 0, VMEM_READ), 0);

@@ -253,11 +253,19 @@ static void stack_bounds(void **state)
 	put(as, 0, B - PAGES(37), 1);
 	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(38), MACHINE_WRITE);
 	vmem_posix_set_limit(&process, VMEM_RLIMIT_STACK, UINT64_MAX);
+	struct vmem_vmar *above;
+	room.address = B + PAGES(64);
+	OK(vmem_vmar_allocate(vmem_aspace_root(as), &room, &above)); /* ends the mapping */
+	room.address = B - PAGES(300);
 	OK(vmem_vmar_allocate(vmem_aspace_root(as), &room, &child)); /* whatever is in it */
 	put(as, 0, B - PAGES(43), 1);
 	DENIED(VMEM_FAULT_NO_REGION, as, 0, B - PAGES(44), MACHINE_WRITE);
 	OK(vmem_vmar_destroy(child));
+	OK(vmem_vmar_destroy(above));
+	/* of what grows itself no distance is kept */
+	assert_int_equal(map_posix(B - PAGES(60), PAGE, PROT_RW, STACK), 0);
 	put(as, 0, B - PAGES(44), 1);
+	assert_int_equal(unmap_posix(B - PAGES(60), PAGE), 0);
 	/* locked: up to the limit as it is now */
 	assert_int_equal(vmem_posix_mlock(&process, B - PAGES(44), PAGES(4)), 0);
 	assert_int_equal(regions(as), 4); /* the lowest part is a mapping of its own */
@@ -366,6 +374,8 @@ static void data_limit(void **state)
 	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGES(16));
 	assert_int_equal(map_posix(T + PAGE, PAGE, PROT_RW, PRIVATE | FIXED), 0);
 	assert_int_equal(unmap_posix(T + PAGE, PAGE), 0);
+	assert_int_equal(protect_posix(T, PAGE, PROT_RW), 0);
+	assert_int_equal(protect_posix(T, PAGE, R), 0);
 	vmem_posix_set_limit(&process, (enum vmem_posix_limit)4, 0); /* CORE: none of ours */
 	assert_int_equal(map_posix(T + PAGE, PAGE, R, PRIVATE | FIXED), 0);
 	/* what is beyond the limit of all memory, too, is as it was before: no reason to refuse */

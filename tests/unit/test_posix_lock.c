@@ -241,6 +241,8 @@ static void child_vmar(void **state)
 	vmem_posix_set_limit(&process, VMEM_RLIMIT_MEMLOCK, PAGES(2));
 	DONE(lock(4, 2));
 	DONE(lock(4, 2));
+	uint64_t out;
+	ERRNO(VMEM_EAGAIN, vmem_posix_mremap(&process, W + PAGES(4), PAGES(2), PAGES(3), 0, 0, &out));
 	ERRNO(VMEM_ENOMEM, lock(0, 2));
 }
 

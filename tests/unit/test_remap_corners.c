@@ -5,6 +5,8 @@
  */
 #include "region_fixture.h"
 
+#include "frame.h"
+
 #define THERE UINT64_C(0x80000000)
 
 static struct vmem_map at_address(uint64_t address, uint64_t pages)
@@ -208,6 +210,40 @@ static void refusals(void **state)
 	end(as);
 }
 
+/* A call that has its first record and not the second gives the first back. */
+static void one_record_too_few(void **state)
+{
+	unsigned failed = 0;
+	uint64_t at;
+	(void)state;
+	begin();
+	map_at(as, BASE, 4, RW);
+	fill(as, BASE, 4, 1);
+	for (unsigned i = 0; i < 60; i++) { /* fewer and fewer records that are free, then many again */
+		struct vmem_map to = at_address(THERE + PAGES(8 * i + 1), 2);
+		to.place = VMEM_PLACE_REPLACE;
+		map_at(as, THERE + PAGES(8 * i), 4, RW);
+		if (i & 1) {
+			map_at(as, 2 * THERE + PAGES(2 * i), 1, RW);
+		}
+		vmem_frame_drain();
+		uint64_t before = core_state();
+		machine_operation();
+		machine_fail_at(1);
+		vmem_status_t status =
+		    vmem_vmar_move(root, BASE + PAGES(1), PAGES(2), &to, VMEM_MOVE_KEEP_SOURCE, &at);
+		machine_fail_at(0);
+		step();
+		if (status != VMEM_OK) {
+			assert_int_equal(status, VMEM_ERR_NO_MEMORY);
+			assert_int_equal(core_state(), before);
+			failed++;
+		}
+	}
+	assert_true(failed > 0);
+	end(as);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +254,7 @@ int main(void)
 	    CORE(out_of_large),
 	    CORE(arguments),
 	    CORE(refusals),
+	    CORE(one_record_too_few),
 	};
 	return cmocka_run_group_tests_name("remap_corners", tests, NULL, NULL);
 }
