@@ -161,7 +161,7 @@ vmem_status_t vmem_pmap_reserve(
 	struct walk w;
 	while ((w = walk_down(pmap, va, level)).level > level) {
 		struct pmap_entry at = entry_of(pmap, &w);
-		if (w.entry != 0) { /* a leaf, or parked; in the kernel's half, what the host has left there */
+		if (w.entry != 0) { /* a leaf, or parked, or what the host has left in the kernel's half */
 			status = VMEM_ERR_EXISTS;
 			break;
 		}

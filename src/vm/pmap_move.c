@@ -68,8 +68,8 @@ static bool lift_table(
 	return lifted;
 }
 
-/* Notes the entries of at most PMAP_MOVED_ENTRIES pages. Runs are left out (P8), and what may be executed: instruction fetch
- * would have to be brought in step first. */
+/* Notes the entries of at most PMAP_MOVED_ENTRIES pages. Runs are left out (P8), and what may be executed:
+ * instruction fetch would have to be brought in step first. */
 static void note_entries(struct vmem_pmap *pmap, vmem_vaddr_t va, vmem_vaddr_t end, struct pmap_moved *moved)
 {
 	for (; va < end; va += VMEM_PAGE_SIZE) {
