@@ -49,8 +49,8 @@ GROWTH = 1.5  # with 100 000 regions against 10
 FAULTS = ("write_fault", "read_fault", "write_after_read_fault")
 LAYOUT = ("map_untouched", "unmap_untouched", "map_unmap", "map_read_unmap", "map_write_unmap", "protect_split", "protect_merge", "protect_per_page",
           "unmap_per_page")
-SMP_FAULTS, SMP_FAULTS_AIM = 1.50, 1.05
-SMP_LAYOUT, SMP_LAYOUT_AIM = 1.40, 1.10
+SMP_FAULTS, SMP_FAULTS_AIM = 1.06, 1.05
+SMP_LAYOUT, SMP_LAYOUT_AIM = 1.20, 1.10
 
 
 def figures(output):
