@@ -4,7 +4,7 @@
  *
  * The host may say that no other CPU will ever come on (struct vmem_config, cpus). Then nobody is there to
  * lock out, to tell or to distrust, and the ways that programs take most, faults and the calls that map,
- * unmap and protect, run in copies of their own: the files of alone/ compile the same ones once more with
+ * unmap and protect, run in copies of their own: the files alone_*.c compile the same ones once more with
  * VMEM_ALONE set, as a build for one CPU would, over what is laid out for several.
  *
  * A1 It is decided once, before any other call, and stays: a second CPU that comes on panics.

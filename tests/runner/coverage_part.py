@@ -21,7 +21,7 @@ SOURCES = os.path.join(build.ROOT, "src", "")
 # programs, and those that count conflicts, are built in a way of their own.
 PARTS = [part for part in hosted.PARTS if part not in ("model", "differ", "smp", "explore", "conflicts")]
 # The same files compiled once more with other branches (alone.h): measured where they have all of them.
-ALONE = "src/vm/alone/"
+ALONE = "src/vm/alone_"
 _REASON = re.compile(r"- `([^`]+)`: `(.+)`(?: \((\d+)\))?: (\S.*)")
 
 

@@ -29,13 +29,8 @@ def arguments(cross_file):
 
 def base(name):
     """As the source has it: without what the compiler says of a copy or a part that it made, and of copies for one CPU (alone.h)."""
-    name = re.sub(r"^(vmem_)alone_|^alone/", lambda match: match[1] or "", name)
+    name = re.sub(r"^(vmem_)?alone_", r"\1", name)
     return re.sub(r"\.(constprop|isra|part|cold)\b.*", "", name)
-
-
-def short(title):
-    """A static function as file.c:name."""
-    return ("alone/" if "/alone/" in title else "") + os.path.basename(title)
 
 
 def read(directory):
@@ -45,9 +40,9 @@ def read(directory):
         with open(name) as file:
             text = file.read()
         for title, size in re.findall(r'node: \{ title: "([^"]+)" label: "[^"]*?(\d+) bytes \(', text):
-            own[short(title)] = int(size)
+            own[os.path.basename(title)] = int(size)  # file.c:name of a static function
         for source, target in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', text):
-            calls.setdefault(short(source), set()).add(short(target))
+            calls.setdefault(os.path.basename(source), set()).add(os.path.basename(target))
     return own, calls
 
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* region.c for a machine that has one CPU: idea, invariants and locks (none) are in alone.h. */
 #define VMEM_ALONE 1
-#include "../alone.h"
+#include "alone.h"
 
 #if VMEM_MANY_CPUS
-#include "../region.c"
+#include "region.c"
 #endif
