@@ -471,27 +471,6 @@ static void windows_of_others(void **state)
 	release(o);
 }
 
-/* A CPU remembers the table that a fork on another one sets aside, and fixed frames are entered into it. */
-static void windows_of_other_cpus(void **state)
-{
-	struct vmem_object *o;
-	(void)state;
-	begin();
-	OK(vmem_object_create_contiguous(PAGES(8), 0, 0, VMEM_WRITE_BACK, &o));
-	uint64_t va = map_object(as, o, 0, 8, RW, VMEM_MAP_SHARED);
-	put(as, 1, va, 1);
-	machine_cpu_set(0);
-	struct vmem_aspace *child = fork_of(as);
-	put(as, 1, va + PAGES(3), 2);
-	machine_cpu_set(0);
-	run(0, child);
-	assert_int_equal(get(child, 0, va), 1);
-	assert_int_equal(get(child, 0, va + PAGES(3)), 2);
-	end(child);
-	end(as);
-	release(o);
-}
-
 /* The first, second, ... allocation of a fork fails: nothing has changed. */
 static void short_of_memory(void **state)
 {
@@ -573,7 +552,6 @@ int main(void)
 	    CORE(large),
 	    CORE(windows),
 	    CORE(windows_of_others),
-	    CORE(windows_of_other_cpus),
 	    CORE(short_of_memory),
 	    CORE(generations),
 	};

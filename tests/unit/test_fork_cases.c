@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_fork_cases.c - forks that meet moves, and what other CPUs remember (fork.c, pmap_park.c).
+ */
+#include "core_fixture.h"
+
+#include "region.h"
+
+#define BASE UINT64_C(0x40000000)
+
+static struct vmem_aspace *as;
+
+static struct vmem_aspace *fork_of(struct vmem_aspace *parent)
+{
+	struct vmem_aspace *child = NULL;
+	OK(vmem_aspace_fork(parent, &child));
+	return child;
+}
+
+static void begin(void)
+{
+	as = space();
+	run(0, as);
+	run(1, as);
+	machine_cpu_set(0);
+}
+
+/* Where an access goes on depends on the space that a CPU runs. */
+static void see(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
+{
+	run(0, which);
+	expect(which, va, pages, value);
+}
+
+static void change(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
+{
+	run(0, which);
+	fill(which, va, pages, value);
+}
+
+static void move_away(struct vmem_aspace *which, uint64_t from, uint64_t pages, uint64_t to)
+{
+	const struct vmem_map map = {.length = PAGES(pages), .place = VMEM_PLACE_FIXED, .address = to};
+	vmem_vaddr_t at;
+	OK(vmem_vmar_move(vmem_aspace_root(which), from, PAGES(pages), &map, 0, &at));
+}
+
+/* Of three that share, the last one writes without a copy: its memory was moved before the forks, in between,
+ * and after them. */
+static void reused_by_the_last(void **state)
+{
+	(void)state;
+	begin();
+	uint64_t va = map_at(as, BASE, 64, RW), there = va + LARGE;
+	fill(as, va, 64, 1);
+	move_away(as, va, 16, there);
+	struct vmem_aspace *child = fork_of(as);
+	move_away(child, va + PAGES(16), 16, there + PAGES(16));
+	struct vmem_aspace *last = fork_of(child);
+	move_away(last, va + PAGES(32), 16, there + PAGES(32));
+	run(1, last);
+	end(child);
+	change(last, there, 1, 900); /* the first of the three still has it */
+	assert_int_equal(stats_of(last).faults_copied, 1);
+	see(as, there, 16, 1);
+	run(0, last);
+	end(as);
+	see(last, there + PAGES(1), 47, 2);
+	see(last, va + PAGES(48), 16, 49);
+	change(last, there, 48, 1000);
+	change(last, va + PAGES(48), 16, 1048);
+	assert_int_equal(stats_of(last).faults_copied, 1);
+	assert_int_equal(frames_now().data, 64);
+	end(last);
+}
+
+/* A CPU remembers the table that a fork on another one sets aside, and fixed frames are entered into it. */
+static void windows_of_other_cpus(void **state)
+{
+	struct vmem_object *o;
+	(void)state;
+	begin();
+	OK(vmem_object_create_contiguous(PAGES(8), 0, 0, VMEM_WRITE_BACK, &o));
+	uint64_t va = map_object(as, o, 0, 8, RW, VMEM_MAP_SHARED);
+	put(as, 1, va, 1);
+	machine_cpu_set(0);
+	struct vmem_aspace *child = fork_of(as);
+	put(as, 1, va + PAGES(3), 2);
+	machine_cpu_set(0);
+	run(0, child);
+	assert_int_equal(get(child, 0, va), 1);
+	assert_int_equal(get(child, 0, va + PAGES(3)), 2);
+	end(child);
+	end(as);
+	release(o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CORE(reused_by_the_last),
+	    CORE(windows_of_other_cpus),
+	};
+	return cmocka_run_group_tests_name("fork_cases", tests, NULL, NULL);
+}
