@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_fork_moves.c - memory that moves between forks: what they have set aside goes along (pmap_move.c, V4),
- * and each side keeps what it had.
+ * and each side keeps what it had; and memory that a walk by regions has to reach (fork.c).
  */
 #include "core_fixture.h"
 
@@ -73,10 +73,42 @@ static void moved_windows(void **state)
 	end(as);
 }
 
+/* What is mapped is found behind gigabytes that nobody has touched, and behind a part that is kept. */
+static void far_and_cut(void **state)
+{
+	const uint64_t giga = UINT64_C(1) << 30;
+	struct vmem_aspace *as = space();
+	(void)state;
+	run(0, as);
+	uint64_t far = map_at(as, giga, 3 * (giga / PAGE), RW) + giga + 5 * LARGE;
+	struct vmem_map ring = {.length = PAGES(10),
+	    .permission = RW,
+	    .maximum = RW,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = BASE / 2,
+	    .attributes = VMEM_REGION_NO_FORK};
+	vmem_vaddr_t at;
+	OK(vmem_vmar_map(vmem_aspace_root(as), &ring, &at));
+	uint64_t behind = map_at(as, at + PAGES(10), 1300, RW);
+	fill(as, far, 4, 1);
+	fill(as, at, 10, 100);
+	fill(as, behind, 1300, 200);
+	struct vmem_aspace *child = fork_of(as);
+	assert_false(hardware(0, far, MACHINE_WRITE, MACHINE_USER));
+	change(as, far, 4, 5000);
+	change(as, behind, 1300, 6000);
+	see(child, far, 4, 1);
+	see(child, behind, 1300, 200);
+	see(as, at, 10, 100);
+	end(child);
+	end(as);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CORE(moved_windows),
+	    CORE(far_and_cut),
 	};
 	return cmocka_run_group_tests_name("fork_moves", tests, NULL, NULL);
 }
