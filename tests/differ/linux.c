@@ -43,6 +43,9 @@ void linux_run(const char *helper, unsigned count, bool generous)
 	board->count = count;
 	board->generous = generous;
 	fflush(NULL);
+	if (access(helper, X_OK) != 0) {
+		differ_fail("the helper %s cannot be run: %s", helper, strerror(errno));
+	}
 	pid_t pid = fork();
 	if (pid < 0) {
 		differ_fail("fork: %s", strerror(errno));
