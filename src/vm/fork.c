@@ -120,7 +120,9 @@ static void forget_kept(const struct fork *fork, struct store *to)
 	for (const struct region *r; (r = next_kept(fork, from)) != NULL;
 	     from = r->span.start + r->span.length) {
 		uint64_t pages = r->span.length >> VMEM_PAGE_SHIFT;
-		vmem_store_forget(to, r->private_key, r->private_key + pages - 1);
+		if (region_uses_keys(r)) { /* else somebody who was moved may have them (R2) */
+			vmem_store_forget(to, r->private_key, r->private_key + pages - 1);
+		}
 	}
 }
 

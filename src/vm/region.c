@@ -48,7 +48,8 @@ struct region *vmem_region_find_from(struct vmem_aspace *aspace, vmem_vaddr_t va
 
 static bool has_key(const struct region *region, uint64_t key)
 {
-	return key - region->private_key < region->span.length >> VMEM_PAGE_SHIFT;
+	return region_uses_keys(region) &&
+	       key - region->private_key < region->span.length >> VMEM_PAGE_SHIFT;
 }
 
 struct region *vmem_region_find_key(struct vmem_aspace *aspace, uint64_t key)

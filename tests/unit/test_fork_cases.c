@@ -45,6 +45,35 @@ static void move_away(struct vmem_aspace *which, uint64_t from, uint64_t pages, 
 	OK(vmem_vmar_move(vmem_aspace_root(which), from, PAGES(pages), &map, 0, &at));
 }
 
+/* What is shared has no keys, whatever its record says: where it lies, something that was moved away may have
+ * them. A fork that leaves it out takes nothing from that, and who asks for a page's place finds it. */
+static void keys_of_what_has_none(void **state)
+{
+	(void)state;
+	begin();
+	uint64_t va = map_at(as, BASE, 4, RW), there = va + PAGES(32);
+	fill(as, va, 4, 5);
+	move_away(as, va, 4, there);
+	struct vmem_object *object = anonymous(4, 0);
+	const struct vmem_map map = {.length = PAGES(4),
+	    .permission = RW,
+	    .maximum = RW,
+	    .flags = VMEM_MAP_SHARED,
+	    .place = VMEM_PLACE_FIXED,
+	    .address = va,
+	    .object = object,
+	    .attributes = VMEM_REGION_NO_FORK};
+	vmem_vaddr_t at;
+	OK(vmem_vmar_map(vmem_aspace_root(as), &map, &at));
+	assert_ptr_equal(vmem_region_find_key(as, va >> VMEM_PAGE_SHIFT), vmem_region_find(as, there));
+	struct vmem_aspace *child = fork_of(as);
+	see(child, there, 4, 5);
+	see(as, there, 4, 5);
+	end(child);
+	end(as);
+	release(object);
+}
+
 /* Of three that share, the last one writes without a copy: its memory was moved before the forks, in between,
  * and after them. */
 static void reused_by_the_last(void **state)
@@ -98,6 +127,7 @@ static void windows_of_other_cpus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    CORE(keys_of_what_has_none),
 	    CORE(reused_by_the_last),
 	    CORE(windows_of_other_cpus),
 	};
