@@ -14,38 +14,41 @@
 #define USER_MARGIN                                                                                          \
 	UINT64_C(0x10000) /* neither null pointers nor the last bytes below the hole are ever valid */
 
-static struct vmem_aspace *all_aspaces;
-static uint64_t default_seed;
-static struct vmem_mutex all_aspaces_lock; /* its byte alone: a spin lock */ /* of both */
+/* In a line of its own: making a space is nothing that others feel. */
+static struct {
+	struct vmem_aspace *first;
+	uint64_t seed;		/* of those that are given none */
+	struct vmem_mutex lock; /* of both; its byte alone: a spin lock */
+} __attribute__((aligned(64))) all;
 
 void vmem_aspaces_init(void)
 {
-	all_aspaces = NULL;
-	all_aspaces_lock.held = 0;
+	all.first = NULL;
+	all.lock.held = 0;
 }
 
 struct vmem_aspace *vmem_aspace_first(void)
 {
-	return all_aspaces;
+	return all.first;
 }
 
 void vmem_aspace_add(struct vmem_aspace *aspace)
 {
-	spin_take(&all_aspaces_lock.held, LOCK_LIST);
-	aspace->all_next = all_aspaces;
-	aspace->all_pprev = &all_aspaces;
-	if (all_aspaces) {
-		all_aspaces->all_pprev = &aspace->all_next;
+	spin_take(&all.lock.held, LOCK_LIST);
+	aspace->all_next = all.first;
+	aspace->all_pprev = &all.first;
+	if (all.first) {
+		all.first->all_pprev = &aspace->all_next;
 	}
-	all_aspaces = aspace;
-	spin_give(&all_aspaces_lock.held, LOCK_LIST);
+	all.first = aspace;
+	spin_give(&all.lock.held, LOCK_LIST);
 }
 
 static uint64_t next_seed(void)
 {
-	spin_take(&all_aspaces_lock.held, LOCK_LIST);
-	uint64_t seed = vmem_random_next(&default_seed) ^ vmem_library_seed;
-	spin_give(&all_aspaces_lock.held, LOCK_LIST);
+	spin_take(&all.lock.held, LOCK_LIST);
+	uint64_t seed = vmem_random_next(&all.seed) ^ vmem_library_seed;
+	spin_give(&all.lock.held, LOCK_LIST);
 	return seed;
 }
 
@@ -138,10 +141,10 @@ void vmem_aspace_destroy(struct vmem_aspace *aspace)
 	vmem_pmap_fini(&aspace->pmap);
 	aspace_unlock(aspace);
 	vmem_store_release(aspace->private_store);
-	spin_take(&all_aspaces_lock.held, LOCK_LIST);
+	spin_take(&all.lock.held, LOCK_LIST);
 	*aspace->all_pprev = aspace->all_next;
 	aspace->all_next->all_pprev = aspace->all_pprev; /* the kernel's is the last, and stays */
-	spin_give(&all_aspaces_lock.held, LOCK_LIST);
+	spin_give(&all.lock.held, LOCK_LIST);
 	vmem_slab_free(SLAB_ASPACE, aspace);
 	vmem_slab_settle();
 }

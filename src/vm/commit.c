@@ -5,9 +5,12 @@
  * E1 The sum counts every page of every region with VMEM_REGION_ACCOUNT and every page that an object was
  * charged for, and no other. E2 A promise is taken before anything changes, and given back by the step that
  * takes the region or the object away; so a call that fails leaves the sum as it was. E3 Taking adds first
- * and looks then: of two CPUs that would together pass the limit at least one is refused.
+ * and looks then: of two CPUs that would together pass the limit at least one is refused. E4 Each CPU counts
+ * in a line of its own, for spaces that have nothing to do with each other share none; only where the sum is
+ * a limit (NEVER) all count in one, and the others stand still.
  *
- * Nothing here needs a lock: one counter, changed by atomic additions.
+ * Nothing here needs a lock: counters that are changed by atomic additions. One may be below zero, their sum
+ * is not.
  */
 #include <vmem/commit.h>
 
@@ -15,9 +18,29 @@
 
 #define RESERVE_MOST (UINT64_C(128) << (20 - VMEM_PAGE_SHIFT)) /* pages */
 
-static uint64_t promised;    /* pages */
-static uint64_t limit_pages; /* NEVER */
-static uint32_t mode_now;
+static struct {
+	uint64_t pages;
+} __attribute__((aligned(64))) promised[VMEM_MAX_CPUS];
+static struct {
+	uint64_t limit; /* pages, NEVER */
+	uint32_t mode;
+} __attribute__((aligned(64))) rule;
+
+/* Where this CPU counts (E4). */
+static uint64_t *counter(void)
+{
+	return &promised[vmem_commit_is_strict() ? 0 : cpu_number()].pages;
+}
+
+/* Of all counters but the one given. */
+static uint64_t sum_besides(const uint64_t *own)
+{
+	uint64_t sum = 0;
+	for (unsigned cpu = 0; cpu < VMEM_MAX_CPUS; cpu++) {
+		sum += &promised[cpu].pages != own ? shared_load(&promised[cpu].pages) : 0;
+	}
+	return sum;
+}
 
 static uint64_t all_pages(void)
 {
@@ -30,29 +53,32 @@ static uint64_t all_pages(void)
 
 void vmem_commit_init(void)
 {
-	promised = 0;
+	for (unsigned cpu = 0; cpu < VMEM_MAX_CPUS; cpu++) {
+		promised[cpu].pages = 0;
+	}
 	vmem_commit_set(VMEM_OVERCOMMIT_GUESS, 0);
 }
 
 void vmem_commit_set(enum vmem_overcommit mode, uint64_t limit)
 {
-	shared_store(&limit_pages, limit > 0 ? limit >> VMEM_PAGE_SHIFT : all_pages() / 2);
-	shared_store(&mode_now, (uint32_t)mode);
+	shared_store(&rule.limit, limit > 0 ? limit >> VMEM_PAGE_SHIFT : all_pages() / 2);
+	shared_store(&rule.mode, (uint32_t)mode);
 }
 
 uint64_t vmem_commit_promised(void)
 {
-	return shared_load(&promised) << VMEM_PAGE_SHIFT;
+	return sum_besides(NULL) << VMEM_PAGE_SHIFT;
 }
 
 bool vmem_commit_is_strict(void)
 {
-	return shared_load(&mode_now) == VMEM_OVERCOMMIT_NEVER;
+	return shared_load(&rule.mode) == VMEM_OVERCOMMIT_NEVER;
 }
 
-static bool is_within(const struct vmem_aspace *aspace, uint64_t pages, uint64_t sum)
+/* `own`: what the counter is now that the pages are in it. */
+static bool is_within(const struct vmem_aspace *aspace, uint64_t pages, const uint64_t *counter, uint64_t own)
 {
-	switch (shared_load(&mode_now)) {
+	switch (shared_load(&rule.mode)) {
 	case VMEM_OVERCOMMIT_GUESS:
 		return pages <= vmem_page_ranges.range[0].count || pages <= all_pages();
 	case VMEM_OVERCOMMIT_NEVER:
@@ -60,9 +86,9 @@ static bool is_within(const struct vmem_aspace *aspace, uint64_t pages, uint64_t
 	default:
 		return true;
 	}
-	uint64_t reserve = (aspace->mapped >> VMEM_PAGE_SHIFT) / 32, limit = shared_load(&limit_pages);
+	uint64_t reserve = (aspace->mapped >> VMEM_PAGE_SHIFT) / 32, limit = shared_load(&rule.limit);
 	reserve = reserve < RESERVE_MOST ? reserve : RESERVE_MOST;
-	return sum + reserve < limit;
+	return sum_besides(counter) + own + reserve < limit;
 }
 
 bool vmem_commit_take(const struct vmem_aspace *aspace, uint64_t bytes)
@@ -71,19 +97,20 @@ bool vmem_commit_take(const struct vmem_aspace *aspace, uint64_t bytes)
 	if (pages == 0) {
 		return true;
 	}
-	if (is_within(aspace, pages, shared_add(&promised, pages) + pages)) {
+	uint64_t *here = counter();
+	if (is_within(aspace, pages, here, shared_add(here, pages) + pages)) {
 		return true;
 	}
-	(void)shared_subtract(&promised, pages);
+	(void)shared_subtract(here, pages);
 	return false;
 }
 
 void vmem_commit_add(uint64_t bytes)
 {
-	(void)shared_add(&promised, bytes >> VMEM_PAGE_SHIFT);
+	(void)shared_add(counter(), bytes >> VMEM_PAGE_SHIFT);
 }
 
 void vmem_commit_give(uint64_t bytes)
 {
-	(void)shared_subtract(&promised, bytes >> VMEM_PAGE_SHIFT);
+	(void)shared_subtract(counter(), bytes >> VMEM_PAGE_SHIFT);
 }

@@ -16,11 +16,11 @@
 #include "panic.h"
 #include "slab.h"
 
-static struct vmem_mutex lineage_lock;
+static struct vmem_lone_mutex lineage_lock;
 
 void vmem_lineages_init(void)
 {
-	lineage_lock = (struct vmem_mutex){0};
+	lineage_lock = (struct vmem_lone_mutex){0};
 }
 
 struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store)
@@ -30,7 +30,7 @@ struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store)
 		return NULL;
 	}
 	*node = (struct lineage){.parent = parent, .store = store};
-	mutex_take(&lineage_lock, LOCK_LINEAGE);
+	mutex_take(&lineage_lock.mutex, LOCK_LINEAGE);
 	if (parent) {
 		node->next = parent->child;
 		node->pprev = &parent->child;
@@ -39,7 +39,7 @@ struct lineage *vmem_lineage_create(struct lineage *parent, struct store *store)
 		}
 		parent->child = node;
 	}
-	mutex_give(&lineage_lock, LOCK_LINEAGE);
+	mutex_give(&lineage_lock.mutex, LOCK_LINEAGE);
 	return node;
 }
 
@@ -98,7 +98,7 @@ static void hand_over(struct lineage *dead)
 
 void vmem_lineage_leave(struct lineage *node)
 {
-	mutex_take(&lineage_lock, LOCK_LINEAGE);
+	mutex_take(&lineage_lock.mutex, LOCK_LINEAGE);
 	node->store = NULL;
 	while (node && !node->store && !node->child) {
 		struct lineage *parent = node->parent;
@@ -109,5 +109,5 @@ void vmem_lineage_leave(struct lineage *node)
 	if (node && !node->store && !node->child->next) {
 		hand_over(node);
 	}
-	mutex_give(&lineage_lock, LOCK_LINEAGE);
+	mutex_give(&lineage_lock.mutex, LOCK_LINEAGE);
 }

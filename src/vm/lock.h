@@ -61,6 +61,11 @@ struct vmem_mutex {
 	uint8_t unused[3]; /* a whole word (ARCH_BYTE_ATOMICS) */
 } __attribute__((aligned(4)));
 
+/* A lock of the whole library, in a line of its own: who has nothing to do with it does not feel it. */
+struct vmem_lone_mutex {
+	struct vmem_mutex mutex;
+} __attribute__((aligned(64)));
+
 /* Reads and writes of what another CPU may write or read at the same moment: they are whole, and order
  * nothing unless their name says so. */
 /* As volatile; without a cast, which would warn where the object is itself a pointer. */

@@ -11,33 +11,35 @@
 #include "commit_i.h"
 #include "slab.h"
 
-/* The anonymous ones, which the byte keeps, and those of fixed frames, which the mutex keeps. */
-static struct store *all_stores, *fixed_stores;
-static struct vmem_mutex all_stores_lock; /* its byte alone: a spin lock */
-struct vmem_mutex vmem_fixed_lock;
+/* The anonymous ones, which the lock's byte keeps, and those of fixed frames, which vmem_fixed_lock keeps. */
+static struct {
+	struct store *anonymous, *fixed;
+	struct vmem_mutex lock; /* its byte alone: a spin lock */
+} __attribute__((aligned(64))) all;
+struct vmem_lone_mutex vmem_fixed_lock;
 
 void vmem_stores_init(void)
 {
-	all_stores = NULL;
-	fixed_stores = NULL;
-	all_stores_lock.held = 0;
-	vmem_fixed_lock = (struct vmem_mutex){0};
+	all.anonymous = NULL;
+	all.fixed = NULL;
+	all.lock.held = 0;
+	vmem_fixed_lock = (struct vmem_lone_mutex){0};
 	vmem_lineages_init();
 }
 
 struct store *vmem_store_first(void)
 {
-	return all_stores ? all_stores : fixed_stores;
+	return all.anonymous ? all.anonymous : all.fixed;
 }
 
 struct store *vmem_store_next(const struct store *store)
 {
-	return store->all_next || store->kind != STORE_ANONYMOUS ? store->all_next : fixed_stores;
+	return store->all_next || store->kind != STORE_ANONYMOUS ? store->all_next : all.fixed;
 }
 
 struct store *vmem_store_first_fixed(void)
 {
-	return fixed_stores;
+	return all.fixed;
 }
 
 static void list_push(struct store **list, struct store *store)
@@ -95,9 +97,9 @@ static vmem_status_t create_anonymous(struct store **out, struct lineage *parent
 		vmem_slab_free(SLAB_STORE, store);
 		return VMEM_ERR_NO_MEMORY;
 	}
-	spin_take(&all_stores_lock.held, LOCK_LIST);
-	list_push(&all_stores, store);
-	spin_give(&all_stores_lock.held, LOCK_LIST);
+	spin_take(&all.lock.held, LOCK_LIST);
+	list_push(&all.anonymous, store);
+	spin_give(&all.lock.held, LOCK_LIST);
 	*out = store;
 	return VMEM_OK;
 }
@@ -110,7 +112,7 @@ vmem_status_t vmem_store_create(struct store **out, struct vmem_aspace *owner, c
 /* True if a live store gives a frame of [start, start + pages) another attribute. */
 static bool attribute_conflict(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache)
 {
-	for (const struct store *s = fixed_stores; s; s = s->all_next) {
+	for (const struct store *s = all.fixed; s; s = s->all_next) {
 		if (s->cache != cache && start < s->physical + (s->pages << VMEM_PAGE_SHIFT) &&
 		    s->physical < start + (pages << VMEM_PAGE_SHIFT)) {
 			return true;
@@ -126,7 +128,7 @@ vmem_status_t vmem_store_create_fixed(
 	if (!store) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	mutex_take(&vmem_fixed_lock, LOCK_FIXED);
+	mutex_take(&vmem_fixed_lock.mutex, LOCK_FIXED);
 	vmem_status_t status = attribute_conflict(start, pages, cache)
 				   ? VMEM_ERR_CONFLICT
 				   : vmem_direct_map_set(start, pages, cache);
@@ -135,9 +137,9 @@ vmem_status_t vmem_store_create_fixed(
 		store->pages = pages;
 		shared_store(&store->cache, (uint8_t)cache);
 		store->odd_cache = cache != VMEM_WRITE_BACK;
-		list_push(&fixed_stores, store);
+		list_push(&all.fixed, store);
 	}
-	mutex_give(&vmem_fixed_lock, LOCK_FIXED);
+	mutex_give(&vmem_fixed_lock.mutex, LOCK_FIXED);
 	if (status != VMEM_OK) {
 		vmem_slab_free(SLAB_STORE, store);
 		return status;
@@ -160,12 +162,12 @@ static void drop(void *arg, uint64_t key, slot_t slot)
 
 static void release_fixed(struct store *store)
 {
-	mutex_take(&vmem_fixed_lock, LOCK_FIXED);
+	mutex_take(&vmem_fixed_lock.mutex, LOCK_FIXED);
 	list_remove(store);
 	if (store->odd_cache) {
 		(void)vmem_direct_map_set(store->physical, store->pages, VMEM_WRITE_BACK);
 	}
-	mutex_give(&vmem_fixed_lock, LOCK_FIXED);
+	mutex_give(&vmem_fixed_lock.mutex, LOCK_FIXED);
 	if (store->kind == STORE_CONTIGUOUS) {
 		struct vmem_page *page = pa_to_page(store->physical);
 		for (uint64_t i = 0; i < store->pages; i++) {
@@ -188,9 +190,9 @@ void vmem_store_release(struct store *store)
 		vmem_index_remove(&store->index, 0, INDEX_KEY_LAST, drop, NULL);
 		store_unlock(store);
 		vmem_lineage_leave(store->lineage);
-		spin_take(&all_stores_lock.held, LOCK_LIST);
+		spin_take(&all.lock.held, LOCK_LIST);
 		list_remove(store);
-		spin_give(&all_stores_lock.held, LOCK_LIST);
+		spin_give(&all.lock.held, LOCK_LIST);
 	} else {
 		release_fixed(store);
 	}

@@ -157,7 +157,7 @@ void vmem_page_translations(struct vmem_page *page, page_translation_fn *visit, 
 /* All stores, for validators, and those of fixed frames, which the mutex keeps. */
 struct store *vmem_store_first(void);
 struct store *vmem_store_next(const struct store *store);
-extern struct vmem_mutex vmem_fixed_lock;
+extern struct vmem_lone_mutex vmem_fixed_lock;
 struct store *vmem_store_first_fixed(void);
 void vmem_stores_init(void);
 void vmem_store_check(struct store *store);

@@ -3,7 +3,7 @@
  * test_pairs.c - what two operations on two CPUs have in common: the lines that one writes and the
  * other touches.
  *
- * Each pair of {fault, map, unmap, protect} is done in places that are ever further apart. Both are
+ * Each pair of {fault, map, unmap, protect, decommit, move, lock, fork} is done in places that are ever further apart. Both are
  * done a few times before, so that tables, nodes and caches are there; then each is recorded (record.h), one
  * after the other. expected.md says which lines they share and why; the worst of it, what no two operations
  * may share, is said here too.
@@ -25,6 +25,7 @@
 #include "frame.h"
 #include "names.h"
 #include "record.h"
+#include "region.h"
 #include "world.h"
 
 #define AT UINT64_C(0x40000000)
@@ -35,7 +36,7 @@
 #define TRIES 8u
 #define RAM (UINT64_C(24) << 20)
 
-enum operation { FAULT, MAP, UNMAP, PROTECT, OPERATIONS };
+enum operation { FAULT, MAP, UNMAP, PROTECT, DECOMMIT, MOVE, LOCK, FORK, OPERATIONS };
 enum relation {
 	SAME_REGION,
 	SAME_LEAF,
@@ -46,7 +47,8 @@ enum relation {
 	RELATIVES_COPIED, /* in a window of which each has its own path */
 	RELATIONS
 };
-static const char *const operation_names[] = {"fault", "map", "unmap", "protect"};
+static const char *const operation_names[] = {
+    "fault", "map", "unmap", "protect", "decommit", "move", "lock", "fork"};
 static const char *const relation_names[] = {
     "same region", "same leaf", "different leaf", "different space", "relatives", "relatives, another window",
     "relatives, path copied"};
@@ -89,6 +91,7 @@ static void arrange(enum relation relation)
 	world_start(&options);
 	struct vmem_aspace *a = world_space();
 	struct vmem_aspace *b = relation >= OTHER_SPACE ? world_space() : a;
+	a->accounts = b->accounts = true; /* as a process's */
 	world_run(1, b);
 	world_run(0, a);
 	places[0] = (struct place){a, AT, 1, AT + PAGES(65), false};
@@ -141,13 +144,30 @@ static void prepare(enum operation operation, unsigned who, unsigned turn)
 {
 	const struct place *place = &places[who];
 	world_cpu(who);
-	if (operation == UNMAP || operation == PROTECT) {
+	if (operation != FAULT && operation != MAP && operation != FORK) {
 		if (!place->inside) {
 			map_page(place, room_at(place, turn));
 		}
 		world_put(place->aspace, room_at(place, turn), 1);
 	}
 }
+
+/* To the page behind, which nothing else uses. */
+static void move_page(const struct place *place, uint64_t va)
+{
+	const struct vmem_map to = {
+	    .length = VMEM_PAGE_SIZE,
+	    .place = place->inside ? VMEM_PLACE_REPLACE : VMEM_PLACE_FIXED,
+	    .address = va + VMEM_PAGE_SIZE,
+	};
+	vmem_vaddr_t start;
+	assert_int_equal(
+	    vmem_vmar_move(vmem_aspace_root(place->aspace), va, VMEM_PAGE_SIZE, &to, 0, &start), VMEM_OK);
+}
+
+static struct {
+	struct vmem_aspace *child;
+} __attribute__((aligned(64))) forked[2];
 
 static void act(enum operation operation, unsigned who, unsigned turn)
 {
@@ -169,8 +189,29 @@ static void act(enum operation operation, unsigned who, unsigned turn)
 	case PROTECT:
 		assert_int_equal(vmem_vmar_protect(vmar, va, VMEM_PAGE_SIZE, VMEM_READ), VMEM_OK);
 		break;
+	case DECOMMIT:
+		assert_int_equal(vmem_vmar_decommit(vmar, va, VMEM_PAGE_SIZE), VMEM_OK);
+		break;
+	case MOVE:
+		move_page(place, va);
+		break;
+	case LOCK:
+		assert_int_equal(
+		    vmem_vmar_set_attributes(vmar, va, VMEM_PAGE_SIZE, VMEM_REGION_LOCKED, 0), VMEM_OK);
+		break;
+	case FORK:
+		assert_int_equal(vmem_aspace_fork(place->aspace, &forked[who].child), VMEM_OK);
+		break;
 	case OPERATIONS:
 		break;
+	}
+}
+
+/* What an operation leaves that the next one is not to find. */
+static void finish(enum operation operation, unsigned who)
+{
+	if (operation == FORK) {
+		vmem_aspace_destroy(forked[who].child);
 	}
 }
 
@@ -182,6 +223,7 @@ static void record_one(enum operation operation, unsigned who, unsigned turn)
 	record_begin(&records[who]);
 	act(operation, who, turn);
 	record_end();
+	finish(operation, who);
 }
 
 /* Records both; C2. Answers how often a cache was refilled. */
@@ -192,6 +234,7 @@ static void record_pair(enum operation first, enum operation second)
 		for (unsigned who = 0; who < 2; who++) {
 			prepare(what[who], who, turn);
 			act(what[who], who, turn);
+			finish(what[who], who);
 		}
 	}
 	for (unsigned turn = WARM; turn < WARM + TRIES; turn++) {
@@ -267,6 +310,9 @@ static bool is_expected(const char *row)
 static const char *at_most(enum relation relation, enum operation a, enum operation b)
 {
 	bool faults = a == FAULT && b == FAULT, fault_and_map = a == FAULT && b == MAP;
+	if (b == FORK) { /* makes a space, of which there is a list */
+		return NULL;
+	}
 	if (relation == RELATIVES) { /* only what both fault on: of nodes and pages that both still share */
 		return faults ? "references of a page, references of an index node" : "nothing";
 	}
@@ -278,8 +324,10 @@ static const char *at_most(enum relation relation, enum operation a, enum operat
 static void test_pairs(enum relation relation)
 {
 	unsigned wrong = 0;
-	for (unsigned a = 0; a < OPERATIONS; a++) {
-		for (unsigned b = a; b < OPERATIONS; b++) {
+	/* A fork is of a whole space: nothing in it lies apart. */
+	const unsigned operations = relation < OTHER_SPACE ? FORK : OPERATIONS;
+	for (unsigned a = 0; a < operations; a++) {
+		for (unsigned b = a; b < operations; b++) {
 			char text[700], row[900];
 			arrange(relation);
 			record_pair(a, b);

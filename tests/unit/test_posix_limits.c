@@ -368,8 +368,9 @@ static void data_limit(void **state)
 	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10000000));
 	assert_int_equal(map_posix(B + PAGES(2), PAGE, PROT_RW, PRIVATE | FIXED), -VMEM_ENOMEM);
 	assert_int_equal(protect_posix(B, PAGE, R), 0);
-	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, UINT64_MAX);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGES(4096));
 	assert_int_equal(protect_posix(T, PAGE, PROT_RW), 0);
+	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, UINT64_MAX);
 	assert_int_equal(vmem_posix_brk(&process, UINT64_C(0x10004000)), UINT64_C(0x10004000));
 	vmem_posix_set_limit(&process, VMEM_RLIMIT_DATA, PAGES(16));
 	assert_int_equal(map_posix(T + PAGE, PAGE, PROT_RW, PRIVATE | FIXED), 0);
