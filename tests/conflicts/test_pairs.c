@@ -3,9 +3,9 @@
  * test_pairs.c - what two operations on two CPUs have in common: the lines that one writes and the
  * other touches.
  *
- * Each pair of {fault, map, unmap, protect, decommit, move, lock, fork} is done in places that are ever further apart. Both are
- * done a few times before, so that tables, nodes and caches are there; then each is recorded (record.h), one
- * after the other. expected.md says which lines they share and why; the worst of it, what no two operations
+ * Each pair of {fault, map, unmap, protect, decommit, move, lock, fork} is done in places that are ever
+ * further apart. Both are done a few times before, so that tables, nodes and caches are there; then each is
+ * recorded (record.h), one after the other. expected.md says which lines they share and why; the worst of it, what no two operations
  * may share, is said here too.
  *
  * C1 Content of frames that one CPU alone was given is no matter: only what both touch counts, and it is

@@ -123,7 +123,7 @@ static void replace_by_child(struct own_space *own)
 	}
 	run_nothing();
 	LIB_VOID(vmem_aspace_destroy(own->aspace));
-	__atomic_store_n(&own->aspace, child, __ATOMIC_RELEASE); /* whose record it is looks whether it is free */
+	__atomic_store_n(&own->aspace, child, __ATOMIC_RELEASE); /* whose record it is looks at it */
 }
 
 static void step_space(void)
