@@ -5,8 +5,8 @@
  *
  * Each pair of {fault, map, unmap, protect, decommit, move, lock, fork} is done in places that are ever
  * further apart. Both are done a few times before, so that tables, nodes and caches are there; then each is
- * recorded (record.h), one after the other. expected.md says which lines they share and why; the worst of it, what no two operations
- * may share, is said here too.
+ * recorded (record.h), one after the other. expected.md says which lines they share and why; the worst of
+ * it, what no two operations may share, is said here too.
  *
  * C1 Content of frames that one CPU alone was given is no matter: only what both touch counts, and it is
  * content only if both touch the same frame. C2 A recording in which a CPU's cache of frames, or a list of
