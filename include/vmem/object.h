@@ -91,7 +91,8 @@ vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint
 /**
  * Copies between the object and kernel memory, any alignment; all or nothing up to the first page that needs
  * memory it cannot get:
- * @p out_done (may be NULL) says how many bytes were copied. Length 0 is OK inside the object. Errors: RANGE,
+ * @p out_done (may be NULL) says how many bytes were copied. Length 0 is OK inside the object. Errors: RANGE
+ * (also when the object shrinks meanwhile, so that the rest of the range is past its end),
  * NO_MEMORY, UNSUPPORTED (physical, or contiguous with another attribute than write-back: the direct map does
  * not have it).
  */

@@ -118,6 +118,16 @@ static void check_pages(uint64_t *tables)
 	}
 }
 
+/* Nothing is past the end of what may be resized: it would show when the object grows (object.c O3). */
+static void check_end(const struct vmem_object *object)
+{
+	uint64_t key = object->key + object->pages;
+	slot_t slot;
+	VMEM_CHECK(!(object->flags & VMEM_OBJECT_RESIZABLE) || object->store->kind != STORE_ANONYMOUS ||
+		       !vmem_index_next(&object->store->index, &key, INDEX_KEY_LAST, &slot, NULL),
+	    "internal: O3, content past the end of an object");
+}
+
 void vmem_store_check(struct store *store)
 {
 	uint64_t mappings = 0;
@@ -126,6 +136,7 @@ void vmem_store_check(struct store *store)
 	for (const struct region *r = store->mappings; r; r = r->map_next) {
 		VMEM_CHECK(r->object && r->object->store == store,
 		    "internal: L3, a store lists a region of another");
+		check_end(r->object);
 		mappings++;
 	}
 	VMEM_CHECK(mappings == store->mapping_count, "internal: mappings are miscounted");

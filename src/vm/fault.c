@@ -409,14 +409,14 @@ static inline __attribute__((always_inline)) enum vmem_fault_result private_faul
 }
 
 /* A write to a page that the object shares with a relative: every mapping of it forgets the page, and the
- * next turn of the fault finds the copy. */
+ * next turn of the fault finds the copy. Until the lock was taken the object may have shrunk (O3). */
 static enum vmem_fault_result copy_shared(struct fault *f, struct store *store, uint64_t key)
 {
 	enum vmem_fault_result result = FAULT_AGAIN;
 	if (!store_try_lock(store)) {
 		return result;
 	}
-	if (fault_same_region(f) && !vmem_store_own_page(store, key)) {
+	if (fault_same_region(f) && !beyond_end(f) && !vmem_store_own_page(store, key)) {
 		result = VMEM_FAULT_NO_MEMORY;
 	}
 	store_unlock(store);

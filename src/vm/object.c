@@ -7,8 +7,9 @@
  * O2 A resizable object is the only view of its store, so shrinking it may forget what lies past its end.
  * O3 A page past the end of every view of a store does not exist: growing again reads zeroes.
  *
- * Locks: each call takes the store's for what it does to content, and for `pages`, which faults read
- * without it. The count of references is atomic.
+ * Locks: each call takes the store's for what it does to content, and asks under it where the end is: one that
+ * was asked before may have moved, and what is put behind it would show when the object grows (O3). Faults read
+ * `pages` without the lock (L7). The count of references is atomic.
  */
 #include "frame.h"
 #include "panic.h"
@@ -240,7 +241,8 @@ vmem_status_t vmem_object_snapshot(
 	if (!child) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	uint64_t held = shared_load(&object->pages); /* a slice shows less than its store holds */
+	/* A slice shows less than its store holds. Past the end of what may grow meanwhile nothing is (O3). */
+	uint64_t held = object->flags & VMEM_OBJECT_RESIZABLE ? UINT64_MAX : object->pages;
 	uint64_t shown = first < held ? held - first : 0;
 	struct store *store;
 	shown = shown < pages ? shown : pages;
@@ -281,13 +283,12 @@ vmem_status_t vmem_object_slice(
 
 vmem_status_t vmem_object_commit(struct vmem_object *object, uint64_t offset, uint64_t length)
 {
-	vmem_status_t status = check_pages(object, offset, length);
-	if (status != VMEM_OK || object->store->kind != STORE_ANONYMOUS) {
-		return status;
-	}
-	uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
 	store_lock(object->store);
-	status = vmem_store_own_range(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+	vmem_status_t status = check_pages(object, offset, length);
+	if (status == VMEM_OK && object->store->kind == STORE_ANONYMOUS) {
+		uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
+		status = vmem_store_own_range(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+	}
 	store_unlock(object->store);
 	return status;
 }
@@ -303,19 +304,17 @@ static void forget(struct store *store, uint64_t first, uint64_t last)
 
 vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, uint64_t length)
 {
-	vmem_status_t status = check_pages(object, offset, length);
-	if (status != VMEM_OK) {
-		return status;
-	}
-	if (object->store->kind != STORE_ANONYMOUS) {
-		return VMEM_ERR_UNSUPPORTED;
-	}
-	uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
-	uint64_t last = first + (length >> VMEM_PAGE_SHIFT) - 1;
 	store_lock(object->store);
-	forget(object->store, first, last);
+	vmem_status_t status = check_pages(object, offset, length);
+	if (status == VMEM_OK && object->store->kind != STORE_ANONYMOUS) {
+		status = VMEM_ERR_UNSUPPORTED;
+	}
+	if (status == VMEM_OK) {
+		uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
+		forget(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+	}
 	store_unlock(object->store);
-	return VMEM_OK;
+	return status;
 }
 
 /* The bytes of a page that holds content at key, for the kernel to read or change; NULL where the key reads
@@ -355,59 +354,59 @@ static size_t piece(uint64_t offset, size_t length)
 	return length < room ? length : (size_t)room;
 }
 
-vmem_status_t vmem_object_read(
-    struct vmem_object *object, uint64_t offset, void *buffer, size_t length, size_t *out_done)
+/* Copies a piece that lies in one page: out of the object into `to`, or, if that is NULL, `from` into it. */
+static vmem_status_t copy_piece(
+    const struct vmem_object *object, uint64_t offset, uint8_t *to, const uint8_t *from, size_t length)
 {
-	vmem_status_t status = check_range(object, offset, length);
-	size_t done = 0;
-	if (status == VMEM_OK && !reachable(object->store)) {
-		status = VMEM_ERR_UNSUPPORTED;
+	uint64_t key = object->key + (offset >> VMEM_PAGE_SHIFT);
+	uint8_t *bytes = to ? present_bytes(object->store, key) : own_bytes(object->store, key);
+	if (to && bytes) {
+		__builtin_memcpy(to, bytes + (offset & VMEM_PAGE_MASK), length);
+	} else if (to) {
+		__builtin_memset(to, 0, length);
+	} else if (bytes) {
+		__builtin_memcpy(bytes + (offset & VMEM_PAGE_MASK), from, length);
+	} else {
+		return VMEM_ERR_NO_MEMORY;
 	}
-	while (status == VMEM_OK && done < length) {
+	return VMEM_OK;
+}
+
+/* Page by page; before each the end is where the rest of the range must lie before. */
+static vmem_status_t copy_bytes(struct vmem_object *object, uint64_t offset, uint8_t *to, const uint8_t *from,
+    size_t length, size_t *out_done)
+{
+	vmem_status_t status;
+	size_t done = 0;
+	do {
 		size_t n = piece(offset + done, length - done);
 		store_lock(object->store);
-		const uint8_t *from =
-		    present_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
-		if (from) {
-			__builtin_memcpy(
-			    (uint8_t *)buffer + done, from + ((offset + done) & VMEM_PAGE_MASK), n);
-		} else {
-			__builtin_memset((uint8_t *)buffer + done, 0, n);
+		status = check_range(object, offset + done, length - done);
+		if (status == VMEM_OK && !reachable(object->store)) {
+			status = VMEM_ERR_UNSUPPORTED;
+		}
+		if (status == VMEM_OK && n > 0) {
+			status = copy_piece(object, offset + done, to ? to + done : NULL, from + done, n);
 		}
 		store_unlock(object->store);
-		done += n;
-	}
+		done += status == VMEM_OK ? n : 0;
+	} while (status == VMEM_OK && done < length);
 	if (out_done) {
 		*out_done = done;
 	}
 	return status;
 }
 
+vmem_status_t vmem_object_read(
+    struct vmem_object *object, uint64_t offset, void *buffer, size_t length, size_t *out_done)
+{
+	return copy_bytes(object, offset, buffer, buffer, length, out_done);
+}
+
 vmem_status_t vmem_object_write(
     struct vmem_object *object, uint64_t offset, const void *buffer, size_t length, size_t *out_done)
 {
-	vmem_status_t status = check_range(object, offset, length);
-	size_t done = 0;
-	if (status == VMEM_OK && !reachable(object->store)) {
-		status = VMEM_ERR_UNSUPPORTED;
-	}
-	while (status == VMEM_OK && done < length) {
-		size_t n = piece(offset + done, length - done);
-		store_lock(object->store);
-		uint8_t *to = own_bytes(object->store, object->key + ((offset + done) >> VMEM_PAGE_SHIFT));
-		if (to) {
-			__builtin_memcpy(
-			    to + ((offset + done) & VMEM_PAGE_MASK), (const uint8_t *)buffer + done, n);
-			done += n;
-		} else {
-			status = VMEM_ERR_NO_MEMORY;
-		}
-		store_unlock(object->store);
-	}
-	if (out_done) {
-		*out_done = done;
-	}
-	return status;
+	return copy_bytes(object, offset, NULL, buffer, length, out_done);
 }
 
 /* A page that vmem_object_zero() clears in part: bytes [from, to) of key. */
@@ -464,6 +463,7 @@ vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint
 		return VMEM_OK;
 	}
 	store_lock(store);
+	/* An end that has moved here meanwhile took along what this would clear: no frame is taken (O3). */
 	unsigned edges = present_edges(store, edge, partial_pages(object, offset, length, edge));
 	status = edges > 0 ? vmem_store_own_two(store, edge[0].key, edge[edges - 1].key) : VMEM_OK;
 	for (unsigned i = 0; status == VMEM_OK && i < edges; i++) {
@@ -514,19 +514,18 @@ vmem_status_t vmem_object_frame(const struct vmem_object *object, uint64_t offse
 {
 	struct store *store = object->store;
 	uint64_t key = object->key + (offset >> VMEM_PAGE_SHIFT);
-	if (offset >= vmem_object_size(object)) {
-		return VMEM_ERR_RANGE;
-	}
-	if (store->kind != STORE_ANONYMOUS) {
-		*out_frame = store->physical + (key << VMEM_PAGE_SHIFT);
-		return VMEM_OK;
-	}
 	store_lock(store);
-	slot_t slot = vmem_index_find(&store->index, key, NULL);
-	store_unlock(store);
-	if (slot_kind(slot) != SLOT_PAGE) {
-		return VMEM_ERR_NOT_FOUND;
+	vmem_status_t status = offset < vmem_object_size(object) ? VMEM_OK : VMEM_ERR_RANGE;
+	if (status == VMEM_OK && store->kind != STORE_ANONYMOUS) {
+		*out_frame = store->physical + (key << VMEM_PAGE_SHIFT);
+	} else if (status == VMEM_OK) {
+		slot_t slot = vmem_index_find(&store->index, key, NULL);
+		if (slot_kind(slot) == SLOT_PAGE) {
+			*out_frame = page_to_pa(slot_page(slot));
+		} else {
+			status = VMEM_ERR_NOT_FOUND;
+		}
 	}
-	*out_frame = page_to_pa(slot_page(slot));
-	return VMEM_OK;
+	store_unlock(store);
+	return status;
 }
