@@ -47,12 +47,13 @@ static inline unsigned permission_of(const struct fault *f)
 }
 
 /* A table that was made for this fault, and is still empty because the fault failed, goes again (F4): also
- * when it is to be tried again, for the next try may find that nothing is mapped here any more. */
+ * when it is to be tried again, for the next try may find that nothing is mapped here any more. It is of
+ * level 1 or more where a large leaf was tried; the root stays. */
 static __attribute__((noinline)) void unreserve_entry(struct fault *f)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
 	struct vmem_page *table = f->at.table;
-	if (table && f->at.level == 0 && shared_load(&table->refs) == 0 &&
+	if (table && table != pa_to_page(pmap->root_pa) && shared_load(&table->refs) == 0 &&
 	    table != shared_load(&pmap->kept)) {
 		struct vmem_batch batch;
 		vmem_batch_begin(&batch, pmap);

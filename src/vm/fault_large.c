@@ -47,7 +47,8 @@ static bool window_is_empty(const struct fault *f, struct store *store, uint64_t
 	return !vmem_index_any(&store->index, key, key + pages - 1);
 }
 
-static void enter_window(
+/* Not if the region is being changed: the pages are there, and small entries will show them. */
+static bool enter_window(
     struct fault *f, struct pmap_entry at, vmem_vaddr_t base, vmem_paddr_t pa, unsigned pages)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
@@ -59,18 +60,17 @@ static void enter_window(
 		vmem_pmap_sync(pa, at.level, leaf);
 	}
 	if (!pmap_take(pmap, at, base)) {
-		return; /* the pages are there: small entries will show them */
+		return false;
 	}
-	if (pmap_is_dropping(pmap)) {
-		pmap_give(at);
-		return; /* (P10) */
-	}
-	if (fault_same_region(f) && contig && vmem_pmap_contig_free(at.slot) && !pmap_run_is_busy(at, base)) {
+	bool free = contig ? vmem_pmap_contig_free(at.slot) && !pmap_run_is_busy(at, base) : pte_load(at.slot) == 0;
+	bool enters = free && fault_same_region(f) && !pmap_is_dropping(pmap); /* (P10) */
+	if (enters && contig) {
 		vmem_pmap_put_contig(pmap, at, base, pa, leaf);
-	} else if (fault_same_region(f) && !contig && pte_load(at.slot) == 0) {
+	} else if (enters) {
 		pmap_put(pmap, &at, f->cpu, base, pa, leaf);
 	}
 	pmap_give(at);
+	return enters;
 }
 
 static bool fill_busy_window(
@@ -96,8 +96,7 @@ static bool fill_busy_window(
 		return false;
 	}
 	fill_window(store, key, page, pages);
-	enter_window(f, at, base, page_to_pa(page), pages);
-	return true;
+	return enter_window(f, at, base, page_to_pa(page), pages);
 }
 
 static bool fill_pages(

@@ -78,7 +78,7 @@ static void hand_over(struct lineage *dead)
 		for (uint64_t key = 0;
 		     vmem_index_next(&node->store->index, &key, INDEX_KEY_LAST, &slot, NULL); key++) {
 			if (slot_kind(slot) == SLOT_PAGE && slot_page(slot)->u.data.lineage == dead) {
-				slot_page(slot)->u.data.lineage = heir;
+				shared_store(&slot_page(slot)->u.data.lineage, heir);
 			}
 			pause_after(40);
 		}

@@ -78,8 +78,8 @@ void vmem_pmap_split(struct vmem_pmap *pmap, vmem_vaddr_t va, struct pmap_entry 
 	}
 	table->order = (uint8_t)(at.level - 1);
 	table->refs = ARCH_TABLE_ENTRIES;
-	table->u.table.pmap = pmap;
-	table->u.table.base = va & ~(size - 1);
+	shared_store(&table->u.table.pmap, pmap);
+	shared_store(&table->u.table.base, va & ~(size - 1));
 	(void)shared_add(&pmap->tables, UINT64_C(1));
 	vmem_arch_publish(); /* the table before the entry that leads to it */
 	pte_store(at.slot, arch_pte_make_table(page_to_pa(table), !pmap->kernel));

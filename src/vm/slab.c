@@ -121,9 +121,9 @@ static struct vmem_page *frame_new(struct slab_type *type, enum slab_frame which
 		*(void **)(void *)(base + i * type->size) =
 		    i + 1 < type->capacity ? base + (i + 1) * type->size : NULL;
 	}
-	page->u.slab.type = type;
-	page->u.slab.first_free = 0;
-	page->u.slab.in_use = 0;
+	shared_store(&page->u.slab.type, type);
+	shared_store(&page->u.slab.first_free, 0);
+	shared_store(&page->u.slab.in_use, 0);
 	type->free += type->capacity;
 	type->total += type->capacity;
 	return page;
@@ -194,8 +194,8 @@ static void next_frame(struct slab_type *type)
 	type->current = page;
 	type->base = (uintptr_t)page_to_virt(page);
 	type->next = slab_free_list(page);
-	page->u.slab.first_free = SLAB_NONE;
-	page->u.slab.in_use = type->capacity;
+	shared_store(&page->u.slab.first_free, SLAB_NONE);
+	shared_store(&page->u.slab.in_use, type->capacity);
 }
 
 void *vmem_slab_take(struct slab_type *type)
@@ -247,8 +247,8 @@ static __attribute__((noinline)) bool free_elsewhere(struct slab_type *type, voi
 	}
 	bool was_full = page->u.slab.first_free == SLAB_NONE;
 	shared_store((void **)object, slab_free_list(page));
-	page->u.slab.first_free = (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK);
-	page->u.slab.in_use--;
+	shared_store(&page->u.slab.first_free, (uint32_t)((uintptr_t)object & VMEM_PAGE_MASK));
+	shared_store(&page->u.slab.in_use, page->u.slab.in_use - 1);
 	type->free++;
 	if (was_full) {
 		list_remove(&type->full, page);
@@ -389,8 +389,8 @@ static void collect(struct slab_type *type, bool all, uint32_t *chain)
 	}
 	if (type->current && vmem_slab_count_free(type, type->current) == type->capacity && may_drop(type)) {
 		/* The current frame's list becomes that of any other: it may have to come back. */
-		type->current->u.slab.first_free = (uint32_t)((uintptr_t)type->next & VMEM_PAGE_MASK);
-		type->current->u.slab.in_use = 0;
+		shared_store(&type->current->u.slab.first_free, (uint32_t)((uintptr_t)type->next & VMEM_PAGE_MASK));
+		shared_store(&type->current->u.slab.in_use, 0);
 		frame_leave(type, type->current, chain);
 		type->current = NULL;
 		type->next = NULL;

@@ -9,7 +9,8 @@
  *     entry's store must therefore be a release for what lies behind it.
  * Y2  Marks are set by compare and swap.
  * Y3  Programs' loads and stores order nothing.
- * Y4  A TLBI that has completed comes after the accesses that other CPUs made through what it dropped.
+ * Y4  A TLBI that has completed comes after the accesses that other CPUs made through what it dropped, and
+ *     after their walks of what led there.
  */
 #include "internal.h"
 

@@ -450,6 +450,7 @@ static void raise(unsigned cpu, uint64_t va, const struct mmu_fault *fault, stru
 {
 	struct walk fresh =
 	    machine_now->mmu->canonical(va) ? machine_walk(cpu, va, 0) : (struct walk){.kind = MMU_INVALID};
+	memory_done(cpu); /* its walk has read entries */
 	out->va = va;
 	out->spurious = machine_grants(&fresh, fault->kind, fault->user);
 	machine_now->mmu->fault(fault, out);

@@ -122,7 +122,7 @@ def plain_stores():
     shared = {pair for name, body in text.items() for pair in members(name, r"shared_load\w*\(&(?:\w+->)*(\w+)->((?:\w+\.)*\w+)", body)}
     stores = r"(\w+)->((?:\w+\.)*\w+)\s*(?:[|&+-]?=(?!=)|\+\+|--)"
     return ["%s:%d: %s" % (name, number, line.strip()) for name, body in text.items() for number, line in enumerate(body.split("\n"), 1)
-            if shared & set(members(name, stores, line))] or ([] if shared else ["nothing is read by shared_load() any more"])
+            if shared & set(members(name, stores, line)) or re.search(r"\bu\.(data|table|slab)\.\w+\s*(?:[|&+-]?=(?!=)|\+\+|--)", line)] or ([] if shared else ["nothing is read by shared_load() any more"])
 
 
 def unlisted(rep):
