@@ -123,7 +123,7 @@ static void check_end(const struct vmem_object *object)
 {
 	uint64_t key = object->key + object->pages;
 	slot_t slot;
-	VMEM_CHECK(!(object->flags & VMEM_OBJECT_RESIZABLE) || object->store->kind != STORE_ANONYMOUS ||
+	VMEM_CHECK(!(object->flags & VMEM_OBJECT_RESIZABLE) ||
 		       !vmem_index_next(&object->store->index, &key, INDEX_KEY_LAST, &slot, NULL),
 	    "internal: O3, content past the end of an object");
 }

@@ -62,7 +62,8 @@ static bool enter_window(
 	if (!pmap_take(pmap, at, base)) {
 		return false;
 	}
-	bool free = contig ? vmem_pmap_contig_free(at.slot) && !pmap_run_is_busy(at, base) : pte_load(at.slot) == 0;
+	bool free = contig ? vmem_pmap_contig_free(at.slot) && !pmap_run_is_busy(at, base)
+			   : pte_load(at.slot) == 0;
 	bool enters = free && fault_same_region(f) && !pmap_is_dropping(pmap); /* (P10) */
 	if (enters && contig) {
 		vmem_pmap_put_contig(pmap, at, base, pa, leaf);

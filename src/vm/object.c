@@ -7,9 +7,9 @@
  * O2 A resizable object is the only view of its store, so shrinking it may forget what lies past its end.
  * O3 A page past the end of every view of a store does not exist: growing again reads zeroes.
  *
- * Locks: each call takes the store's for what it does to content, and asks under it where the end is: one that
- * was asked before may have moved, and what is put behind it would show when the object grows (O3). Faults read
- * `pages` without the lock (L7). The count of references is atomic.
+ * Locks: each call takes the store's for what it does to content, and asks under it where the end is: one
+ * that was asked before may have moved, and what is put behind it would show when the object grows (O3).
+ * Faults read `pages` without the lock (L7). The count of references is atomic.
  */
 #include "frame.h"
 #include "panic.h"
@@ -241,7 +241,7 @@ vmem_status_t vmem_object_snapshot(
 	if (!child) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	/* A slice shows less than its store holds. Past the end of what may grow meanwhile nothing is (O3). */
+	/* A slice shows less than its store holds; past the end of what may grow meanwhile nothing is (O3). */
 	uint64_t held = object->flags & VMEM_OBJECT_RESIZABLE ? UINT64_MAX : object->pages;
 	uint64_t shown = first < held ? held - first : 0;
 	struct store *store;

@@ -52,8 +52,8 @@ struct vmem_page {
 		uint32_t busy; /* TABLE: the slot whose entry is being replaced, plus one; 0: none (P9) */
 	};
 	uint32_t prev;
-	/* Stored whole, whatever the frame is: who has found a table without a lock may look at its record when it
-	 * is something else by now. */
+	/* Stored whole, whatever the frame is: who has found a table without a lock may look at its record
+	 * when it is something else by now. */
 	union {
 		struct { /* DATA: where it was born; kept for life (contract 1.5) */
 			struct lineage *lineage;

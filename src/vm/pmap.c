@@ -93,7 +93,8 @@ struct pmap_entry vmem_pmap_lookup_cold(struct vmem_pmap *pmap, vmem_vaddr_t va)
 {
 	struct walk w = walk_down(pmap, va, 0);
 	if (w.level > 0 && !arch_pte_present(w.entry)) {
-		return (struct pmap_entry){NULL, table_of(pmap, w.slot), pte_is_parked(w.entry) ? 0 : w.level};
+		unsigned level = pte_is_parked(w.entry) ? 0 : w.level;
+		return (struct pmap_entry){NULL, table_of(pmap, w.slot), level};
 	}
 	struct pmap_entry at = entry_of(pmap, &w);
 	if (w.level == 0) {

@@ -107,7 +107,7 @@ void vmem_pmap_fini(struct vmem_pmap *pmap);
 /* Where an entry is. */
 struct pmap_entry {
 	arch_pte_t *slot;	 /* NULL: no table reaches down to a leaf there */
-	struct vmem_page *table; /* record of the table that holds it, or the absent one; NULL: the host's own */
+	struct vmem_page *table; /* record of the table that holds it, or the absent one; NULL: the host's */
 	unsigned level;		 /* without a slot: of the absent entry; 0: the leaf table is parked */
 };
 

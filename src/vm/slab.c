@@ -389,7 +389,8 @@ static void collect(struct slab_type *type, bool all, uint32_t *chain)
 	}
 	if (type->current && vmem_slab_count_free(type, type->current) == type->capacity && may_drop(type)) {
 		/* The current frame's list becomes that of any other: it may have to come back. */
-		shared_store(&type->current->u.slab.first_free, (uint32_t)((uintptr_t)type->next & VMEM_PAGE_MASK));
+		const uint32_t at = (uint32_t)((uintptr_t)type->next & VMEM_PAGE_MASK);
+		shared_store(&type->current->u.slab.first_free, at);
 		shared_store(&type->current->u.slab.in_use, 0);
 		frame_leave(type, type->current, chain);
 		type->current = NULL;
