@@ -241,7 +241,7 @@ vmem_status_t vmem_object_snapshot(
 	if (!child) {
 		return VMEM_ERR_NO_MEMORY;
 	}
-	/* A slice shows less than its store holds; past the end of what may grow meanwhile nothing is (O3). */
+	/* A slice shows less than its store; past the end of what may grow meanwhile is nothing (O3). */
 	uint64_t held = object->flags & VMEM_OBJECT_RESIZABLE ? UINT64_MAX : object->pages;
 	uint64_t shown = first < held ? held - first : 0;
 	struct store *store;
