@@ -213,6 +213,7 @@ static void count_pages(
 			*resident += 1;
 			*shared += !exclusive || shared_load(&slot_page(slot)->refs) > 1;
 		}
+		pause_after(60);
 	}
 	store_unlock(store);
 }
@@ -225,6 +226,7 @@ static bool other_space_shows(const struct store *store, const struct vmem_aspac
 		    key - region_object_key(r, r->span.start) < r->span.length >> VMEM_PAGE_SHIFT) {
 			return true;
 		}
+		pause_after(12);
 	}
 	return false;
 }

@@ -44,6 +44,7 @@ static vmem_status_t survey_change(
 		if (after(region, change) != region->attributes) {
 			*splits += (s->start < start ? 1u : 0u) + (s->start + s->length > end ? 1u : 0u);
 		}
+		pause_after(24);
 	}
 	return VMEM_OK;
 }
@@ -88,6 +89,7 @@ vmem_status_t vmem_vmar_set_attributes_locked(
 		struct region *region = region_of(s);
 		const uint32_t attributes = after(region, &change);
 		if (attributes == region->attributes) {
+			pause_after(16);
 			continue;
 		}
 		if (s->start < start) {
@@ -99,6 +101,7 @@ vmem_status_t vmem_vmar_set_attributes_locked(
 		}
 		apply(region, attributes);
 		s = &vmem_region_merge(vmar, region)->span;
+		pause_after(600);
 	}
 	return VMEM_OK;
 }

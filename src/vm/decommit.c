@@ -36,6 +36,7 @@ vmem_status_t vmem_vmar_check_covered(const struct span *first, vmem_vaddr_t sta
 			return VMEM_ERR_INVALID;
 		}
 		at = s->start + s->length;
+		pause_after(16);
 	}
 	return VMEM_OK;
 }
@@ -45,6 +46,7 @@ static void decommit(struct vmem_aspace *aspace, struct span *first, vmem_vaddr_
 	struct vmem_batch batch;
 	for (struct span *s = first; VMEM_SMP && s && s->start < end; s = s->next) {
 		region_change(region_of(s)); /* (X2) */
+		pause_after(16);
 	}
 	vmem_batch_begin(&batch, &aspace->pmap);
 	vmem_pmap_remove(&aspace->pmap, start, end - start, &batch);
@@ -72,6 +74,7 @@ vmem_status_t vmem_vmar_decommit_locked(struct vmem_vmar *vmar, vmem_vaddr_t sta
 	}
 	for (struct span *s = first; status == VMEM_OK && s && s->start < end; s = s->next) {
 		status = region_discardable(region_of(s)) ? VMEM_OK : VMEM_ERR_SEALED;
+		pause_after(16);
 	}
 	if (status == VMEM_OK &&
 	    !policy_allows(vmar->aspace, VMEM_OPERATION_DECOMMIT, start, length, 0)) {

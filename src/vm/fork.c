@@ -109,6 +109,7 @@ static const struct region *next_kept(const struct fork *fork, vmem_vaddr_t from
 	const struct region *r = fork->keeps ? vmem_region_find_from(fork->parent, from) : NULL;
 	while (r && passes_on(r)) {
 		r = vmem_region_find_from(fork->parent, r->span.start + r->span.length);
+		pause_after(100);
 	}
 	return r;
 }

@@ -40,6 +40,7 @@ static vmem_vaddr_t end_of_mapping(struct span *span)
 	while (span->next && span->next->kind == SPAN_REGION &&
 	       vmem_region_agrees(region_of(span), region_of(span->next))) {
 		span = span->next;
+		pause_after(40);
 	}
 	return span->start + span->length;
 }

@@ -37,6 +37,7 @@ static uint64_t nodes_for(struct span *first, vmem_vaddr_t start, vmem_vaddr_t e
 		     shift += INDEX_FANOUT_BITS) {
 			nodes += (high >> shift) - (low >> shift) + 2;
 		}
+		pause_after(100);
 	}
 	return nodes;
 }
@@ -53,6 +54,7 @@ static vmem_status_t check_guard(
 		if (region->object && region->object->store->kind != STORE_ANONYMOUS) {
 			status = VMEM_ERR_UNSUPPORTED;
 		}
+		pause_after(16);
 	}
 	return status;
 }
@@ -103,6 +105,7 @@ vmem_status_t vmem_vmar_guard_locked(struct vmem_vmar *vmar, vmem_vaddr_t start,
 	}
 	for (struct span *s = first; VMEM_SMP && s && s->start < end; s = s->next) {
 		region_change(region_of(s)); /* (X2) */
+		pause_after(16);
 	}
 	struct vmem_batch batch;
 	vmem_batch_begin(&batch, &aspace->pmap);
@@ -130,6 +133,7 @@ static bool next_run(const struct store *store, uint64_t *key, uint64_t last, ui
 			*key = at;
 			do {
 				*run_last = at++;
+				pause_after(40);
 			} while (
 			    at <= last && slot_kind(vmem_index_find(&store->index, at, NULL)) == SLOT_GUARD);
 			return true;
@@ -137,6 +141,7 @@ static bool next_run(const struct store *store, uint64_t *key, uint64_t last, ui
 		if (at++ == last) {
 			break;
 		}
+		pause_after(60);
 	}
 	return false;
 }
@@ -163,7 +168,9 @@ vmem_status_t vmem_vmar_unguard_locked(struct vmem_vmar *vmar, vmem_vaddr_t star
 		       next_run(store, &key, last, &run_last)) {
 			vmem_store_forget(store, key, run_last);
 			key = run_last + 1;
+			pause_after(300);
 		}
+		pause_after(40);
 	}
 	store_unlock(store);
 	return VMEM_OK;
@@ -184,6 +191,7 @@ void vmem_region_discard_private(struct region *region, vmem_vaddr_t start, uint
 			vmem_store_forget(store, key, run - 1);
 		}
 		key = run_last + 1;
+		pause_after(300);
 	}
 	if (key <= last) {
 		vmem_store_forget(store, key, last);

@@ -24,6 +24,7 @@ static const struct region *first_user(const struct vmem_aspace *aspace, uint64_
 		    r->private_key < key + pages) {
 			return r;
 		}
+		pause_after(10);
 	}
 	return NULL;
 }

@@ -495,6 +495,7 @@ void vmem_object_info(const struct vmem_object *object, struct vmem_object_info 
 	}
 	for (const struct region *r = store->mappings; r; r = r->map_next) {
 		out->writable += region_shared(r) && (r->maximum & VMEM_WRITE);
+		pause_after(12);
 	}
 	slot_t slot;
 	bool exclusive;
@@ -506,6 +507,7 @@ void vmem_object_info(const struct vmem_object *object, struct vmem_object_info 
 			out->resident++;
 			out->shared += !exclusive || shared_load(&slot_page(slot)->refs) > 1;
 		}
+		pause_after(60);
 	}
 	store_unlock(store);
 }

@@ -38,6 +38,7 @@ static uint64_t locked_in(const struct vmem_vmar *root, vmem_vaddr_t start, vmem
 		if (s->kind == SPAN_REGION && region_of(s)->attributes & VMEM_REGION_LOCKED) {
 			bytes += high - low;
 		}
+		pause_after(20);
 	}
 	return bytes;
 }
@@ -82,6 +83,7 @@ static bool next_locked(struct vmem_aspace *aspace, vmem_vaddr_t *start, vmem_va
 	for (; s && s->start < *end; s = s->next) {
 		const struct region *region = region_of(s);
 		if (s->kind != SPAN_REGION || (region->attributes & REGION_LOCKS) != VMEM_REGION_LOCKED) {
+			pause_after(16);
 			continue;
 		}
 		unsigned p = region->permission;
@@ -176,6 +178,7 @@ static void lock_all(struct vmem_posix *posix, uint32_t bits)
 		if (s->kind == SPAN_REGION) {
 			(void)lock_part(root, region_of(s), s->start, s->length, bits);
 		}
+		pause_after(100); /* for the way to the next one */
 	}
 }
 

@@ -35,6 +35,7 @@ static bool find_mapping(struct remap *r)
 	while (
 	    s->next && s->next->kind == SPAN_REGION && vmem_region_agrees(region_of(s), region_of(s->next))) {
 		s = s->next;
+		pause_after(40);
 	}
 	r->end = s->start + s->length;
 	return true;

@@ -60,6 +60,7 @@ static vmem_status_t check_protect(const struct vmem_vmar *vmar, vmem_vaddr_t st
 			count_demand(region, at, end, permission, need);
 		}
 		at = s->start + s->length;
+		pause_after(50);
 	}
 	return VMEM_OK;
 }
@@ -130,6 +131,7 @@ WITH_OTHERS vmem_status_t protect(
 	for (struct span *s = vmem_span_find(&vmar->tree, start); s && s->start < end; s = s->next) {
 		struct region *region = region_of(s);
 		if (region->permission == permission) {
+			pause_after(16);
 			continue;
 		}
 		if (s->start < start) {

@@ -393,6 +393,7 @@ static void remove_entries(struct vmem_aspace *aspace, const struct span *span, 
 		for (span = span->next; span && span->start < end && span->start - high <= WALK_NEAR;
 		     span = span->next) {
 			high = span->start + span->length;
+			pause_after(16);
 		}
 		high = high < end ? high : end;
 		vmem_pmap_remove(&aspace->pmap, low, high - low, batch);

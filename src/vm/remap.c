@@ -39,6 +39,7 @@ static bool take_records(struct vmem_aspace *aspace, struct remap *m, uint64_t c
 		}
 		region->moved_next = m->spare;
 		m->spare = region;
+		pause_after(100);
 	}
 	return count == 0;
 }
@@ -55,6 +56,7 @@ static void give_records(struct remap *m)
 {
 	while (m->spare) {
 		vmem_region_free(use_record(m));
+		pause_after(60);
 	}
 }
 
@@ -172,6 +174,7 @@ static void merge_range(struct vmem_vmar *vmar, vmem_vaddr_t start, vmem_vaddr_t
 			before = aspace->regions; /* what has come to be next may agree, too */
 			s = &vmem_region_merge(vmar, region_of(s))->span;
 		}
+		pause_after(200);
 	}
 }
 
@@ -207,6 +210,7 @@ static void move_regions(struct remap *m)
 		const struct region *region = region_of(s);
 		region_change(region_of(s)); /* (M2) */
 		plain &= !region->object && !(region->permission & VMEM_EXEC);
+		pause_after(16);
 	}
 	vmem_batch_begin(&batch, &aspace->pmap);
 	if (plain) {
@@ -221,10 +225,12 @@ static void move_regions(struct remap *m)
 		left -= s->length;
 		last = region_of(s);
 		relocate(m, last);
+		pause_after(600);
 	}
 	vmem_pmap_lay(&aspace->pmap, &moved, distance);
 	for (struct span *s = &last->span; s && s->start >= m->to; s = s->prev) {
 		region_changed(region_of(s));
+		pause_after(16);
 	}
 	if (m->growth > 0) {
 		grow(m, last);
@@ -243,6 +249,7 @@ static uint64_t count_source(const struct remap *m, const struct span *s, uint64
 	for (; s && s->start < m->end; s = s->next) {
 		*out_splits += s->start + s->length > m->end;
 		count++;
+		pause_after(16);
 	}
 	return count;
 }
@@ -289,6 +296,7 @@ static vmem_status_t check_source(
 	status = vmem_vmar_check_covered(first, m->start, m->end);
 	for (struct span *s = first; status == VMEM_OK && s && s->start < m->end; s = s->next) {
 		status = region_sealed(region_of(s)) ? VMEM_ERR_SEALED : VMEM_OK;
+		pause_after(16);
 	}
 	return status;
 }
@@ -317,6 +325,7 @@ static vmem_status_t take_promise(struct remap *m)
 		more += end >= m->end ? m->growth : 0;
 		data += region_is_data(region) ? more : 0;
 		promised += region->attributes & VMEM_REGION_ACCOUNT ? more : 0;
+		pause_after(32);
 	}
 	return promise(m, data, promised);
 }

@@ -47,6 +47,7 @@ static void look(struct region *region, vmem_vaddr_t low, vmem_vaddr_t high, uin
 	}
 	for (vmem_vaddr_t va = low; va < high; va += VMEM_PAGE_SIZE) {
 		*out++ = page_resident(region, va);
+		pause_after(60);
 	}
 	if (mine) {
 		store_unlock(mine);

@@ -172,6 +172,7 @@ static void release_fixed(struct store *store)
 		struct vmem_page *page = pa_to_page(store->physical);
 		for (uint64_t i = 0; i < store->pages; i++) {
 			vmem_frame_give(page + i);
+			pause_after(100);
 		}
 	}
 }
@@ -253,6 +254,7 @@ static void restrict_keys(struct store *store, uint64_t first, uint64_t last, ui
 			vmem_pmap_restrict(&r->aspace->pmap, va, length, keep, &batch);
 			vmem_batch_end(&batch);
 		}
+		pause_after(40);
 	}
 }
 
@@ -270,6 +272,7 @@ void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last
 		if (shown_part(r, first, last, &va, &length)) {
 			vmem_region_discard_private(r, va, length);
 		}
+		pause_after(100);
 	}
 }
 
@@ -393,6 +396,7 @@ static uint64_t count_missing(const struct store *store, uint64_t first, uint64_
 	for (uint64_t key = first; vmem_index_next(&store->index, &key, last, &slot, &exclusive); key++) {
 		missing -= slot_kind(slot) == SLOT_PAGE && exclusive &&
 			   shared_load_acquire(&slot_page(slot)->refs) == 1;
+		pause_after(60);
 		if (key == last) {
 			break;
 		}
