@@ -176,16 +176,15 @@ vmem_status_t vmem_vmar_unguard_locked(struct vmem_vmar *vmar, vmem_vaddr_t star
 	return VMEM_OK;
 }
 
-void vmem_region_discard_private(struct region *region, vmem_vaddr_t start, uint64_t length)
+void vmem_region_discard_locked(struct region *region, vmem_vaddr_t start, uint64_t length)
 {
 	struct store *store = region->aspace->private_store;
-	if (!(region->attributes & VMEM_REGION_GUARDS)) {
-		vmem_region_forget_private(region, start, length);
-		return;
-	}
 	uint64_t key = region_private_key(region, start), run, run_last;
 	uint64_t last = key + (length >> VMEM_PAGE_SHIFT) - 1;
-	store_lock(store);
+	if (!(region->attributes & VMEM_REGION_GUARDS)) {
+		vmem_store_forget(store, key, last);
+		return;
+	}
 	for (run = key; key <= last && next_run(store, &run, last, &run_last); run = key) {
 		if (run > key) {
 			vmem_store_forget(store, key, run - 1);
@@ -196,7 +195,17 @@ void vmem_region_discard_private(struct region *region, vmem_vaddr_t start, uint
 	if (key <= last) {
 		vmem_store_forget(store, key, last);
 	}
-	store_unlock(store);
+}
+
+void vmem_region_discard_private(struct region *region, vmem_vaddr_t start, uint64_t length)
+{
+	if (!(region->attributes & VMEM_REGION_GUARDS)) {
+		vmem_region_forget_private(region, start, length);
+		return;
+	}
+	store_lock(region->aspace->private_store);
+	vmem_region_discard_locked(region, start, length);
+	store_unlock(region->aspace->private_store);
 }
 
 vmem_status_t vmem_vmar_guard(struct vmem_vmar *vmar, vmem_vaddr_t start, uint64_t length)

@@ -288,6 +288,8 @@ vmem_status_t vmem_vmar_resident_locked(
 
 /* vmem_region_forget_private() of a region that stays: guards do, too (guard.c). */
 void vmem_region_discard_private(struct region *region, vmem_vaddr_t start, uint64_t length);
+/* The same with the private store locked, which has something there. */
+void vmem_region_discard_locked(struct region *region, vmem_vaddr_t start, uint64_t length);
 /* Whether the region has private pages; it is being changed, so none come. Takes the private store's lock. */
 bool vmem_region_holds_pages(const struct region *region);
 /* Drops the private pages of a part of a region whose translations are gone; nothing if it is shared,

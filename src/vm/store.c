@@ -264,13 +264,32 @@ void vmem_store_zap(struct store *store, uint64_t first, uint64_t last)
 	restrict_keys(store, first, last, 0);
 }
 
+/* Nobody changes the region, so a fault may be entering a copy that it knows: as for content, keys are busy
+ * before the last translation goes (L7). */
+static void forget_copies(struct region *region, vmem_vaddr_t va, uint64_t length)
+{
+	struct store *store = region->aspace->private_store;
+	uint64_t key = region_private_key(region, va), last = key + (length >> VMEM_PAGE_SHIFT) - 1;
+	struct vmem_batch batch;
+	store_lock(store);
+	if (vmem_index_any(&store->index, key, last)) {
+		vmem_store_set_busy(store, key, last);
+		vmem_batch_begin(&batch, &region->aspace->pmap);
+		vmem_pmap_restrict(&region->aspace->pmap, va, length, 0, &batch);
+		vmem_batch_end(&batch);
+		vmem_region_discard_locked(region, va, length);
+		vmem_store_clear_busy(store);
+	}
+	store_unlock(store);
+}
+
 void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last)
 {
 	vmem_vaddr_t va;
 	uint64_t length;
 	for (struct region *r = store->mappings; r; r = r->map_next) {
-		if (shown_part(r, first, last, &va, &length)) {
-			vmem_region_discard_private(r, va, length);
+		if (region_uses_keys(r) && shown_part(r, first, last, &va, &length)) {
+			forget_copies(r, va, length);
 		}
 		pause_after(100);
 	}

@@ -121,8 +121,8 @@ vmem_status_t vmem_store_snapshot(struct store *from, uint64_t first, uint64_t l
 /* Removes every entry of every mapping that shows keys [first, last], which are busy; complete on all CPUs
  * when it returns. Not for a private store, whose ranges are removed by address. Never fails. */
 void vmem_store_zap(struct store *store, uint64_t first, uint64_t last);
-/* Drops what private mappings have copied from [first, last], after its translations are gone (contract
- * 2.3). Takes the locks of their private stores. Never fails. */
+/* Drops what private mappings have copied from [first, last], which are busy, with its translations
+ * (contract 2.3). Takes the locks of their private stores. Never fails. */
 void vmem_store_forget_copies(struct store *store, uint64_t first, uint64_t last);
 /* Drops content of [first, last] after its translations are gone. Never fails (L6). */
 void vmem_store_forget(struct store *store, uint64_t first, uint64_t last);

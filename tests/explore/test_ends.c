@@ -150,6 +150,52 @@ static void test_shrink_copied(void **state)
 	explore_holds(&what);
 }
 
+/* The copies that a private mapping has made of what goes are gone with it, whoever reads them just now. */
+
+static void setup_private(void)
+{
+	setup_object(2);
+	world_map_object(space, AT + WINDOW, object, 4, RW, 0);
+	world_put(space, AT + WINDOW + PAGES(1), NEW);
+	EXPLORE_CHECK(vmem_vmar_protect(vmem_aspace_root(space), AT + WINDOW, PAGES(4), 0) == VMEM_OK);
+	EXPLORE_CHECK(vmem_vmar_protect(vmem_aspace_root(space), AT + WINDOW, PAGES(4), RW) == VMEM_OK);
+	world_warm();
+}
+
+static void read_copy(void)
+{
+	uint64_t value;
+	enum vmem_fault_result result = user_read(space, AT + WINDOW + PAGES(1), &value);
+	EXPLORE_CHECK(result == VMEM_FAULT_RESOLVED ? value == NEW : result == VMEM_FAULT_BEYOND_END);
+}
+
+static void shrink_and_look(void)
+{
+	shrink();
+	world_unreachable(space, AT + WINDOW + PAGES(1), 3);
+}
+
+static void no_copy_past_the_end(void)
+{
+	uint64_t value;
+	EXPLORE_CHECK(user_read(space, AT + WINDOW + PAGES(1), &value) == VMEM_FAULT_BEYOND_END);
+	nothing_past_the_end();
+	EXPLORE_CHECK(load(space, WINDOW / VMEM_PAGE_SIZE + 1, 0) == 0);
+}
+
+static void test_shrink_private(void **state)
+{
+	struct explore_case what = {
+	    .name = "a private copy of what goes",
+	    .preemptions = 2,
+	    .setup = setup_private,
+	    .thread = {read_copy, shrink_and_look},
+	    .finish = no_copy_past_the_end,
+	};
+	(void)state;
+	explore_holds(&what);
+}
+
 /* A snapshot holds what was there at one moment: with what was written last, all that was written before. */
 
 static void setup_short(void)
@@ -198,6 +244,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_shrink),
 	    cmocka_unit_test(test_shrink_copied),
+	    cmocka_unit_test(test_shrink_private),
 	    cmocka_unit_test(test_grow),
 	};
 	return EXPLORE_MAIN(tests, argc, argv);
