@@ -122,6 +122,14 @@ void vmem_alone_index_remove(struct vmem_index *index, uint64_t first, uint64_t 
 #define vmem_index_snapshot vmem_alone_index_snapshot
 #define vmem_index_unclaim vmem_alone_index_unclaim
 #define vmem_slot_drop vmem_alone_slot_drop
+/* span.c, commit.c */
+#define vmem_span_insert vmem_alone_span_insert
+#define vmem_span_insert_before vmem_alone_span_insert_before
+#define vmem_span_remove vmem_alone_span_remove
+#define vmem_span_resize vmem_alone_span_resize
+#define vmem_commit_add vmem_alone_commit_add
+#define vmem_commit_give vmem_alone_commit_give
+#define vmem_commit_take vmem_alone_commit_take
 /* region.c */
 #define vmem_region_agrees vmem_alone_region_agrees
 #define vmem_region_alloc vmem_alone_region_alloc

@@ -18,10 +18,12 @@
 
 #define RESERVE_MOST (UINT64_C(128) << (20 - VMEM_PAGE_SHIFT)) /* pages */
 
-static struct {
+#define promised vmem_commit_promises /* of this file and of its copy (alone.h) */
+#define rule vmem_commit_rule
+extern struct commit_counter {
 	uint64_t pages;
 } __attribute__((aligned(64))) promised[VMEM_MAX_CPUS];
-static struct {
+extern struct commit_rule {
 	uint64_t limit; /* pages, NEVER */
 	uint32_t mode;
 } __attribute__((aligned(64))) rule;
@@ -29,7 +31,7 @@ static struct {
 /* Where this CPU counts (E4). */
 static uint64_t *counter(void)
 {
-	return &promised[vmem_commit_is_strict() ? 0 : cpu_number()].pages;
+	return &promised[!VMEM_SMP || vmem_commit_is_strict() ? 0 : cpu_number()].pages;
 }
 
 /* Of all counters but the one given. */
@@ -50,6 +52,10 @@ static uint64_t all_pages(void)
 	}
 	return sum;
 }
+
+#if !VMEM_ALONE
+struct commit_counter promised[VMEM_MAX_CPUS];
+struct commit_rule rule;
 
 void vmem_commit_init(void)
 {
@@ -74,6 +80,7 @@ bool vmem_commit_is_strict(void)
 {
 	return shared_load(&rule.mode) == VMEM_OVERCOMMIT_NEVER;
 }
+#endif
 
 /* `own`: what the counter is now that the pages are in it. */
 static bool is_within(const struct vmem_aspace *aspace, uint64_t pages, const uint64_t *counter, uint64_t own)

@@ -81,16 +81,27 @@ const struct page_range *vmem_page_range_of(const struct vmem_page *page)
 	vmem_host_panic("vmem: a pointer to a frame record points to none");
 }
 
-struct vmem_page *vmem_page_search(vmem_paddr_t pa)
+/* The range that frame pfn is in, or NULL. */
+static inline const struct page_range *range_at(uint64_t pfn)
 {
-	uint64_t pfn = pa >> VMEM_PAGE_SHIFT;
-	for (unsigned i = 0; i < vmem_page_ranges.count; i++) {
-		const struct page_range *r = &vmem_page_ranges.range[i];
+	const struct page_range *r = vmem_page_ranges.range;
+	for (unsigned i = vmem_page_ranges.count; i != 0; i--, r++) {
 		if (pfn - r->first_pfn < r->count) {
-			return r->pages + (pfn - r->first_pfn);
+			return r;
 		}
 	}
 	return NULL;
+}
+
+const struct page_range *vmem_page_range_at(vmem_paddr_t pa)
+{
+	return range_at(pa >> VMEM_PAGE_SHIFT);
+}
+
+struct vmem_page *vmem_page_search(vmem_paddr_t pa)
+{
+	const struct page_range *r = range_at(pa >> VMEM_PAGE_SHIFT);
+	return r ? r->pages + ((pa >> VMEM_PAGE_SHIFT) - r->first_pfn) : NULL;
 }
 
 /* Start ---------------------------------------------------------------------------------------- */

@@ -132,6 +132,8 @@ static inline uint64_t page_range_index(const struct page_range *r, const struct
 
 /* The range whose record this is; panics for a pointer that is no record. */
 __attribute__((cold)) const struct page_range *vmem_page_range_of(const struct vmem_page *page);
+/* The range of an address; NULL: it is no RAM of ours. */
+__attribute__((cold)) const struct page_range *vmem_page_range_at(vmem_paddr_t pa);
 /* pa_to_page() for all ranges. */
 __attribute__((cold)) struct vmem_page *vmem_page_search(vmem_paddr_t pa);
 

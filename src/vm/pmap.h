@@ -471,11 +471,12 @@ static inline struct vmem_page *pmap_page_near(vmem_paddr_t pa, const struct pag
 	if (__builtin_expect(index < (*near)->count, 1)) {
 		return (*near)->pages + index;
 	}
-	struct vmem_page *page = vmem_page_search(pa);
-	if (page) {
-		*near = vmem_page_range_of(page);
+	const struct page_range *range = vmem_page_range_at(pa);
+	if (!range) {
+		return NULL;
 	}
-	return page;
+	*near = range;
+	return range->pages + ((pa >> VMEM_PAGE_SHIFT) - range->first_pfn);
 }
 
 /* Keeps what the hardware recorded before an entry goes (P1). */

@@ -151,13 +151,22 @@ static __attribute__((noinline)) void give_batch(struct slab_type *type, struct 
 	spin_give(&list->lock, LOCK_SLAB_LIST);
 }
 
+/* Not for an object next to one of the type: a frame holds objects of one type, and its record need not be
+ * found. */
+static __attribute__((noinline)) void check_type(const struct slab_type *type, const void *object)
+{
+	VMEM_CHECK(slab_page(type, object), "a small object is freed that is not of its type");
+}
+
 void vmem_slab_free(enum slab_id id, void *object)
 {
 	struct slab_type *type = type_of(id);
 	struct slab_list *list = slab_list(id);
 	VMEM_ASSERT(vmem_slab_is_live(id, object));
-	VMEM_CHECK(slab_page(type, object), "a small object is freed that is not of its type");
 	spin_take(&list->lock, LOCK_SLAB_LIST);
+	if (((uintptr_t)list->next ^ (uintptr_t)object) > VMEM_PAGE_MASK) {
+		check_type(type, object);
+	}
 	list_push(list, object);
 	if (__builtin_expect(list->count > 2 * type->batch + list->claim, 0)) {
 		give_batch(type, list);

@@ -173,6 +173,7 @@ static inline void balance_shrunk(struct span_tree *tree, struct span *s)
 	}
 }
 
+#if !VMEM_ALONE
 void vmem_span_tree_init(struct span_tree *tree, vmem_vaddr_t base, uint64_t length)
 {
 	VMEM_CHECK(vmem_page_aligned(base | length) && length <= UINT64_MAX - base,
@@ -229,6 +230,7 @@ struct span *vmem_span_find_shared(const struct span_tree *tree, vmem_vaddr_t ad
 	}
 	return below && address - shared_load(&below->start) < shared_load(&below->length) ? below : NULL;
 }
+#endif
 
 /*
  * Fits s between its neighbours, whose pads and its own are cut where they collide: the span itself goes
@@ -379,6 +381,7 @@ void vmem_span_resize(struct span_tree *tree, struct span *span, vmem_vaddr_t st
 	}
 }
 
+#if !VMEM_ALONE
 void vmem_span_replace(struct span_tree *tree, struct span *old, struct span *fresh)
 {
 	shared_store(&fresh->start, old->start);
@@ -464,3 +467,4 @@ void vmem_span_check(const struct span_tree *tree)
 	VMEM_CHECK(low <= high && low >= tree->base && tree->tail_gap == high - low,
 	    "S4, S5: the room behind the last span");
 }
+#endif
