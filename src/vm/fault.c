@@ -106,11 +106,11 @@ static inline bool put(struct fault *f, vmem_paddr_t pa, uint32_t leaf)
 }
 
 /* Makes the slot empty and busy, if it shows a frame, and sees to it that no CPU remembers (P9, X6). False:
- * another CPU is at it. */
-static bool vacate(struct fault *f)
+ * another CPU is at it. With the key busy (`alone`) nobody has entered anything since the look, or will. */
+static bool vacate(struct fault *f, bool alone)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
-	if (f->vacated || pte_peek(f->at.slot) == 0) {
+	if (f->vacated || (!alone && pte_peek(f->at.slot) == 0)) {
 		return true;
 	}
 	if (!pmap_take(pmap, f->at, f->va)) {
@@ -162,7 +162,7 @@ static enum vmem_fault_result enter(
 			}
 			return VMEM_FAULT_RESOLVED;
 		}
-		if (!same || entry == 0 || arch_pte_contig(entry) || !vacate(f)) {
+		if (!same || entry == 0 || arch_pte_contig(entry) || !vacate(f, false)) {
 			return FAULT_AGAIN;
 		}
 	}
@@ -204,14 +204,15 @@ static enum vmem_fault_result publish(struct fault *f, const struct finding *fou
 		}
 		leaf = vmem_index_leaf(&found->store->index, found->key);
 	}
-	/* A page that is replaced loses this store's reference: no entry may show it, nor be on its way out
-	 * (X7). */
+	/* No entry may show what was there before, nor be on its way out: a page that is replaced loses this
+	 * store's reference (X7), and the fault may be given up after this (X15). Where there was none, and
+	 * with the lock, no entry does: fill(). */
 	const bool replaces = slot_kind(found->slot) == SLOT_PAGE;
 	spin_take(&leaf->lock, LOCK_NODE);
 	bool taken = enters && pmap_take(pmap, f->at, f->va);
 	bool same = fault_same_region(f) && (locked || fault_same_shape(found));
-	bool stored = (locked || (same && (!also || fault_same_slot(also)))) &&
-		      (!replaces || (same && taken && is_free(f))) &&
+	bool fits = same && (!enters || (taken && is_free(f)));
+	bool stored = ((locked && !replaces) || (fits && (locked || !also || fault_same_slot(also)))) &&
 		      index_replace(leaf, found->key, found->slot, slot_of_page(page));
 	bool entered = stored && same && taken && put(f, page_to_pa(page), bits);
 	if (taken) {
@@ -238,7 +239,11 @@ static __attribute__((noinline)) enum vmem_fault_result fill(struct fault *f, co
 	}
 	enum vmem_fault_result result = fault_reserve_entry(f);
 	result = result == VMEM_FAULT_RESOLVED ? prepare(f, found, &locked) : result;
-	if (result == VMEM_FAULT_RESOLVED && enters && !vacate(f)) {
+	bool busy = VMEM_SMP && locked && enters && result == VMEM_FAULT_RESOLVED;
+	if (busy) {
+		vmem_store_set_busy(found->store, found->key, found->key); /* until it is there (L7) */
+	}
+	if (result == VMEM_FAULT_RESOLVED && enters && !vacate(f, busy)) {
 		result = FAULT_AGAIN;
 	}
 	if (result == VMEM_FAULT_RESOLVED) {
@@ -250,6 +255,9 @@ static __attribute__((noinline)) enum vmem_fault_result fill(struct fault *f, co
 		result = publish(f, found, also, page, locked, enters);
 	} else {
 		vmem_frame_give(page);
+	}
+	if (busy) {
+		vmem_store_clear_busy(found->store);
 	}
 	if (locked) {
 		store_unlock(found->store);
@@ -274,23 +282,23 @@ static inline __attribute__((always_inline)) enum vmem_fault_result fill_fresh(
 		return VMEM_FAULT_NO_MEMORY;
 	}
 	vmem_arch_page_clear(page_to_virt(page));
-	bool entered = false;
 	spin_take(&leaf->lock, LOCK_NODE);
-	bool stored = fault_same_shape(mine) && fault_same_region(f) &&
+	bool taken = pmap_take(pmap, f->at, f->va);
+	bool stored = taken && fault_same_shape(mine) && fault_same_region(f) && pte_load(f->at.slot) == 0 &&
+		      !pmap_is_busy(f->at, f->va) && !pmap_is_dropping(pmap) &&
 		      index_replace(leaf, mine->key, SLOT_EMPTY, slot_of_page(page));
-	if (stored && pmap_take(pmap, f->at, f->va)) {
-		entered = fault_same_shape(mine) && fault_same_region(f) && pte_load(f->at.slot) == 0 &&
-			  !pmap_is_busy(f->at, f->va) && !pmap_is_dropping(pmap);
-		if (entered) {
-			pmap_put(pmap, &f->at, f->cpu, f->va, page_to_pa(page), bits);
-		}
+	if (stored) {
+		pmap_put(pmap, &f->at, f->cpu, f->va, page_to_pa(page), bits);
+	}
+	if (taken) {
 		pmap_give(f->at);
 	}
 	spin_give(&leaf->lock, LOCK_NODE);
 	if (!stored) {
 		vmem_frame_give(page);
+		return FAULT_AGAIN;
 	}
-	return entered ? VMEM_FAULT_RESOLVED : FAULT_AGAIN;
+	return VMEM_FAULT_RESOLVED;
 }
 
 static bool beyond_end(const struct fault *f)

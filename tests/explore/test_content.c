@@ -293,6 +293,90 @@ static void test_zero_page(void **state)
 	explore_holds(&what);
 }
 
+/* A store that finds a load in its way, and then no permission any more: what was begun leaves the entry and
+ * the index agreed, which the validator asks after each schedule. */
+
+static struct vmem_object *shown;
+
+static void setup_untouched(void)
+{
+	world_start(NULL);
+	shown = NULL;
+	tell(0);
+	space = world_space();
+	world_run(1, space);
+	world_run(0, space);
+	world_map(space, AT, 4, RW);
+}
+
+static void setup_leaf(void) /* the index has a leaf for it */
+{
+	setup_untouched();
+	world_put(space, AT + PAGES(1), OLD);
+	world_warm();
+}
+
+static void setup_private(void)
+{
+	world_start(NULL);
+	tell(0);
+	space = world_space();
+	world_run(1, space);
+	world_run(0, space);
+	shown = world_object(4);
+	const uint64_t zero = 0;
+	EXPLORE_CHECK(vmem_object_write(shown, 0, &zero, sizeof(zero), NULL) == VMEM_OK);
+	world_map_object(space, AT, shown, 4, RW, 0);
+}
+
+static void setup_private_leaf(void)
+{
+	setup_private();
+	world_put(space, AT + PAGES(1), OLD);
+	world_warm();
+}
+
+static void write_if_it_may(void)
+{
+	enum vmem_fault_result result = user_write(space, AT, NEW);
+	EXPLORE_CHECK(result == VMEM_FAULT_RESOLVED || result == VMEM_FAULT_PERMISSION);
+	tell(result == VMEM_FAULT_RESOLVED ? 1 : 2);
+}
+
+static void load_and_protect(void)
+{
+	(void)load(space, 0, 0);
+	KERNEL_OK(vmem_vmar_protect(vmem_aspace_root(space), AT, PAGES(4), VMEM_READ));
+}
+
+static void all_agrees(void)
+{
+	EXPLORE_CHECK(load(space, 0, 0) == (heard() == 1 ? NEW : 0));
+}
+
+static void test_given_up(void **state)
+{
+	struct explore_case what = {
+	    .name = "a store against a load and mprotect, no leaf of the index",
+	    .preemptions = 2,
+	    .setup = setup_untouched,
+	    .thread = {write_if_it_may, load_and_protect},
+	    .finish = all_agrees,
+	};
+	(void)state;
+	explore_holds(&what);
+	what.name = "a copying store against a load and mprotect, no leaf of the index";
+	what.setup = setup_private;
+	explore_holds(&what);
+	what.preemptions = 3; /* the load comes in between, and mprotect after the store has noticed */
+	what.name = "a copying store against a load and mprotect";
+	what.setup = setup_private_leaf;
+	explore_holds(&what);
+	what.name = "a store against a load and mprotect";
+	what.setup = setup_leaf;
+	explore_holds(&what);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +386,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_snapshot),
 	    cmocka_unit_test(test_two_mappings),
 	    cmocka_unit_test(test_zero_page),
+	    cmocka_unit_test(test_given_up),
 	};
 	return EXPLORE_MAIN(tests, argc, argv);
 }

@@ -221,6 +221,13 @@ static void setup_child_alone(void)
 	world_warm();
 }
 
+static void setup_child_has_path(void)
+{
+	setup_child_alone();
+	world_put(forked, AT + PAGES(1), OLD);
+	world_warm();
+}
+
 static void read_and_drop_parents(void)
 {
 	uint64_t first = load(forked, 0, 0);
@@ -247,6 +254,9 @@ static void test_replaced(void **state)
 	    .finish = child_has_its_own,
 	};
 	(void)state;
+	explore_holds(&what);
+	what.name = "a copy without an entry against a read and the parent's unmapping, the path is the child's";
+	what.setup = setup_child_has_path;
 	explore_holds(&what);
 	what = (struct explore_case){
 	    .name = "a copy, a reader, and the other space",

@@ -345,7 +345,8 @@ void windows_check(void)
 			uint64_t word = 0, expected = done == 0 ? 0 : book_word(book, page, writer, done);
 			size_t got = vmem_copy_from_user(
 			    world.space[w->space], &word, w->va + book_offset(page, writer), 8);
-			MUST(got == 8 && (as_own(w, word) == expected || is_shown(w, page, writer, word, done)),
+			MUST(got == 8 && (as_own(w, word) == expected ||
+					     is_shown(w, page, writer, word, done)),
 			    "at the end window %u, page %u, word of CPU %u is %#llx, not %#llx", i, page,
 			    writer, (unsigned long long)word, (unsigned long long)expected);
 		}
