@@ -198,3 +198,13 @@ vmem_status_t archive_object(struct archive_entry *entry, struct vmem_object **o
 	*out = entry->object;
 	return VMEM_OK;
 }
+
+void archive_forget_objects(void)
+{
+	for (unsigned i = 0; i < entries_count; i++) {
+		if (entries[i].object != NULL) {
+			vmem_object_release(entries[i].object);
+			entries[i].object = NULL;
+		}
+	}
+}

@@ -105,6 +105,8 @@ struct archive_entry *archive_entry(unsigned n);
 /* The content as an object, to be mapped privately. Errors: INVALID (empty), NO_MEMORY. */
 vmem_status_t archive_object(struct archive_entry *entry, struct vmem_object **out);
 bool archive_is_directory(const struct archive_entry *entry);
+/* No process is left that has one: they go, and are made anew when they are wanted. */
+void archive_forget_objects(void);
 
 /* ---- Open files (files.c). ---- */
 
@@ -226,6 +228,8 @@ bool elf_load(struct process *process, struct archive_entry *file, struct progra
 /* Maps the stack and its guard, and lays out what Linux's ABI puts on it. Sets process->sp. */
 bool stack_build(
     struct process *process, const struct program *program, struct strings argv, struct strings env);
+/* What all programs share beside their stacks goes, when no process is left. */
+void stack_forget_trampoline(void);
 /* Where a stack with this limit may come down to. */
 uint64_t stack_lowest(uint64_t limit);
 
@@ -234,6 +238,10 @@ uint64_t stack_lowest(uint64_t limit);
 void report_map(struct process *process);
 void report_statistics(const struct process *process);
 void report_memory(void);
+/* Before the first process, and when all are gone: gives back what is kept for the next ones, and says
+ * whether as many frames are free as then. */
+void report_frames_first(void);
+bool report_frames_last(void);
 
 /* ---- The demonstration (demo.c), and the built-in tests (test.c). ---- */
 

@@ -96,6 +96,7 @@ static _Noreturn void run_program(const char *path)
 	struct archive_entry *file = archive_find(path, false, NULL);
 	struct strings argv = file_strings("etc/arguments");
 	struct process *process;
+	unsigned status, signal;
 
 	if (file == NULL) {
 		kernel_say("%s: not in the archive", path);
@@ -115,10 +116,16 @@ static _Noreturn void run_program(const char *path)
 		report_statistics(process);
 		report_memory();
 	}
-	if (process->signal != 0) {
-		kernel_end_signal(process->signal);
+	status = process->status;
+	signal = process->signal;
+	if (kernel_options.verbose) {
+		process_free(process);
+		(void)report_frames_last();
 	}
-	kernel_end_exit(process->status);
+	if (signal != 0) {
+		kernel_end_signal(signal);
+	}
+	kernel_end_exit(status);
 }
 
 void kernel_end_exit(unsigned status)
@@ -165,6 +172,7 @@ void kernel_main(const struct kernel_boot *boot)
 	if (kernel_argument(line, "test", word, sizeof(word))) {
 		test_run(word);
 	}
+	report_frames_first();
 	if (kernel_argument(line, "run", word, sizeof(word))) {
 		run_program(word);
 	}

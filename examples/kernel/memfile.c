@@ -63,6 +63,16 @@ void memory_files_reap(void)
 	}
 }
 
+void memory_files_forget(void)
+{
+	char name[MEMORY_NAME_MAX];
+
+	for (uint64_t at = 0; memory_file_next(&at, name); at = 0) {
+		(void)memory_file_unlink(name);
+	}
+	memory_files_reap();
+}
+
 void memory_file_release(struct memory_file *file)
 {
 	kernel_lock();

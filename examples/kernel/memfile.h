@@ -44,6 +44,8 @@ uint64_t memory_file_number(const struct memory_file *file);
 int64_t memory_file_path(const struct memory_file *file, char *to, size_t room);
 /* Frees those that nobody refers to any more. Without the kernel's lock. */
 void memory_files_reap(void);
+/* Takes all names out of /tmp. */
+void memory_files_forget(void);
 /* Between the file and the running program. As read(2), write(2), ftruncate(2). */
 int64_t memory_file_read(struct memory_file *file, uint64_t to, uint64_t length, uint64_t position);
 int64_t memory_file_write(struct memory_file *file, uint64_t from, uint64_t length, uint64_t position);

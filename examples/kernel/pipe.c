@@ -49,6 +49,16 @@ struct pipe *pipe_create(void)
 	return pipe;
 }
 
+void pipes_forget(void)
+{
+	for (unsigned i = 0; i < PIPES; i++) {
+		if (!pipes[i].taken && pipes[i].bytes != NULL) {
+			vmem_kernel_free(pipes[i].bytes);
+			pipes[i].bytes = NULL;
+		}
+	}
+}
+
 uint64_t pipe_number(const struct pipe *pipe)
 {
 	return UINT64_C(1) << 21 | (uint64_t)(pipe - pipes);

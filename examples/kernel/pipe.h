@@ -21,6 +21,8 @@ struct pipe {
 
 /* One with a reader and a writer; NULL: none to be had. */
 struct pipe *pipe_create(void);
+/* Gives the memory back that pipes which are gone have left. No process is there to make one. */
+void pipes_forget(void);
 /* What /proc calls it. */
 uint64_t pipe_number(const struct pipe *pipe);
 /* One side is closed for the last time. With the kernel's lock. */

@@ -3,9 +3,14 @@
  * report.c - what the library tells about a space, for people.
  */
 #include <vmem/frame.h>
+#include <vmem/init.h>
 #include <vmem/object.h>
 
+#include "family.h"
 #include "locks.h"
+#include "memfile.h"
+#include "pipe.h"
+#include "thread.h"
 
 static const char *region_kind(const struct process *process, const struct vmem_region_info *region)
 {
@@ -78,4 +83,34 @@ void report_memory(void)
 	kernel_say(
 	    "memory: %lu KiB, %lu KiB free; pages: %lu tables, %lu small objects, %lu data, %lu kernel",
 	    s.total * 4, s.free * 4, s.tables, s.slabs, s.data, s.host);
+}
+
+static struct vmem_frame_stats first;
+
+void report_frames_first(void)
+{
+	vmem_library_trim();
+	vmem_frame_stats(&first);
+}
+
+bool report_frames_last(void)
+{
+	struct vmem_frame_stats last;
+
+	family_free_orphans();
+	thread_free_kept();
+	memory_files_forget();
+	pipes_forget();
+	archive_forget_objects();
+	stack_forget_trampoline();
+	vmem_library_trim();
+	vmem_frame_stats(&last);
+	kernel_say("frames: %lu free at the start, %lu when all processes are gone", first.free, last.free);
+	if (last.free != first.free) {
+		kernel_say(
+		    "frames: more than at the start: %ld tables, %ld small objects, %ld data, %ld kernel",
+		    (int64_t)(last.tables - first.tables), (int64_t)(last.slabs - first.slabs),
+		    (int64_t)(last.data - first.data), (int64_t)(last.host - first.host));
+	}
+	return last.free == first.free;
 }

@@ -110,10 +110,19 @@ static bool map_stack(struct process *process, uint64_t top)
 	return vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) == VMEM_OK;
 }
 
-/* One page for all programs. Boot context only. */
+static struct vmem_object *trampoline;
+
+void stack_forget_trampoline(void)
+{
+	if (trampoline != NULL) {
+		vmem_object_release(trampoline);
+		trampoline = NULL;
+	}
+}
+
+/* One page for all programs. */
 static bool map_trampoline(struct process *process, uint64_t at)
 {
-	static struct vmem_object *object;
 	struct vmem_map map = {
 	    .length = VMEM_PAGE_SIZE,
 	    .permission = VMEM_READ | VMEM_EXEC,
@@ -126,12 +135,12 @@ static bool map_trampoline(struct process *process, uint64_t at)
 	if (port_trampoline_size == 0) {
 		return true;
 	}
-	if (object == NULL && (vmem_object_create_anonymous(VMEM_PAGE_SIZE, 0, &object) != VMEM_OK ||
-				  vmem_object_write(object, 0, port_trampoline, port_trampoline_size, NULL) !=
-				      VMEM_OK)) {
+	if (trampoline == NULL &&
+	    (vmem_object_create_anonymous(VMEM_PAGE_SIZE, 0, &trampoline) != VMEM_OK ||
+		vmem_object_write(trampoline, 0, port_trampoline, port_trampoline_size, NULL) != VMEM_OK)) {
 		return false;
 	}
-	map.object = object;
+	map.object = trampoline;
 	process->trampoline = at;
 	return vmem_vmar_map(vmem_aspace_root(process->aspace), &map, &ignored) == VMEM_OK;
 }

@@ -109,20 +109,34 @@ static bool keeps(const struct thread *thread)
 	return keep;
 }
 
+static void give(struct thread *thread)
+{
+	if (thread->stack != NULL) {
+		vmem_kernel_free(thread->stack);
+	}
+	if (thread->fp_frame != 0) {
+		vmem_frame_free(thread->fp_frame, 0);
+	}
+	thread->stack = NULL;
+	thread->fp_frame = 0;
+}
+
+void thread_free_kept(void)
+{
+	for (unsigned i = 0; i < THREAD_MAX; i++) {
+		if (threads[i].state == THREAD_FREE) {
+			give(&threads[i]);
+		}
+	}
+	kept = 0;
+}
+
 void thread_free_all(struct process *process)
 {
 	for (struct thread *t = process->threads; t != NULL; t = t->sibling) {
-		if (keeps(t)) {
-			continue;
+		if (!keeps(t)) {
+			give(t);
 		}
-		if (t->stack != NULL) {
-			vmem_kernel_free(t->stack);
-		}
-		if (t->fp_frame != 0) {
-			vmem_frame_free(t->fp_frame, 0);
-		}
-		t->stack = NULL;
-		t->fp_frame = 0;
 	}
 	kernel_lock();
 	for (struct thread *t = process->threads, *next; t != NULL; t = next) {

@@ -89,6 +89,8 @@ struct thread *thread_create(struct process *process);
 void thread_discard(struct thread *thread);
 /* Frees what the threads of an ended process had. */
 void thread_free_all(struct process *process);
+/* What free records have kept for the next threads goes. No process is left. */
+void thread_free_kept(void);
 /* Ends this thread; as the last one, it ends the process with this status. */
 _Noreturn void thread_exit(unsigned status);
 /* The same for a thread whose process ends. With the kernel's lock. */

@@ -81,6 +81,14 @@ vmem_status_t vmem_library_init(const struct vmem_config *config);
  */
 void vmem_library_init_cpu(void);
 
+/**
+ * Gives back what the library keeps for later calls: frames in the CPUs' caches, and frames of small objects
+ * in which none is left. Calls that find no memory do so by themselves; this is for a host that wants its
+ * frames, or counts them: when all spaces and objects are gone, as many are free as before the first. Waits
+ * for other CPUs. Cannot fail.
+ */
+void vmem_library_trim(void);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

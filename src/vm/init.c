@@ -97,6 +97,12 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 	return vmem_kernel_init(config->kernel_start, config->kernel_length);
 }
 
+void vmem_library_trim(void)
+{
+	(void)vmem_slab_trim();
+	vmem_frame_drain();
+}
+
 void vmem_library_init_cpu(void)
 {
 	VMEM_CHECK(!RUNS_ALONE, "a CPU comes on that vmem_library_init() was told would not (A1)");

@@ -106,7 +106,7 @@ struct world {
 	unsigned cpus;		   /* 1: the library is told that it is alone */
 	int current[MACHINE_CPUS]; /* the space a CPU runs on; -1: none */
 	uint64_t next_value, next_space, steps;
-	uint64_t data_frames; /* before anything was made */
+	uint64_t free_frames; /* or tables, before anything was made */
 	enum vmem_overcommit overcommit;
 	uint64_t commit_limit; /* pages */
 };

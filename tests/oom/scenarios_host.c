@@ -37,6 +37,13 @@ static enum answer init_cpu(struct sweep *s)
 	return ANSWER_OK;
 }
 
+static enum answer trim(struct sweep *s)
+{
+	(void)s;
+	vmem_library_trim();
+	return ANSWER_OK;
+}
+
 static enum answer frame_one(struct sweep *s)
 {
 	const struct vmem_frame_request request = {.zeroed = true};
@@ -172,6 +179,7 @@ static enum answer kernel_look(struct sweep *s)
 const struct scenario scenarios_host[] = {
     {"vmem_library_init", "on a machine just started", NULL, init, .effect = EFFECT_NONE, .bare = true},
     {"vmem_library_init_cpu", "a second CPU", NULL, init_cpu, .effect = EFFECT_NEVER},
+    {"vmem_library_trim", "with empty frames of small objects", two_stacks, trim, .effect = EFFECT_NEVER},
     {"vmem_frame_alloc", "one, zeroed", NULL, frame_one, .effect = EFFECT_NONE},
     {"vmem_frame_alloc", "a block below a limit", NULL, frame_block, .effect = EFFECT_NONE},
     {"vmem_frame_alloc_run", "37 frames", NULL, frame_run, .effect = EFFECT_NONE},

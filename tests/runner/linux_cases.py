@@ -37,6 +37,8 @@ SHORT = ["args", "basics", "churn", "jit", "fault-no-exec", "offstack"]
 # What runs on several CPUs, too: threads, and how a process with threads ends.
 THREADS = ["threads", "threads-exit", "threads-last", "threads-fault", "threads-abort", "heap", "race", "pager", "forks", "signals", "pipes"]
 SMP = ["--smp", "4"]
+# After which all frames must be back: forks, files in memory, pipes, threads, signals that end a process, and memory of all kinds.
+FRAMES = ["mmtest", "forks", "threads", "threads-abort", "signals", "signals-kill", "pipes", "pager", "heap", "offstack", "churn"]
 
 
 class Skip(Exception):
@@ -136,16 +138,35 @@ def _interleaved(bench, cpu):
     return "%s\n%s" % (ending, text[-4000:])
 
 
+def _demonstrate(b, lines, smp):
+    """A demonstration of these lines: (how it ended, its log)."""
+    names = {line.split()[1] for line in lines}
+    archive = cpio.archive({**{"bin/" + name: _read(b.program(name)) for name in names}, "etc/demo": "".join(line + "\n" for line in lines).encode()})
+    log = []
+    ending = machine.run(machine.Boot(b.isa, b.kernel, archive, [], smp=smp, timeout=180), lambda data: None, lambda data: None, log.append)
+    return ending, "\n".join(log)
+
+
+def _not_all_good(ending, text, count):
+    said = "%d of %d programs ended as they must" % (count, count)
+    return "" if ending.status == 0 and said in text else "%s\n%s" % (ending, text[-6000:])
+
+
 def beside(b, smp, rounds):
     """The race of threads with a process for each CPU beside it, of which one has threads as well."""
     names = ["race %d" % rounds, "heap"] + ["churn", "vectors 2"] * (smp // 2)
-    archive = cpio.archive({**{"bin/" + name.split()[0]: _read(b.program(name.split()[0])) for name in names},
-                            "etc/demo": "".join("0 %s%s\n" % (name, " &" if name is not names[-1] else "") for name in names).encode()})
-    log = []
-    ending = machine.run(machine.Boot(b.isa, b.kernel, archive, [], smp=smp, timeout=180), lambda data: None, lambda data: None, log.append)
-    text = "\n".join(log)
-    said = "%d of %d programs ended as they must" % (len(names), len(names))
-    return "" if ending.status == 0 and said in text else "%s\n%s" % (ending, text[-6000:])
+    lines = ["0 %s%s" % (name, " &" if name is not names[-1] else "") for name in names]
+    return _not_all_good(*_demonstrate(b, lines, smp), len(lines))
+
+
+def frames(b, smp=1):
+    """When processes that forked, mapped files, had threads and were killed are gone, as many frames are free as before the first."""
+    known = _cases()
+    lines = ["%d %s" % (known[name].status, " ".join([known[name].program] + known[name].args)) for name in FRAMES]
+    if smp > 1:  # side by side, but for the last
+        lines = [line + " &" for line in lines[:-1]] + lines[-1:]
+    ending, text = _demonstrate(b, lines, smp)
+    return conform_part.frames_missing(text) or _not_all_good(ending, text, len(lines))
 
 
 def threads(name):
@@ -167,6 +188,8 @@ def cases(isa, modes, cpus):
     for name in THREADS:
         table["4 CPUs, Linux " + name] = lambda b, n=name: threads(n)(b.smp())
     table.update(conform_part.boot_cases())
+    table["frames are back"] = frames
+    table["4 CPUs, frames are back"] = lambda b: frames(b.smp(), 4)
     table["4 CPUs, 6 processes"] = lambda b: beside(b.smp(), 4, 2)
     for cpu in cpus:
         table["cpu %s, vectors interleaved" % cpu] = lambda b, c=cpu: _interleaved(b, c)

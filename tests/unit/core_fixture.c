@@ -68,7 +68,7 @@ void core_start(const struct core_options *options)
 
 void core_trim(void)
 {
-	vmem_slab_trim();
+	vmem_library_trim();
 }
 
 int core_setup(void **state)
@@ -112,7 +112,7 @@ int core_teardown(void **state)
 	for (struct store *s = vmem_store_first(); s; s = vmem_store_next(s)) {
 		stores++;
 	}
-	vmem_slab_trim(); /* of promises given back a few are told late */
+	vmem_library_trim(); /* of promises given back a few are told late */
 	struct vmem_frame_stats now = frames_now();
 	const char *wrong = disagreement();
 	machine_destroy();

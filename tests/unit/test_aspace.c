@@ -495,6 +495,31 @@ static void region_told(void **state)
 	end(as);
 }
 
+/* When spaces are gone, with what they held and what they forked, nothing of it is kept. */
+static void all_frames_back(void **state)
+{
+	struct vmem_aspace *as, *child;
+	(void)state;
+	vmem_library_trim();
+	const struct vmem_frame_stats before = frames_now();
+	as = space();
+	run(0, as);
+	for (uint64_t i = 0; i < 40; i++) {
+		(void)map_at(as, UINT64_C(0x40000000) + i * LARGE, 3, RW);
+		fill(as, UINT64_C(0x40000000) + i * LARGE, 3, i);
+	}
+	OK(vmem_aspace_fork(as, &child));
+	end(as);
+	end(child);
+	assert_int_not_equal(frames_now().cached, 0);
+	vmem_library_trim();
+	const struct vmem_frame_stats after = frames_now();
+	assert_int_equal(after.cached, 0);
+	assert_int_equal(after.slabs, before.slabs);
+	assert_int_equal(after.free, before.free);
+	step();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -509,6 +534,7 @@ int main(void)
 	    CORE(removal),
 	    CORE(iteration),
 	    CORE(region_told),
+	    CORE(all_frames_back),
 	};
 	return cmocka_run_group_tests_name("aspace", tests, NULL, NULL);
 }
