@@ -122,6 +122,12 @@ void vmem_alone_index_remove(struct vmem_index *index, uint64_t first, uint64_t 
 #define vmem_index_snapshot vmem_alone_index_snapshot
 #define vmem_index_unclaim vmem_alone_index_unclaim
 #define vmem_slot_drop vmem_alone_slot_drop
+/* batch.c */
+#define vmem_batch_begin vmem_alone_batch_begin
+#define vmem_batch_end vmem_alone_batch_end
+#define vmem_batch_leaves vmem_alone_batch_leaves
+#define vmem_batch_table vmem_alone_batch_table
+#define vmem_flush_granted vmem_alone_flush_granted
 /* span.c, commit.c */
 #define vmem_span_insert vmem_alone_span_insert
 #define vmem_span_insert_before vmem_alone_span_insert_before
