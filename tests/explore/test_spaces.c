@@ -255,7 +255,7 @@ static void test_replaced(void **state)
 	};
 	(void)state;
 	explore_holds(&what);
-	what.name = "a copy without an entry against a read and the parent's unmapping, the path is the child's";
+	what.name = "a copy without an entry, the path is the child's, and a reader who drops the other";
 	what.setup = setup_child_has_path;
 	explore_holds(&what);
 	what = (struct explore_case){
