@@ -317,6 +317,20 @@ vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, 
 	return status;
 }
 
+vmem_status_t vmem_object_punch(struct vmem_object *object, uint64_t offset, uint64_t length)
+{
+	store_lock(object->store);
+	uint64_t size = vmem_object_size(object), left = offset < size ? size - offset : 0;
+	vmem_status_t status = object->store->kind == STORE_ANONYMOUS ? VMEM_OK : VMEM_ERR_UNSUPPORTED;
+	if (status == VMEM_OK && left > 0) {
+		uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
+		length = length < left ? length : left;
+		forget(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+	}
+	store_unlock(object->store);
+	return status;
+}
+
 /* The bytes of a page that holds content at key, for the kernel to read or change; NULL where the key reads
  * as zeroes. */
 static uint8_t *present_bytes(const struct store *store, uint64_t key)

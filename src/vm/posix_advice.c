@@ -97,15 +97,10 @@ static int punch(const struct region *region, vmem_vaddr_t start, uint64_t lengt
 		return -VMEM_EACCES;
 	}
 	uint64_t offset = (region->offset << VMEM_PAGE_SHIFT) + (start - region->span.start);
-	uint64_t size = vmem_object_size(region->object);
-	if (offset >= size) {
-		return 0;
-	}
-	length = length < size - offset ? length : size - offset;
 	if (!policy_allows(region->aspace, VMEM_OPERATION_DECOMMIT, start, length, 0)) {
 		return -VMEM_EACCES;
 	}
-	vmem_status_t status = vmem_object_decommit(region->object, offset, length);
+	vmem_status_t status = vmem_object_punch(region->object, offset, length);
 	return status == VMEM_ERR_UNSUPPORTED ? -VMEM_ENODEV : -vmem_posix_errno(status);
 }
 

@@ -171,6 +171,10 @@ struct vmem_object {
 	unsigned flags;
 };
 
+/* What of the range, in bytes and page aligned, lies before the end is forgotten (vmem_object_decommit()),
+ * wherever the end is by then. Errors: UNSUPPORTED. */
+vmem_status_t vmem_object_punch(struct vmem_object *object, uint64_t offset, uint64_t length);
+
 /* The direct map and attributes that are not write-back (direct_map.c), with vmem_fixed_lock held. OK,
  * CONFLICT, UNSUPPORTED, NO_MEMORY; on error nothing has changed. */
 vmem_status_t vmem_direct_map_set(vmem_paddr_t start, uint64_t pages, vmem_cache_t cache);
