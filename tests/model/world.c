@@ -329,6 +329,7 @@ void world_end(void)
 	machine_check();
 	vmem_library_trim();
 	vmem_frame_stats(&stats);
-	EXPECT(stats.free + stats.tables == world.free_frames); /* a split of the direct map keeps its tables */
+	/* a split of the direct map keeps its tables */
+	EXPECT(stats.free + stats.tables == world.free_frames);
 	machine_destroy();
 }
