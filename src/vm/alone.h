@@ -113,6 +113,7 @@ void vmem_alone_index_remove(struct vmem_index *index, uint64_t first, uint64_t 
 /* index.c */
 #define vmem_index_any vmem_alone_index_any
 #define vmem_index_claim vmem_alone_index_claim
+#define vmem_index_drop vmem_alone_index_drop
 #define vmem_index_leaf vmem_alone_index_leaf
 #define vmem_index_promise vmem_alone_index_promise
 #define vmem_index_remove vmem_alone_index_remove

@@ -11,18 +11,11 @@
 #include "region.h"
 #include "slab.h"
 
-static void drop(void *arg, uint64_t key, slot_t slot)
-{
-	(void)arg;
-	(void)key;
-	vmem_slot_drop(slot);
-}
-
 void vmem_store_forget(struct store *store, uint64_t first, uint64_t last)
 {
 	VMEM_CHECK(vmem_index_reserve_remove(&store->index, first, last),
 	    "internal: a promise of nodes to a snapshot was broken");
-	vmem_index_remove(&store->index, first, last, drop, NULL);
+	vmem_index_remove(&store->index, first, last, vmem_index_drop, NULL);
 }
 
 vmem_status_t vmem_vmar_check_covered(const struct span *first, vmem_vaddr_t start, vmem_vaddr_t end)

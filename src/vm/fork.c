@@ -211,7 +211,6 @@ vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **
 	};
 	vmem_status_t status = vmem_aspace_create_below(&config, parent, &fork.child);
 	if (status == VMEM_OK) {
-		fork.child->max_bytes = parent->max_bytes; /* to a configuration 0 is none */
 		fork.child->split_slack = parent->split_slack;
 		fork.child->max_data = parent->max_data;
 		fork.child->max_stack = parent->max_stack;

@@ -132,7 +132,7 @@ void vmem_slot_drop(slot_t slot)
 	}
 }
 
-static void drop_slot(void *arg, uint64_t key, slot_t slot)
+void vmem_index_drop(void *arg, uint64_t key, slot_t slot)
 {
 	(void)arg;
 	(void)key;
@@ -215,7 +215,7 @@ static void __attribute__((noinline)) bury_copied(struct index_node *node, uint6
 		}
 	}
 	vmem_slab_free(SLAB_INDEX_NODE, node);
-	take_down(dead, drop_slot, NULL);
+	take_down(dead, vmem_index_drop, NULL);
 }
 
 /* Replaces a shared node below `parent` (which is ours; NULL: the root) by a copy with the slots in

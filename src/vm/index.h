@@ -222,6 +222,8 @@ bool vmem_index_any(const struct vmem_index *index, uint64_t first, uint64_t las
 
 /* Called for each slot whose reference the index gives up; may free the page. Must not touch the index. */
 typedef void index_drop_fn(void *arg, uint64_t key, slot_t slot);
+/* Drops it, and has no use for the rest. */
+index_drop_fn vmem_index_drop;
 
 /* Empties [first, last]. Whole shared subtrees are let go by one count; slots of what was ours alone go
  * to drop. Time proportional to what is present and ours; reserved by vmem_index_reserve_remove(). Nodes

@@ -153,13 +153,6 @@ void vmem_store_hold(struct store *store)
 	(void)shared_add(&store->references, 1u);
 }
 
-static void drop(void *arg, uint64_t key, slot_t slot)
-{
-	(void)arg;
-	(void)key;
-	vmem_slot_drop(slot);
-}
-
 static void release_fixed(struct store *store)
 {
 	mutex_take(&vmem_fixed_lock.mutex, LOCK_FIXED);
@@ -188,7 +181,7 @@ void vmem_store_release(struct store *store)
 	}
 	if (store->kind == STORE_ANONYMOUS) {
 		store_lock(store); /* a relative may be taking over pages (lineage.c) */
-		vmem_index_remove(&store->index, 0, INDEX_KEY_LAST, drop, NULL);
+		vmem_index_remove(&store->index, 0, INDEX_KEY_LAST, vmem_index_drop, NULL);
 		store_unlock(store);
 		vmem_lineage_leave(store->lineage);
 		spin_take(&all.lock.held, LOCK_LIST);

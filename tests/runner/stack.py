@@ -9,7 +9,7 @@ import re
 
 LIMIT = 4096  # bytes: PORTING.md promises it
 CHECKS = ["check_all.c:reset_node", "check_all.c:count_node", "check_all.c:verify_node"]
-DROPS = ["store.c:drop", "decommit.c:drop"]
+DROPS = ["vmem_index_drop"]
 # Whom a call through a pointer may reach: the library's own, or the host's functions, whose stack is the host's.
 INDIRECT = {
     "index.c:take_down": DROPS, "index.c:cut_enter": DROPS,

@@ -3,30 +3,12 @@
  * test_fork.c - a space and its child (fork.c): what each sees of what the other stores, what is inherited,
  * what a page costs when the other side has gone, and that nothing stays behind.
  */
-#include "core_fixture.h"
+#include "fork_fixture.h"
 
 #include "region.h"
 #include "slab.h"
 
-#define BASE UINT64_C(0x40000000)
 #define COUNT 4u
-
-static struct vmem_aspace *as;
-
-static struct vmem_aspace *fork_of(struct vmem_aspace *parent)
-{
-	struct vmem_aspace *child = NULL;
-	OK(vmem_aspace_fork(parent, &child));
-	return child;
-}
-
-static void begin(void)
-{
-	as = space();
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
-}
 
 static uint64_t map_what(struct vmem_map what)
 {
@@ -36,19 +18,6 @@ static uint64_t map_what(struct vmem_map what)
 	what.length *= PAGE;
 	OK(vmem_vmar_map(vmem_aspace_root(as), &what, &start));
 	return start;
-}
-
-/* Where an access goes on depends on the space that a CPU runs. */
-static void see(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
-{
-	run(0, which);
-	expect(which, va, pages, value);
-}
-
-static void change(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
-{
-	run(0, which);
-	fill(which, va, pages, value);
 }
 
 /* Each side keeps what it had, whoever writes first; a child's child too. */

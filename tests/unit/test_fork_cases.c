@@ -2,41 +2,10 @@
 /*
  * test_fork_cases.c - forks that meet moves, and what other CPUs remember (fork.c, pmap_park.c).
  */
-#include "core_fixture.h"
+#include "fork_fixture.h"
 
 #include "region.h"
 
-#define BASE UINT64_C(0x40000000)
-
-static struct vmem_aspace *as;
-
-static struct vmem_aspace *fork_of(struct vmem_aspace *parent)
-{
-	struct vmem_aspace *child = NULL;
-	OK(vmem_aspace_fork(parent, &child));
-	return child;
-}
-
-static void begin(void)
-{
-	as = space();
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
-}
-
-/* Where an access goes on depends on the space that a CPU runs. */
-static void see(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
-{
-	run(0, which);
-	expect(which, va, pages, value);
-}
-
-static void change(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
-{
-	run(0, which);
-	fill(which, va, pages, value);
-}
 
 static void move_away(struct vmem_aspace *which, uint64_t from, uint64_t pages, uint64_t to)
 {

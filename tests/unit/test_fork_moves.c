@@ -3,38 +3,15 @@
  * test_fork_moves.c - memory that moves between forks: what they have set aside goes along (pmap_move.c, V4),
  * and each side keeps what it had; and memory that a walk by regions has to reach (fork.c).
  */
-#include "core_fixture.h"
+#include "fork_fixture.h"
 
-#define BASE UINT64_C(0x40000000)
-
-static struct vmem_aspace *fork_of(struct vmem_aspace *parent)
-{
-	struct vmem_aspace *child = NULL;
-	OK(vmem_aspace_fork(parent, &child));
-	return child;
-}
-
-static void see(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
-{
-	run(0, which);
-	expect(which, va, pages, value);
-}
-
-static void change(struct vmem_aspace *which, uint64_t va, uint64_t pages, uint64_t value)
-{
-	run(0, which);
-	fill(which, va, pages, value);
-}
 
 /* What a fork has set aside goes along with what moves, and nobody writes to what both have. */
 static void moved_windows(void **state)
 {
 	vmem_vaddr_t to = BASE + 8 * LARGE;
 	(void)state;
-	struct vmem_aspace *as = space();
-	run(0, as);
-	run(1, as);
-	machine_cpu_set(0);
+	begin();
 	uint64_t va = map_at(as, BASE, 1536, RW);
 	fill(as, va, 1500, 1);
 	struct vmem_aspace *child = fork_of(as);
@@ -77,7 +54,7 @@ static void moved_windows(void **state)
 static void far_and_cut(void **state)
 {
 	const uint64_t giga = UINT64_C(1) << 30;
-	struct vmem_aspace *as = space();
+	as = space();
 	(void)state;
 	run(0, as);
 	uint64_t far = map_at(as, giga, 3 * (giga / PAGE), RW) + giga + 5 * LARGE;
