@@ -74,6 +74,8 @@ int64_t kernel_copy_out(uint64_t to, const void *from, size_t length);
 /* A path: 0, -EFAULT or -ENAMETOOLONG. */
 #define KERNEL_PATH_MAX 256u
 int64_t kernel_copy_path(char path[KERNEL_PATH_MAX], uint64_t from);
+/* calls_signal.c: while a call waits, the thread has the mask that lies there. 0, -EINVAL (size), -EFAULT. */
+int64_t kernel_wait_mask(uint64_t at, uint64_t size);
 /* calls_system.c: when a wait ends whose time the program gives, for sched_wait(). */
 int64_t kernel_deadline(uint64_t clock, uint64_t from, bool absolute, uint64_t *out);
 

@@ -123,8 +123,7 @@ int64_t call_poll(const uint64_t *argument)
 
 int64_t call_ppoll(const uint64_t *argument)
 {
-	struct thread *thread = thread_current();
-	uint64_t deadline = 0, time[2], set;
+	uint64_t deadline = 0, time[2];
 	int64_t result;
 
 	if (argument[2] != 0) {
@@ -136,15 +135,10 @@ int64_t call_ppoll(const uint64_t *argument)
 		deadline = time[0] == 0 && time[1] == 0 ? 1 : deadline;
 	}
 	if (argument[3] != 0) {
-		if (argument[4] != sizeof(set)) {
-			return -EINVAL;
+		result = kernel_wait_mask(argument[3], argument[4]);
+		if (result != 0) {
+			return result;
 		}
-		if (kernel_copy_in(&set, argument[3], sizeof(set)) != 0) {
-			return -EFAULT;
-		}
-		thread->mask_before = thread->signal_mask;
-		thread->mask_changed = true;
-		signal_set_mask(thread, set);
 	}
 	return poll_until(argument[0], argument[1], deadline);
 }

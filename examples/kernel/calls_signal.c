@@ -132,21 +132,28 @@ static int64_t wait_for_any(void)
 	return -ERESTARTNOHAND;
 }
 
-int64_t call_rt_sigsuspend(const uint64_t *argument)
+int64_t kernel_wait_mask(uint64_t at, uint64_t size)
 {
 	struct thread *thread = thread_current();
 	uint64_t set;
 
-	if (argument[1] != sizeof(set)) {
+	if (size != sizeof(set)) {
 		return -EINVAL;
 	}
-	if (kernel_copy_in(&set, argument[0], sizeof(set)) != 0) {
+	if (kernel_copy_in(&set, at, sizeof(set)) != 0) {
 		return -EFAULT;
 	}
 	thread->mask_before = thread->signal_mask;
 	thread->mask_changed = true;
 	signal_set_mask(thread, set);
-	return wait_for_any();
+	return 0;
+}
+
+int64_t call_rt_sigsuspend(const uint64_t *argument)
+{
+	const int64_t result = kernel_wait_mask(argument[0], argument[1]);
+
+	return result != 0 ? result : wait_for_any();
 }
 
 int64_t call_pause(const uint64_t *argument)
