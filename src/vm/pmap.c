@@ -52,23 +52,31 @@ struct walk {
 	unsigned level;
 };
 
-/* Down to `level`, or to the first entry above it that is no table. */
+/* Down to `level`, or to the first entry above it that is no table. Only the root's index may be narrow, and
+ * it is taken before the loop. */
 static inline struct walk walk_down(const struct vmem_pmap *pmap, vmem_vaddr_t va, unsigned level)
 {
-	struct walk w = {.slot = pmap->root, .level = vmem_mmu.levels - 1u};
-	for (;;) {
-		w.slot += slot_index(va, w.level);
+	const unsigned top = vmem_mmu.levels - 1u, top_shift = arch_level_shift(top);
+	arch_pte_t *const first =
+	    pmap->root + (va >> top_shift & ((1u << (vmem_mmu.va_bits - top_shift)) - 1));
+	const uint64_t direct_map = vmem_direct_map; /* compilers would read it at each level */
+	struct walk w = {.slot = first, .level = top};
+	for (unsigned shift = top_shift;;) {
 		w.entry = pte_peek_acquire(w.slot);
 		if (w.level == level || !arch_pte_present(w.entry) || arch_pte_is_leaf(w.entry, w.level)) {
 			return w;
 		}
 		vmem_paddr_t pa = arch_pte_pa(w.entry, w.level);
 		if (__builtin_expect(!is_table(pmap, pa), 0)) { /* read from a table that has gone: anew */
-			w = (struct walk){.slot = pmap->root, .level = vmem_mmu.levels - 1u};
+			w.slot = first;
+			w.level = top;
+			shift = top_shift;
 			continue;
 		}
-		w.slot = phys_to_virt(pa);
+		shift -= ARCH_LEVEL_BITS;
 		w.level--;
+		w.slot = (arch_pte_t *)(uintptr_t)(pa + direct_map) +
+			 (va >> shift & (ARCH_TABLE_ENTRIES - 1));
 	}
 }
 
@@ -85,7 +93,7 @@ static void set_hot(const struct vmem_pmap *pmap, vmem_vaddr_t va, const struct 
 	}
 	cpu->hot.pmap = pmap;
 	cpu->hot.base = pmap_window(va);
-	cpu->hot.table = at->slot - slot_index(va, 0);
+	cpu->hot.table = at->slot - (va >> VMEM_PAGE_SHIFT & (ARCH_TABLE_ENTRIES - 1));
 	cpu->hot.page = at->table;
 }
 

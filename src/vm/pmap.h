@@ -404,7 +404,7 @@ PTE_PEEK arch_pte_t pte_peek(const arch_pte_t *slot)
 /* On the way down: the table that the entry leads to was filled before it was hooked. */
 PTE_PEEK arch_pte_t pte_peek_acquire(const arch_pte_t *slot)
 {
-	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(slot, VMEM_SMP ? __ATOMIC_ACQUIRE : __ATOMIC_RELAXED);
 }
 
 /* A walk that reads the entry comes upon all that was stored before it. */
