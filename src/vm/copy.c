@@ -132,13 +132,14 @@ static bool copy_piece(struct copy *copy, vmem_vaddr_t va, size_t *done, size_t 
 static size_t copy_all(struct copy *copy, vmem_vaddr_t va, size_t length)
 {
 	unsigned access = copy->way == COPY_FROM || copy->way == COPY_STRING ? VMEM_READ : VMEM_WRITE;
+	const uint64_t user_size = vmem_aspace_user_size();
 	size_t done = 0;
 	unsigned tries = 0;
 	while (done < length && !copy->ended) {
 		vmem_vaddr_t at = va + done;
 		uint64_t room = VMEM_PAGE_SIZE - (at & VMEM_PAGE_MASK);
 		size_t n = length - done < room ? length - done : (size_t)room;
-		if (at >= vmem_aspace_user_size()) {
+		if (at >= user_size) {
 			break;
 		}
 		if (copy_piece(copy, at, &done, n, access)) {
