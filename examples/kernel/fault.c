@@ -122,12 +122,23 @@ static void refuse_fault(struct kernel_cpu *cpu, struct port_frame *frame)
 	}
 }
 
+/* What was no page fault. */
+static void refuse_instruction(struct port_frame *frame, const struct port_trap *trap)
+{
+	const struct signal_info info = {
+	    .number = (int32_t)trap->signal, .code = trap->code, .address = trap->address};
+	const unsigned signal = signal_raise(frame, &info);
+
+	if (signal != 0) {
+		kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", process_current()->name, signal,
+		    trap->name, port_frame_pc(frame), port_frame_sp(frame));
+		process_kill(signal);
+	}
+}
+
 void kernel_trap(struct port_frame *frame, const struct port_trap *trap)
 {
 	struct kernel_cpu *cpu = cpu_this();
-	const struct signal_info info = {
-	    .number = (int32_t)trap->signal, .code = trap->code, .address = trap->address};
-	unsigned signal;
 
 	if (!port_frame_is_user(frame) || cpu->current == NULL || trap->signal == 0 ||
 	    (cpu->fault.result != VMEM_FAULT_RESOLVED && cpu->fault.trap.malformed)) {
@@ -144,10 +155,5 @@ void kernel_trap(struct port_frame *frame, const struct port_trap *trap)
 		refuse_fault(cpu, frame);
 		return;
 	}
-	signal = signal_raise(frame, &info);
-	if (signal != 0) {
-		kernel_say("%s: killed by signal %u: %s at pc %lx, sp %lx", cpu->current->process->name,
-		    signal, trap->name, port_frame_pc(frame), port_frame_sp(frame));
-		process_kill(signal);
-	}
+	refuse_instruction(frame, trap);
 }

@@ -5,6 +5,9 @@
  */
 #include "kernel.h"
 
+/* Compilers would forward each load to its store: of eight loads and then eight stores they make pairs. */
+#define LOADS_DONE() __asm__ volatile("" ::: "memory")
+
 static bool aligned_alike(const void *a, const void *b)
 {
 	return (((uintptr_t)a ^ (uintptr_t)b) & 7) == 0;
@@ -23,10 +26,10 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length)
 			const uint64_t *from8 = (const uint64_t *)(const void *)s;
 			uint64_t *to8 = (uint64_t *)(void *)d;
 
-			/* All loads come first: that lets compilers use pairs. */
 			const uint64_t a = from8[0], b = from8[1], c = from8[2], e = from8[3];
 			const uint64_t f = from8[4], g = from8[5], h = from8[6], i = from8[7];
 
+			LOADS_DONE();
 			to8[0] = a;
 			to8[1] = b;
 			to8[2] = c;
@@ -36,9 +39,36 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length)
 			to8[6] = h;
 			to8[7] = i;
 		}
-		for (; length >= 8; length -= 8, d += 8, s += 8) {
-			*(uint64_t *)(void *)d = *(const uint64_t *)(const void *)s;
+		if ((length & 32) != 0) {
+			const uint64_t *from8 = (const uint64_t *)(const void *)s;
+			uint64_t *to8 = (uint64_t *)(void *)d;
+			const uint64_t a = from8[0], b = from8[1], c = from8[2], e = from8[3];
+
+			LOADS_DONE();
+			to8[0] = a;
+			to8[1] = b;
+			to8[2] = c;
+			to8[3] = e;
+			d += 32;
+			s += 32;
 		}
+		if ((length & 16) != 0) {
+			const uint64_t *from8 = (const uint64_t *)(const void *)s;
+			uint64_t *to8 = (uint64_t *)(void *)d;
+			const uint64_t a = from8[0], b = from8[1];
+
+			LOADS_DONE();
+			to8[0] = a;
+			to8[1] = b;
+			d += 16;
+			s += 16;
+		}
+		if ((length & 8) != 0) {
+			*(uint64_t *)(void *)d = *(const uint64_t *)(const void *)s;
+			d += 8;
+			s += 8;
+		}
+		length &= 7;
 	}
 	for (; length != 0; length--) {
 		*d++ = *s++;
