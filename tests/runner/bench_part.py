@@ -40,7 +40,7 @@ TWENTIETH = {"fork_64m", "fork_64m_exit_wait"}  # and of these a twentieth: Linu
 CLEARED = {"map_write_unmap", "write_fault", "shared_write_fault"}  # these clear one page each
 COPIED = {"cow_break"}  # and this copies one, which takes a load and a store for each word
 # Told, with the limit that is missed; x86-64 is judged.
-NOT_MET = {("aarch64", "move_64_MiB"), ("riscv", "move_64_MiB"), ("aarch64", "regions_fault"), ("aarch64", "segv_protect_return")}
+NOT_MET = {("aarch64", "move_64_MiB"), ("riscv", "move_64_MiB")}
 LINUX_CLEAR = 519
 OTHER_ISA = 1.25  # on AArch64 and RISC-V the same figures and a quarter, the clearing of the page apart
 GROWTH = 1.5  # with 100 000 regions against 10
