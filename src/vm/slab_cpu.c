@@ -151,11 +151,11 @@ static __attribute__((noinline)) void give_batch(struct slab_type *type, struct 
 	spin_give(&list->lock, LOCK_SLAB_LIST);
 }
 
-/* Not for an object next to one of the type: a frame holds objects of one type, and its record need not be
- * found. */
-static __attribute__((noinline)) void check_type(const struct slab_type *type, const void *object)
+/* Not asked of an object next to one of the type: a frame holds objects of one type, and its record need not
+ * be found. */
+static __attribute__((noinline)) bool is_of_type(const struct slab_type *type, const void *object)
 {
-	VMEM_CHECK(slab_page(type, object), "a small object is freed that is not of its type");
+	return slab_page(type, object) != NULL;
 }
 
 void vmem_slab_free(enum slab_id id, void *object)
@@ -164,8 +164,9 @@ void vmem_slab_free(enum slab_id id, void *object)
 	struct slab_list *list = slab_list(id);
 	VMEM_ASSERT(vmem_slab_is_live(id, object));
 	spin_take(&list->lock, LOCK_SLAB_LIST);
-	if (((uintptr_t)list->next ^ (uintptr_t)object) > VMEM_PAGE_MASK) {
-		check_type(type, object);
+	if (((uintptr_t)list->next ^ (uintptr_t)object) > VMEM_PAGE_MASK && !is_of_type(type, object)) {
+		spin_give(&list->lock, LOCK_SLAB_LIST);
+		VMEM_CHECK(false, "a small object is freed that is not of its type");
 	}
 	list_push(list, object);
 	if (__builtin_expect(list->count > 2 * type->batch + list->claim, 0)) {
