@@ -82,8 +82,9 @@ static vmem_status_t window_of(const struct vmem_wc_file *file, uint64_t length,
 	return status;
 }
 
-/* What the descriptor stands for, into the map; map->object is then held. */
-static vmem_status_t open_file(
+/* What the descriptor stands for, into the map; map->object is then held. Not inline: a file's bytes pass
+ * through the stack, where they are not to lie below all that mapping takes. */
+static __attribute__((noinline)) vmem_status_t open_file(
     struct vmem_wc *wc, const struct vmem_wc_request *request, struct vmem_map *map)
 {
 	struct vmem_wc_file file = {0};
