@@ -7,7 +7,7 @@
  * down as one job, runs that on every CPU which may hold translations of the pmap, and only then frees the
  * tables.
  *
- * H1 What a batch has counted in its pmap, `open` and `dropping`, it takes out of there when it has ended,
+ * T9 What a batch has counted in its pmap, `open` and `dropping`, it takes out of there when it has ended,
  * in a copy for one CPU (alone.h) too: a file that has no copy may have counted it.
  *
  * Locks: as the pmap of the batch; vmem_batch_end() with no spin lock held.

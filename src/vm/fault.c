@@ -106,11 +106,11 @@ static inline bool put(struct fault *f, vmem_paddr_t pa, uint32_t leaf)
 }
 
 /* Makes the slot empty and busy, if it shows a frame, and sees to it that no CPU remembers (P9, X6). False:
- * another CPU is at it. With the key busy (`alone`) nobody has entered anything since the look, or will. */
-static bool vacate(struct fault *f, bool alone)
+ * another CPU is at it. With `key_busy` nobody has entered anything since the look, or will. */
+static bool vacate(struct fault *f, bool key_busy)
 {
 	struct vmem_pmap *pmap = &f->aspace->pmap;
-	if (f->vacated || (!alone && pte_peek(f->at.slot) == 0)) {
+	if (f->vacated || (!key_busy && pte_peek(f->at.slot) == 0)) {
 		return true;
 	}
 	if (!pmap_take(pmap, f->at, f->va)) {

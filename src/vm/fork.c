@@ -203,7 +203,6 @@ vmem_status_t vmem_aspace_fork(struct vmem_aspace *parent, struct vmem_aspace **
 	    .length = parent->root.tree.length,
 	    .wx = parent->wx,
 	    .large = parent->large,
-	    .max_bytes = parent->max_bytes,
 	    .max_regions = parent->max_regions,
 	    .entropy_bits = parent->entropy_bits,
 	    .seed = parent->random,

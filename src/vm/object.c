@@ -293,9 +293,12 @@ vmem_status_t vmem_object_commit(struct vmem_object *object, uint64_t offset, ui
 	return status;
 }
 
-/* Content of [first, last] goes: translations first. */
-static void forget(struct store *store, uint64_t first, uint64_t last)
+/* Content of whole pages goes: translations first. */
+static void forget(const struct vmem_object *object, uint64_t offset, uint64_t length)
 {
+	struct store *store = object->store;
+	uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
+	uint64_t last = first + (length >> VMEM_PAGE_SHIFT) - 1;
 	vmem_store_set_busy(store, first, last);
 	vmem_store_zap(store, first, last);
 	vmem_store_forget(store, first, last);
@@ -310,8 +313,7 @@ vmem_status_t vmem_object_decommit(struct vmem_object *object, uint64_t offset, 
 		status = VMEM_ERR_UNSUPPORTED;
 	}
 	if (status == VMEM_OK) {
-		uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
-		forget(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+		forget(object, offset, length);
 	}
 	store_unlock(object->store);
 	return status;
@@ -323,9 +325,7 @@ vmem_status_t vmem_object_punch(struct vmem_object *object, uint64_t offset, uin
 	uint64_t size = vmem_object_size(object), left = offset < size ? size - offset : 0;
 	vmem_status_t status = object->store->kind == STORE_ANONYMOUS ? VMEM_OK : VMEM_ERR_UNSUPPORTED;
 	if (status == VMEM_OK && left > 0) {
-		uint64_t first = object->key + (offset >> VMEM_PAGE_SHIFT);
-		length = length < left ? length : left;
-		forget(object->store, first, first + (length >> VMEM_PAGE_SHIFT) - 1);
+		forget(object, offset, length < left ? length : left);
 	}
 	store_unlock(object->store);
 	return status;
@@ -484,10 +484,9 @@ vmem_status_t vmem_object_zero(struct vmem_object *object, uint64_t offset, uint
 		__builtin_memset(
 		    own_bytes(store, edge[i].key) + edge[i].from, 0, (size_t)(edge[i].to - edge[i].from));
 	}
-	uint64_t first = (offset + VMEM_PAGE_MASK) >> VMEM_PAGE_SHIFT,
-		 end = (offset + length) >> VMEM_PAGE_SHIFT;
+	uint64_t first = vmem_page_ceil(offset), end = vmem_page_floor(offset + length);
 	if (status == VMEM_OK && first < end) {
-		forget(store, object->key + first, object->key + end - 1);
+		forget(object, first, end - first);
 	}
 	store_unlock(store);
 	return status;

@@ -107,9 +107,7 @@ void vmem_pmap_lift(struct vmem_pmap *pmap, vmem_vaddr_t va, uint64_t length, ui
 		if (next - va < window || !lift_table(pmap, va, moved, batch)) {
 			vmem_pmap_remove(pmap, va, next - va, batch);
 		}
-		if (next & window) {
-			pause_after(800); /* of two */
-		}
+		pause_after(400);
 		va = next;
 	}
 	if (va < end) {

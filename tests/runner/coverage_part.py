@@ -17,9 +17,9 @@ LINES, BRANCHES = 95.0, 90.0
 REASONS = os.path.join(build.ROOT, "tests", "coverage.md")
 NAME = "coverage"
 SOURCES = os.path.join(build.ROOT, "src", "")
-# The model, differ and the stress are left out: what only chance reaches is not tested, and would be missed with another seed. The explorer's
-# programs, and those that count conflicts, are built in a way of their own.
-CHANCE = "threads"  # in the name of a unit program with threads
+# The model, differ, the stress and unit programs with threads are left out: what only chance reaches is not tested, and would be missed with
+# another seed. The explorer's programs, and those that count conflicts, are built in a way of their own.
+CHANCE = "threads"  # in the name of a unit program that has some
 PARTS = [part for part in hosted.PARTS if part not in ("model", "differ", "smp", "explore", "conflicts")]
 # The same files compiled once more with other branches (alone.h): measured where they have all of them.
 ALONE = "src/vm/alone_"
