@@ -163,6 +163,7 @@ void kernel_main(const struct kernel_boot *boot)
 	}
 	config.seed = kernel_random();
 	config.cpus = port_cpu_count();
+	config.flush_pages = (uint32_t)argument_number(line, "flush", 0);
 	status = vmem_library_init(&config);
 	if (status != VMEM_OK) {
 		kernel_panic("vmem_library_init: %s", vmem_status_name(status));

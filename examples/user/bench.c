@@ -286,6 +286,7 @@ static uint64_t run_protect_pages(unsigned n, long unused)
 }
 
 #include "bench_advice.h"
+#include "bench_flush.h"
 #include "bench_fork.h"
 #include "bench_remap.h"
 
@@ -479,6 +480,7 @@ static const struct benchmark table[] = {
     {"protect_per_page", BIG_PAGES, WRITE, setup_big, run_protect_pages, teardown_big},
     {"unmap_per_page", BIG_PAGES, WRITE, setup_big, run_unmap_pages, NULL},
     ADVICE_BENCHMARKS,
+    FLUSH_BENCHMARKS,
     FORK_BENCHMARKS,
     REMAP_BENCHMARKS,
     REGIONS(10),

@@ -3,6 +3,9 @@
  * What the programs without a C library need of each ISA: the entry (it calls start_c with the initial stack
  * pointer, which points at argc), a raw system call, numbers, and a counter that user mode may read. Under
  * QEMU with -icount shift=0 each counter is exact: one per instruction.
+ *
+ * The entry's stack begins at a page, so that what a kernel puts there crosses pages, or does not, whatever
+ * the names and arguments above it are.
  */
 #ifndef BENCH_ARCH_H
 #define BENCH_ARCH_H
@@ -11,7 +14,7 @@
 
 #if defined(__x86_64__)
 
-__asm__(".globl _start\n_start:\n\txorl %ebp, %ebp\n\tmovq %rsp, %rdi\n\tandq $-16, %rsp\n\tcall "
+__asm__(".globl _start\n_start:\n\txorl %ebp, %ebp\n\tmovq %rsp, %rdi\n\tandq $-4096, %rsp\n\tcall "
 	"start_c\n\tud2\n");
 
 #define RELATIVE_RELOCATION R_X86_64_RELATIVE
@@ -74,14 +77,15 @@ static inline void clear_page(void *page)
 
 #elif defined(__aarch64__)
 
-__asm__(".globl _start\n_start:\n\tmov x29, xzr\n\tmov x30, xzr\n\tmov x0, sp\n\tbl start_c\n\tudf #0\n");
+__asm__(".globl _start\n_start:\n\tmov x29, xzr\n\tmov x30, xzr\n\tmov x0, sp\n\tand x9, x0, #~4095\n\t"
+	"mov sp, x9\n\tbl start_c\n\tudf #0\n");
 
 #define RELATIVE_RELOCATION R_AARCH64_RELATIVE
 
 #elif defined(__riscv)
 
 __asm__(".globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla gp, __global_pointer$\n\t.option "
-	"pop\n\tmv a0, sp\n\t"
+	"pop\n\tmv a0, sp\n\tli t0, -4096\n\tand sp, sp, t0\n\t"
 	"call start_c\n\tunimp\n");
 
 #define RELATIVE_RELOCATION R_RISCV_RELATIVE

@@ -59,7 +59,7 @@ compile() {
 	fi
 }
 
-for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit randcalls pipes large; do
+for name in hello churn jit wx offstack fault bytes cat status args vectors basics maplimit randcalls pipes large flushes; do
 	compile $name -static "$here/$name.c"
 done
 for name in threads heap race forks pager; do

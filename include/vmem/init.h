@@ -54,6 +54,12 @@ struct vmem_config {
 	 * vmem_library_init_cpu(). What only several need is left out then.
 	 */
 	unsigned cpus;
+	/**
+	 * How many translations one call forgets page by page (pages of any size, all its ranges together);
+	 * of a call that takes away more, CPUs forget everything of the space. 0: what was measured for
+	 * this ISA. Where to find a machine's own number: PORTING.md, "Flushes".
+	 */
+	uint32_t flush_pages;
 	uint32_t isa_features;	   /**< VMEM_RISCV_*, VMEM_AARCH64_*; on x86-64 0 */
 	uint64_t seed; /**< for random placement; from a real source of entropy where there is one */
 	/**

@@ -115,8 +115,8 @@ enum {
  *	the hardware lets `access` (VMEM_READ..) through (x86: W and X imply R; RISC-V: W implies R;
  *	a clean leaf without MMU_HW_DIRTY refuses W, an old one all)
  *
- * Constants: ARCH_LEVEL_BITS (9), ARCH_TABLE_ENTRIES (512), ARCH_CONTIG_PAGES (16), ARCH_FLUSH_PAGES (what
- * is flushed leaf by leaf at most), ARCH_BYTE_ATOMICS (0 where atomic
+ * Constants: ARCH_LEVEL_BITS (9), ARCH_TABLE_ENTRIES (512), ARCH_CONTIG_PAGES (16), ARCH_FLUSH_PAGES
+ * (vmem_flush_pages, unless the host has measured another), ARCH_BYTE_ATOMICS (0 where atomic
  * operations are on words only, and the compiler makes one of an atomic store: RISC-V).
  */
 

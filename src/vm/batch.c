@@ -103,16 +103,6 @@ void vmem_batch_table(struct vmem_batch *batch, struct vmem_page *table)
 	table_push(&batch->tables, table);
 }
 
-/* More ranges than one may together be too much to go through. */
-static bool is_too_much(const struct flush_job *job)
-{
-	uint64_t pages = 0;
-	for (unsigned i = 0; i < job->count; i++) {
-		pages += job->flush[i].pages;
-	}
-	return pages > ARCH_FLUSH_PAGES;
-}
-
 /* What the batch owes; with `whole`, and when it is too much to go through, everything of the space. */
 static void write_job(const struct vmem_batch *batch, bool whole, struct flush_job *job)
 {
@@ -123,6 +113,7 @@ static void write_job(const struct vmem_batch *batch, bool whole, struct flush_j
 	job->pmap = pmap;
 	job->tables = batch->tables_changed;
 	job->count = batch->count;
+	uint64_t pages = 0;
 	for (unsigned i = 0; i < batch->count; i++) {
 		unsigned level = batch->range[i].level;
 		vmem_vaddr_t start = batch->range[i].first & ~(arch_level_size(level) - 1);
@@ -133,8 +124,9 @@ static void write_job(const struct vmem_batch *batch, bool whole, struct flush_j
 		    .level = (uint8_t)level,
 		    .flags = flags,
 		};
+		pages += job->flush[i].pages;
 	}
-	if (whole || (job->count > 1 && is_too_much(job))) {
+	if (whole || pages > vmem_flush_pages) {
 		job->count = 1;
 		job->flush[0] = (struct arch_flush){.asid = asid, .flags = (uint8_t)(flags | FLUSH_SPACE)};
 	}

@@ -13,6 +13,7 @@
 #include "slab.h"
 
 struct vmem_mmu vmem_mmu;
+uint32_t vmem_flush_pages;
 struct vmem_page *vmem_zero_page;
 vmem_paddr_t vmem_zero_frame;
 uint64_t vmem_library_seed;
@@ -78,6 +79,7 @@ vmem_status_t vmem_library_init(const struct vmem_config *config)
 	VMEM_CHECK(!RUNS_ALONE || cpu_number() == 0, "the only CPU is not number 0");
 	vmem_cpus_init();
 	vmem_arch_probe(&vmem_mmu, config->isa_features);
+	vmem_flush_pages = config->flush_pages != 0 ? config->flush_pages : ARCH_FLUSH_PAGES;
 	vmem_arch_cpu_init();
 	vmem_tlb_init();
 	vmem_aspaces_init();

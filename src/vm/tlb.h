@@ -29,6 +29,9 @@ struct vmem_pmap;
 
 #define BATCH_RANGES 4u
 
+/* What a batch forgets leaf by leaf at most; of more everything of the pmap goes (struct vmem_config). */
+extern uint32_t vmem_flush_pages;
+
 /* What was revoked: a few ranges. A range that lies near one already recorded joins it; when all are taken
  * the last one grows. */
 struct vmem_batch {

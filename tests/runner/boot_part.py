@@ -257,6 +257,14 @@ def long_calls(b):
     return wrong and wrong + "\n" + err[-3000:]
 
 
+def flushes(word):
+    """What measures flushes runs to its end, with the library told to do them all in one way."""
+    def case(b):
+        status, out, err = b.run(b.program("flushes"), "2", options=["--word", word])
+        return ended(status, out, err) or ("" if b"\n160 1024 " in out else "output: %r" % out[-200:])
+    return case
+
+
 def calls_between_cpus(cpus):
     """All CPUs start, and each runs what the first one asks it to, as often as it is asked."""
     options = ["--smp", str(cpus), "--word", "test=calls", "--verbose"]
@@ -286,6 +294,7 @@ def cases(isa):
     table["6 GiB of memory"] = programs_succeed("hello", options=["--memory", "6144"])
     table["waits for a debugger"] = gdb_case.waits_for_a_debugger
     table["1 GiB resident, and interrupts"] = long_calls
+    table["flushes page by page"], table["flushes of everything"] = flushes("flush=1000000"), flushes("flush=1")
     table["4 CPUs, a kernel for one"] = programs_succeed("hello", options=["--smp", "4"])
     for cpus in (2, SMP_MOST):
         table["calls between %d CPUs" % cpus] = calls_between_cpus(cpus)

@@ -20,7 +20,7 @@ def parts():
     table = {}
     for part, what in hosted.PARTS.items():
         table[part] = (what, lambda rep, options, part=part: hosted.run(rep, part, options.extra, options.jobs), True)
-    for name in ("tree", "promela", "conform", "symbols", "boot", "embed", "bench", "coverage", "mutants", "spec", "matrix", "long"):
+    for name in ("tree", "promela", "conform", "symbols", "boot", "embed", "bench", "flushes", "coverage", "mutants", "spec", "matrix", "long"):
         try:
             module = __import__(name + "_part")
         except ModuleNotFoundError:

@@ -54,6 +54,7 @@ void core_start(const struct core_options *options)
 	    .cpus = options->alone,
 	    .seed = 7,
 	    .pause = options->pause,
+	    .flush_pages = options->flush_pages,
 	};
 	assert_int_equal(vmem_library_init(&start), VMEM_OK);
 	for (unsigned i = 1; i < config.cpus; i++) { /* the other CPUs come up */

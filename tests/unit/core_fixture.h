@@ -45,6 +45,7 @@ struct core_options {
 	uint64_t ram;	       /* length of RAM, all in one range; 0: the usual */
 	bool no_kernel;	       /* no managed kernel range */
 	void (*pause)(void);   /* as in struct vmem_config */
+	uint32_t flush_pages;  /* as there; 0: the usual */
 	bool alone;	       /* one CPU, and the library is told so */
 };
 enum machine_isa core_isa(void);

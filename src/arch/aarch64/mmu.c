@@ -220,7 +220,7 @@ static void flush_range(const struct arch_flush *flush)
 void vmem_arch_flush(const struct arch_flush *flush)
 {
 	bool tables = (flush->flags & FLUSH_TABLES) != 0;
-	bool whole = (flush->flags & FLUSH_SPACE) != 0 || flush->pages > ARCH_FLUSH_PAGES;
+	bool whole = (flush->flags & FLUSH_SPACE) != 0;
 
 	if (!whole && !tables && flush->pages == 0) {
 		return;

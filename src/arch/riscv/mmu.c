@@ -158,7 +158,7 @@ void vmem_arch_flush(const struct arch_flush *flush)
 {
 	unsigned wide = flush->flags & (FLUSH_SPACE | FLUSH_TABLES);
 
-	if (wide != 0 || flush->pages > ARCH_FLUSH_PAGES) { /* M2 */
+	if (wide != 0) { /* M2 */
 		if ((flush->flags & FLUSH_GLOBAL) != 0) {
 			insn_sfence_all();
 		} else {

@@ -174,7 +174,7 @@ static void flush_range_elsewhere(const struct arch_flush *flush)
 
 void vmem_arch_flush(const struct arch_flush *flush)
 {
-	bool whole = (flush->flags & FLUSH_SPACE) != 0 || flush->pages > ARCH_FLUSH_PAGES;
+	bool whole = (flush->flags & FLUSH_SPACE) != 0;
 	bool tables = (flush->flags & FLUSH_TABLES) != 0;
 
 	if (!whole && !tables && flush->pages == 0) {

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""What flushes cost in time where this runs: page by page, and everything of a space. examples/user/flushes.c measures it on the example kernels under
+QEMU, with the library told to do the one and the other, and on this machine's own Linux, where it is of one of the ISAs."""
+
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+
+import boot_part
+import build
+import report
+import run as examples_run
+
+WHAT = "what flushes cost in time, page by page and whole, on the machine this runs on"
+NORMAL = False
+
+BOOTS = 5  # of each kind, in turn: an emulator is noisy
+BY_PAGE, WHOLE = "flush=1000000", "flush=1"
+LINUX = {"x86_64": ("x86_64", 33), "aarch64": ("aarch64", 512), "riscv64": ("riscv", 64)}  # the ISA, and from where Linux forgets everything
+
+
+def threshold(isa):
+    """What the library takes for this ISA unless the host says otherwise."""
+    with open(os.path.join(build.ROOT, "src", "arch", isa, "arch_pte.h"), encoding="utf-8") as file:
+        return int(re.search(r"^#define ARCH_FLUSH_PAGES (\d+)u$", file.read(), re.M).group(1))
+
+
+def figures(output):
+    """(pages, working set) -> (the call, the working set after it, and before it), in nanoseconds."""
+    rows = [line.split() for line in output.splitlines() if re.fullmatch(r"\d+ \d+( \d+\.\d){3}", line)]
+    return {(int(row[0]), int(row[1])): tuple(map(float, row[2:])) for row in rows}
+
+
+def slope(rows, size):
+    """What one page more adds to the call."""
+    return statistics.linear_regression(*zip(*[(n, row[0]) for (n, s), row in rows.items() if s == size and n > 1])).slope
+
+
+def found_anew(rows, size):
+    """What the working set costs after a call more than before it."""
+    return statistics.median(row[1] - row[2] for (n, s), row in rows.items() if s == size and n > 1)
+
+
+def compare(rep, name, by_page, whole, used):
+    """by_page, whole: figures of calls that forgot page by page, and everything."""
+    sets = sorted({size for _, size in by_page})
+    page, other = (statistics.median(slope(rows, size) for size in sets) for rows in (by_page, whole))
+    each = page - other
+    rep.note("%-22s a page adds %.0f ns to a call that forgets page by page, %.0f to one that forgets everything: %.0f for forgetting it" % (name, page, other, each))
+    for size in sets:
+        anew = found_anew(whole, size)
+        rep.note("%-22s %4d pages in use: found anew in %6.0f ns after everything went, %6.0f after pages; everything is cheaper from %4.0f pages on (library: %d)"
+                 % (name, size, anew, found_anew(by_page, size), anew / each, used))
+    rep.check("flushes/%s: forgetting a page costs time" % name, each > 0, "%.1f ns" % each)
+
+
+def emulated(rep, isa):
+    bench = boot_part.make_bench(isa)
+    rows = {BY_PAGE: [], WHOLE: []}
+    for boot in range(BOOTS):
+        for word, runs in rows.items():
+            status, out, err = bench.run(bench.program("flushes"), options=["--word", word], timeout=300)
+            output = out.decode(errors="replace")
+            rep.check("flushes/%s, QEMU: %s, run %d" % (isa, word, boot + 1), status == 0 and figures(output), "status %d\n%s\n%s" % (status, output, err))
+            runs.append(figures(output))
+    middle = {word: {key: tuple(statistics.median(run[key][i] for run in runs) for i in range(3)) for key in runs[0]} for word, runs in rows.items()}
+    compare(rep, isa + ", QEMU", middle[BY_PAGE], middle[WHOLE], threshold(isa))
+
+
+def native(rep, isa, most):
+    name = "%s, this machine" % isa
+    program = os.path.join(examples_run.user_programs(isa, sys.stdout), "flushes")
+    done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100, check=False)
+    rows = figures(done.stdout.decode(errors="replace"))
+    rep.check("flushes/%s: runs" % name, done.returncode == 0 and rows, done.stderr.decode(errors="replace"))
+    above = {key: row for key, row in rows.items() if key[0] > most}
+    if rows and above:
+        compare(rep, name, {key: row for key, row in rows.items() if key[0] <= most}, above, threshold(isa))
+
+
+def run(rep, options):
+    for isa in build.ISAS:
+        if rep.wanted("flushes/" + isa):
+            emulated(rep, isa)
+    isa, most = LINUX.get(platform.machine(), (None, 0))
+    if platform.system() == "Linux" and isa and rep.wanted("flushes/" + isa):
+        native(rep, isa, most)
