@@ -30,7 +30,7 @@
 /*
  * A batch of more leaves than this is a flush of the whole id. Each TLBI is a broadcast that every CPU
  * answers, whether it runs the space or not. Measured in an emulator: 256 pages in use are found anew in the
- * time that 59 to 128 of them take (DESIGN.md). Linux goes up to 512.
+ * time that 59 to 136 of them take (DESIGN.md). Linux goes up to 512.
  */
 #define ARCH_FLUSH_PAGES 64u
 

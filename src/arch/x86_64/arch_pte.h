@@ -25,7 +25,7 @@
 
 /*
  * A batch of more leaves than this is a flush of the whole id. Measured on a machine: 256 pages in use are
- * found anew in the time that 22 to 37 INVLPG take (DESIGN.md). Linux stops there too (arch/x86/mm/tlb.c).
+ * found anew in the time that 18 to 37 INVLPG take (DESIGN.md). Linux stops there too (arch/x86/mm/tlb.c).
  */
 #define ARCH_FLUSH_PAGES 33u
 
