@@ -18,9 +18,9 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { PAGE = 4096, SAMPLES_MOST = 64, PAGES_MOST = 160, WORKING_MOST = 1024, LINE = 64 };
+enum { PAGE = 4096, SAMPLES_MOST = 64, PAGES_MOST = 768, WORKING_MOST = 1024, LINE = 64 };
 
-static const unsigned pages[] = {1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36, 48, 64, 96, 128, 160};
+static const unsigned pages[] = {1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36, 48, 64, 96, 128, 160, 640, 768};
 static const unsigned working[] = {16, 64, 256, 1024}; /* powers of two */
 
 static unsigned samples = 48;

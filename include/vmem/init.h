@@ -55,9 +55,11 @@ struct vmem_config {
 	 */
 	unsigned cpus;
 	/**
-	 * How many translations one call forgets page by page (pages of any size, all its ranges together);
-	 * of a call that takes away more, CPUs forget everything of the space. 0: what was measured for
-	 * this ISA. Where to find a machine's own number: PORTING.md, "Flushes".
+	 * How many pages, of any size, one flush forgets one by one at most: those from the first to the
+	 * last that went in each of its ranges, holes included. Where it would be more, CPUs forget
+	 * everything of the space instead, as they do in any case where the ISA knows no less. A few
+	 * instructions each, without `pause` in between: hardly ever more than some hundreds. 0: what was
+	 * measured for this ISA; a machine's own number: PORTING.md, "Flushes".
 	 */
 	uint32_t flush_pages;
 	uint32_t isa_features;	   /**< VMEM_RISCV_*, VMEM_AARCH64_*; on x86-64 0 */

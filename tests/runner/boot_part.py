@@ -261,7 +261,7 @@ def flushes(word):
     """What measures flushes runs to its end, with the library told to do them all in one way."""
     def case(b):
         status, out, err = b.run(b.program("flushes"), "2", options=["--word", word])
-        return ended(status, out, err) or ("" if b"\n160 1024 " in out else "output: %r" % out[-200:])
+        return ended(status, out, err) or ("" if b"\n768 1024 " in out else "output: %r" % out[-200:])
     return case
 
 

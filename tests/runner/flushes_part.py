@@ -19,7 +19,7 @@ NORMAL = False
 
 BOOTS = 5  # of each kind, in turn: an emulator is noisy
 BY_PAGE, WHOLE = "flush=1000000", "flush=1"
-LINUX = {"x86_64": ("x86_64", 33), "aarch64": ("aarch64", 512), "riscv64": ("riscv", 64)}  # the ISA, and from where Linux forgets everything
+LINUX = {"x86_64": ("x86_64", 33), "aarch64": ("aarch64", 512), "riscv64": ("riscv", 64)}  # the ISA, and up to where Linux goes page by page
 
 
 def threshold(isa):
@@ -59,9 +59,9 @@ def compare(rep, name, by_page, whole, used):
     rep.note("%-22s a page adds %.0f ns to a call that forgets page by page, %.0f to one that forgets everything: %.0f for forgetting it"
              % (name, page, other, each))
     for size in sets:
-        anew = found_anew(whole, size)
-        rep.note("%-22s %4d pages in use: found anew in %6.0f ns after everything, %6.0f after pages; everything is cheaper from %4.0f pages on (library: %d)"
-                 % (name, size, anew, found_anew(by_page, size), anew / each, used))
+        anew, kept = found_anew(whole, size), found_anew(by_page, size)
+        rep.note("%-22s %4d pages in use: found anew in %6.0f ns after everything, %6.0f after pages: worth %4.0f pages, the difference %4.0f (library: %d)"
+                 % (name, size, anew, kept, anew / each, (anew - kept) / each, used))
 
 
 def emulated(rep, isa):
@@ -78,15 +78,14 @@ def emulated(rep, isa):
 
 
 def native(rep, isa, most):
-    """Below and above the number at which Linux goes over; where that is above what the program tries (AArch64), nothing is told."""
+    """Below and above the number at which Linux goes over."""
     name = "%s, this machine" % isa
     program = os.path.join(examples_run.user_programs(isa, sys.stdout), "flushes")
     done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100, check=False)
     rows = figures(done.stdout.decode(errors="replace"))
     if rep.check("flushes/%s: runs" % name, done.returncode == 0, done.stderr.decode(errors="replace")):
         below, above = ({key: row for key, row in rows.items() if (key[0] > most) == side} for side in (False, True))
-        if above:
-            compare(rep, name, below, above, threshold(isa))
+        compare(rep, name, below, above, threshold(isa))
 
 
 def run(rep, options):

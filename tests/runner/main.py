@@ -5,6 +5,7 @@ import argparse
 import os
 import signal
 import sys
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -67,6 +68,8 @@ def main(argv):
                 function(rep, options)
             except build.BuildError as error:
                 rep.add(name + ": build", report.FAILED, str(error))
+            except Exception:  # the other parts still run
+                rep.add(name + ": the part itself", report.FAILED, detail=traceback.format_exc())
     except KeyboardInterrupt:
         rep.add("the run", report.FAILED, "interrupted")
     return rep.finish(options.no_skips)

@@ -156,9 +156,7 @@ static void invalidate_range(const struct arch_flush *flush)
 
 void vmem_arch_flush(const struct arch_flush *flush)
 {
-	unsigned wide = flush->flags & (FLUSH_SPACE | FLUSH_TABLES);
-
-	if (wide != 0) { /* M2 */
+	if ((flush->flags & (FLUSH_SPACE | FLUSH_TABLES)) != 0) { /* M2 */
 		if ((flush->flags & FLUSH_GLOBAL) != 0) {
 			insn_sfence_all();
 		} else {
