@@ -143,6 +143,7 @@ void kernel_end_signal(unsigned signal)
 void kernel_main(const struct kernel_boot *boot)
 {
 	const char *line = boot->command_line;
+	const uint64_t flush_pages = argument_number(line, "flush", 0);
 	struct vmem_config config = {
 	    .ram = boot->ram,
 	    .ram_count = boot->ram_count,
@@ -163,7 +164,7 @@ void kernel_main(const struct kernel_boot *boot)
 	}
 	config.seed = kernel_random();
 	config.cpus = port_cpu_count();
-	config.flush_pages = (uint32_t)argument_number(line, "flush", 0);
+	config.flush_pages = flush_pages < UINT32_MAX ? (uint32_t)flush_pages : UINT32_MAX;
 	status = vmem_library_init(&config);
 	if (status != VMEM_OK) {
 		kernel_panic("vmem_library_init: %s", vmem_status_name(status));

@@ -25,13 +25,12 @@ static uint64_t run_revoke(unsigned n, long pages)
 	return total;
 }
 
-/* Around what the ISAs stop at. */
-#define FLUSH_BENCHMARKS                                                                                     \
-	{"revoke_16", 8, 16, NULL, run_revoke, NULL}, {"revoke_32", 8, 32, NULL, run_revoke, NULL},          \
-	    {"revoke_33", 8, 33, NULL, run_revoke, NULL}, {"revoke_34", 8, 34, NULL, run_revoke, NULL},      \
-	    {"revoke_64", 8, 64, NULL, run_revoke, NULL}, {"revoke_65", 8, 65, NULL, run_revoke, NULL},      \
+#define REVOKE(n)                                                                                            \
 	{                                                                                                    \
-		"revoke_128", 8, 128, NULL, run_revoke, NULL                                                 \
+		"revoke_" #n, 8, n, NULL, run_revoke, NULL                                                   \
 	}
+
+/* On each side of what the ISAs' files say. */
+#define FLUSH_BENCHMARKS REVOKE(16), REVOKE(32), REVOKE(33), REVOKE(34), REVOKE(64), REVOKE(65), REVOKE(128)
 
 #endif

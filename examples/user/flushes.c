@@ -8,8 +8,8 @@
  * CALL: the mprotect; AFTER: the first reading of the working set after it, one page after the other; WARM:
  * the reading before it. All in nanoseconds, the mean of the middle half of the samples. AFTER less WARM is
  * what the translations cost that the CPU had to find anew. A kernel that forgets page by page pays for each
- * of PAGES in CALL, one that forgets everything pays in AFTER (tests/runner/flushes_part.py works out from
- * where the second is cheaper).
+ * of PAGES in CALL, one that forgets everything pays in AFTER (tests/runner/flushes_part.py works out how
+ * many of PAGES the second is worth).
  */
 #include <stdint.h>
 #include <stdio.h>
